@@ -1,0 +1,70 @@
+# Everything runs in .venv, which the first target that needs it makes. PYTHON=... picks another
+# interpreter, WORKERS=... the number of test processes.
+
+PYTHON ?= python3
+VENV ?= .venv
+WORKERS ?= 2
+
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip install --disable-pip-version-check --quiet -c constraints.txt
+SBIBM := sbibm-1.1.0-py2.py3-none-any.whl
+
+.DELETE_ON_ERROR:
+.NOTPARALLEL:
+.PHONY: help demo test slow lint format docs bench clean
+
+help:
+	@echo "make demo    the posterior of the lynx-hare model, pictures in build/"
+	@echo "make test    the tests, doctests included"
+	@echo "make slow    the slow tests"
+	@echo "make lint    ruff and numpydoc validation"
+	@echo "make format  let ruff put the code into shape"
+	@echo "make docs    the documentation, in docs/_build/html"
+	@echo "make bench   the benchmarks (hours)"
+	@echo "make clean   remove everything that the other targets made"
+
+$(VENV)/torch.stamp: pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed: make PYTHON=python3.11")'
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(PIP) torch
+	@touch $@
+
+$(VENV)/%.stamp: $(VENV)/torch.stamp
+	$(PIP) -e ".[$*]"
+	@touch $@
+
+.PRECIOUS: $(VENV)/%.stamp
+
+demo: $(VENV)/plot.stamp
+	$(BIN)/python examples/plot_01_lynx_hare.py
+
+test: export OMP_NUM_THREADS = 1
+test: $(VENV)/dev.stamp
+	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal --durations 10
+
+slow: $(VENV)/dev.stamp
+	$(BIN)/python -m pytest -m slow -s tests
+
+lint: $(VENV)/dev.stamp
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	find sksbi -name '*.py' | sort | xargs $(BIN)/numpydoc lint
+
+format: $(VENV)/dev.stamp
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+docs: $(VENV)/docs.stamp
+	$(BIN)/python -m sphinx -W --keep-going -b html docs docs/_build/html
+
+build/$(SBIBM): $(VENV)/torch.stamp
+	$(BIN)/python -m pip download --quiet --no-deps --dest build sbibm==1.1.0
+
+bench: export SBIBM_WHEEL = build/$(SBIBM)
+bench: $(VENV)/dev.stamp build/$(SBIBM)
+	set -e; for script in tests/benchmarks/bench_*.py; do $(BIN)/python $$script; done
+
+clean:
+	rm -rf $(VENV) build dist docs/_build docs/api docs/auto_examples docs/sg_execution_times.rst
+	rm -rf .pytest_cache .ruff_cache *.egg-info
+	find sksbi tests examples docs -name __pycache__ -type d -prune -exec rm -rf {} +
