@@ -1,0 +1,34 @@
+"""Warnings that sksbi gives."""
+
+from __future__ import annotations
+
+__all__ = ["SimulationWarning", "VersionWarning"]
+
+
+class SimulationWarning(UserWarning):
+    """
+    Some simulations failed and were left out.
+
+    Given by :func:`sksbi.simulate` and :func:`sksbi.simulation.run_simulator` once a call, with the
+    number of rows that failed, the first such theta and its error.
+
+    Examples
+    --------
+    >>> import warnings
+    >>> from sksbi.exceptions import SimulationWarning
+    >>> with warnings.catch_warnings():
+    ...     warnings.simplefilter("ignore", SimulationWarning)
+    """
+
+
+class VersionWarning(UserWarning):
+    """
+    An estimator was loaded that another version of sksbi had saved.
+
+    Examples
+    --------
+    >>> import warnings
+    >>> from sksbi.exceptions import VersionWarning
+    >>> with warnings.catch_warnings():
+    ...     warnings.simplefilter("error", VersionWarning)  # files of other versions are refused
+    """

@@ -1,0 +1,7 @@
+"""Neural networks: conditional densities, flows by name, embeddings. Only torch and zuko."""
+
+from sksbi.nn.density import ConditionalDensity
+from sksbi.nn.flows import build_flow, flow_names
+from sksbi.nn.mlp import MLP, ResidualMLP
+
+__all__ = ["MLP", "ConditionalDensity", "ResidualMLP", "build_flow", "flow_names"]

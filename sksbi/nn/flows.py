@@ -1,0 +1,105 @@
+"""
+Conditional normalizing flows by name.
+
+A flow is a density over theta given a context c, built from an invertible map f and a simple base,
+
+    log q(theta | c) = log p(f(theta; c)) + log |det df/dtheta|.
+
+All of them come from zuko. A flow is called as ``flow(features, context, **options)``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import zuko
+from torch import nn
+
+__all__ = ["build_flow", "flow_names"]
+
+
+def maf(features: int, context: int, transforms: int = 5, **options: object) -> nn.Module:
+    """Build a masked autoregressive flow; one parameter alone gets splines, as affine is Gaussian."""
+    flow = zuko.flows.MAF if features > 1 else zuko.flows.NSF
+    return flow(features, context, transforms=transforms, **options)
+
+
+def nsf(features: int, context: int, transforms: int = 4, **options: object) -> nn.Module:
+    """Build a neural spline flow."""
+    return zuko.flows.NSF(features, context, transforms=transforms, **options)
+
+
+_FLOWS: dict[str, Callable[..., nn.Module]] = {
+    "bpf": zuko.flows.BPF,
+    "cnf": zuko.flows.CNF,
+    "gmm": zuko.flows.GMM,
+    "maf": maf,
+    "naf": zuko.flows.NAF,
+    "nice": zuko.flows.NICE,
+    "nsf": nsf,
+    "sospf": zuko.flows.SOSPF,
+    "unaf": zuko.flows.UNAF,
+}
+
+
+def flow_names() -> list[str]:
+    """List the flows that have a name."""
+    return sorted(_FLOWS)
+
+
+def build_flow(
+    flow: str | Callable[..., nn.Module], features: int, context: int, **options: object
+) -> nn.Module:
+    """
+    Build a conditional flow from its name or its constructor.
+
+    Parameters
+    ----------
+    flow : str or callable
+        A name of :func:`flow_names`, or anything that is called as
+        ``flow(features, context, **options)``.
+    features : int
+        The number of parameters theta.
+    context : int
+        The width of the context.
+    **options : object
+        Passed on to the constructor.
+
+    Returns
+    -------
+    torch.nn.Module
+        A module that maps a context to a distribution over theta.
+
+    Raises
+    ------
+    ValueError
+        If the name is unknown.
+    TypeError
+        If the constructor does not take an option, or is not callable.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from sksbi.nn import build_flow
+    >>> flow = build_flow("maf", 2, 3, transforms=2)
+    >>> flow(torch.zeros(5, 3)).log_prob(torch.zeros(5, 2)).shape
+    torch.Size([5])
+    """
+    if isinstance(flow, str) and flow not in _FLOWS:
+        raise ValueError(
+            f"flow must be one of {flow_names()} or a callable flow(features, context, **options), "
+            f"got {flow!r}."
+        )
+    if not isinstance(flow, str) and not callable(flow):
+        raise TypeError(
+            f"flow must be one of {flow_names()} or a callable flow(features, context, **options), "
+            f"got an object of type {type(flow).__name__}: {flow!r}."
+        )
+    constructor = _FLOWS[flow] if isinstance(flow, str) else flow
+    try:
+        return constructor(features, context, **options)
+    except TypeError as error:
+        raise TypeError(
+            f"flow={flow!r} cannot be built with the options {options}: {error}. Options are "
+            "transforms, hidden_features and what is given as module__*."
+        ) from error

@@ -1,0 +1,7 @@
+"""From the user's units to what a network learns well from, and back, with log-determinants."""
+
+from sksbi.preprocessing.observation_space import ObservationSpace
+from sksbi.preprocessing.parameter_space import ParameterSpace
+from sksbi.preprocessing.views import RobustViews
+
+__all__ = ["ObservationSpace", "ParameterSpace", "RobustViews"]

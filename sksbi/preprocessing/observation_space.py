@@ -1,0 +1,87 @@
+"""The observations' way to the network: x_transformer, then robust scaling."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.base import BaseEstimator, clone
+
+from sksbi.preprocessing.views import RobustViews
+
+__all__ = ["ObservationSpace"]
+
+
+class ObservationSpace:
+    """
+    The map from x to what the network sees.
+
+    Parameters
+    ----------
+    transformer : estimator or None
+        A scikit-learn transformer that is applied to x first, for x of two dimensions.
+    keep_shape : bool
+        Whether the network sees observations in their own shape (for images, series, and a user's
+        embedding) instead of the robust views of their columns.
+    """
+
+    def __init__(self, transformer: BaseEstimator | None, keep_shape: bool) -> None:
+        self.transformer = None if transformer is None else clone(transformer)
+        self.keep_shape = keep_shape
+
+    def fit(self, x: NDArray[np.floating]) -> ObservationSpace:
+        """
+        Learn the transformer and the scaling.
+
+        Parameters
+        ----------
+        x : ndarray of shape (n, ...)
+            The observations, finite.
+
+        Returns
+        -------
+        ObservationSpace
+            Itself.
+
+        Raises
+        ------
+        ValueError
+            If there is a transformer and x has not two dimensions.
+        """
+        if self.transformer is not None:
+            if x.ndim != 2:
+                raise ValueError(
+                    f"x_transformer works on x of two dimensions (n, L), got shape {x.shape}; scale "
+                    "images and series before fit, or in the embedding."
+                )
+            x = np.asarray(self.transformer.fit_transform(x), float)
+        self.views_ = RobustViews(logarithms=not self.keep_shape).fit(self._columns(x))
+        return self
+
+    def transform(self, x: NDArray[np.floating]) -> NDArray[np.float32]:
+        """
+        Apply the scaling.
+
+        Parameters
+        ----------
+        x : ndarray of shape (m, ...)
+            Observations of the shape seen in fit.
+
+        Returns
+        -------
+        ndarray of shape (m, ...), float32
+            What the network sees.
+        """
+        if self.transformer is not None:
+            x = np.asarray(self.transformer.transform(x), float)
+        return self._scaled(x)
+
+    def _columns(self, x: NDArray[np.floating]) -> NDArray[np.floating]:
+        """Arrange x in columns: all elements of an image or a series share one scale."""
+        if x.ndim == 1 or (self.keep_shape and x.ndim > 2):
+            return x.reshape(-1, 1)
+        return x.reshape(len(x), -1)
+
+    def _scaled(self, x: NDArray[np.floating]) -> NDArray[np.float32]:
+        """Scale, and restore the shape if it is kept."""
+        views = self.views_.transform(self._columns(x))
+        return views.reshape(x.shape) if self.keep_shape and x.ndim > 2 else views

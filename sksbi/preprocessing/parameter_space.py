@@ -1,0 +1,119 @@
+"""
+The parameters' way to the network: prior's map, theta_transformer, standardisation.
+
+Each step is invertible and the whole keeps the density true,
+
+    log q(theta | x) = log q(u | x) + log |det du/dtheta|,
+
+while no u leads outside the support of the prior. All of it runs in float64 on the CPU.
+"""
+
+from __future__ import annotations
+
+import warnings
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.base import BaseEstimator, clone
+from sklearn.preprocessing import StandardScaler
+
+from sksbi.priors import Prior
+from sksbi.utils.jacobian import log_abs_det_jacobian
+
+__all__ = ["ParameterSpace"]
+
+Array = NDArray[np.float64]
+
+
+class ParameterSpace:
+    """
+    The map between theta and the network's parameters u.
+
+    Parameters
+    ----------
+    prior : Prior or None
+        The prior whose support bounds theta; None: theta is unbounded.
+    transformer : estimator or None
+        A scikit-learn transformer with a known log-determinant, acting in the prior's unbounded
+        space.
+    """
+
+    def __init__(self, prior: Prior | None, transformer: BaseEstimator | None) -> None:
+        self.prior = prior
+        self.transformer = None if transformer is None else clone(transformer)
+
+    def fit(self, theta: Array, sample_weight: Array | None = None) -> ParameterSpace:
+        """
+        Learn the transformer and the standardisation.
+
+        Parameters
+        ----------
+        theta : ndarray of shape (n, D)
+            The parameters, inside the support.
+        sample_weight : ndarray of shape (n,) or None
+            Weights of the rows in the standardisation.
+
+        Returns
+        -------
+        ParameterSpace
+            Itself.
+        """
+        z = self._unbounded(theta)
+        if self.transformer is not None:
+            z, before = self.transformer.fit_transform(z), z
+            log_abs_det_jacobian(self.transformer, before[:1])
+        self.scaler_ = StandardScaler().fit(z, sample_weight=sample_weight)
+        return self
+
+    def _unbounded(self, theta: Array) -> Array:
+        """Map theta to the prior's unbounded space."""
+        return theta if self.prior is None else self.prior.to_unbounded(theta)
+
+    def to_network(self, theta: Array) -> tuple[Array, Array]:
+        """
+        Map theta to u.
+
+        Parameters
+        ----------
+        theta : ndarray of shape (n, D)
+            The parameters, inside the support.
+
+        Returns
+        -------
+        u : ndarray of shape (n, D)
+            What the network sees.
+        ladj : ndarray of shape (n,)
+            The log-determinant log |det du/dtheta|.
+        """
+        z = self._unbounded(theta)
+        ladj = np.zeros(len(z)) if self.prior is None else self.prior.log_abs_det_jacobian(theta, z)
+        if self.transformer is not None:
+            ladj = ladj + log_abs_det_jacobian(self.transformer, z)
+            z = self.transformer.transform(z)
+        return self.scaler_.transform(z), ladj + log_abs_det_jacobian(self.scaler_, z)
+
+    def from_network(self, u: Array) -> Array:
+        """
+        Map u to theta.
+
+        Parameters
+        ----------
+        u : ndarray of shape (n, D)
+            What the network drew.
+
+        Returns
+        -------
+        ndarray of shape (n, D)
+            Parameters strictly inside the support; NaN where u is not finite, or outside what the
+            transformer reaches (a power transformer may not reach all of the real line).
+        """
+        finite = np.isfinite(u).all(axis=1, keepdims=True)
+        z = self.scaler_.inverse_transform(np.where(finite, u, 0.0))
+        if self.transformer is not None:
+            with warnings.catch_warnings():
+                warnings.filterwarnings("ignore", "Some values in column", UserWarning)
+                z = self.transformer.inverse_transform(z)
+        finite &= np.isfinite(z).all(axis=1, keepdims=True)
+        z = np.where(finite, z, 0.0)
+        theta = z if self.prior is None else self.prior.from_unbounded(z)
+        return np.where(finite, theta, np.nan)

@@ -1,0 +1,144 @@
+"""
+Observations x: what fit saw decides what counts as one observation and what as a batch.
+
+A layout remembers the shape and the column names of x in fit. With x of shape (n, L) in fit, a 1-d
+array, list, dict or Series is one observation, and everything 2-d is a batch; with x of shape (n,),
+a scalar is one; with images, one dimension fewer is one. Nothing is guessed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from numpy.typing import ArrayLike, NDArray
+from sklearn.base import BaseEstimator
+from sklearn.utils.validation import validate_data
+
+from sksbi.utils.validation import check_numbers
+
+__all__ = ["ObservationLayout", "Observations"]
+
+_ANY_SHAPE = {"ensure_2d": False, "allow_nd": True}
+
+
+@dataclass(frozen=True)
+class Observations:
+    """
+    Validated observations.
+
+    Parameters
+    ----------
+    values : ndarray of shape (m, ...)
+        The observations, float64.
+    single : bool
+        Whether the user gave one observation rather than a batch (then m is 1).
+    index : Index
+        The labels of the observations.
+    """
+
+    values: NDArray[np.float64]
+    single: bool
+    index: pd.Index
+
+
+@dataclass(frozen=True)
+class ObservationLayout:
+    """
+    The shape and the column names of x in fit.
+
+    Parameters
+    ----------
+    shape : tuple of int
+        The shape of one observation: () for x of shape (n,).
+    names : tuple of str or None
+        The columns, if x was a DataFrame with string columns.
+    """
+
+    shape: tuple[int, ...]
+    names: tuple[str, ...] | None
+
+    @classmethod
+    def learn(cls, x: ArrayLike) -> tuple[ObservationLayout, NDArray[np.float64]]:
+        """
+        Validate x in fit and remember its layout.
+
+        Parameters
+        ----------
+        x : array-like of shape (n, ...)
+            The observations, finite numbers.
+
+        Returns
+        -------
+        layout : ObservationLayout
+            The layout.
+        values : ndarray of shape (n, ...), float64
+            The observations.
+        """
+        values = check_numbers(x, "x", **_ANY_SHAPE)
+        if values.ndim > 1 and 0 in values.shape[1:]:
+            raise ValueError(f"x must have at least one feature, got shape {values.shape}.")
+        reader = BaseEstimator()
+        if isinstance(x, pd.DataFrame):
+            validate_data(reader, x, skip_check_array=True)
+        names = getattr(reader, "feature_names_in_", None)
+        return cls(values.shape[1:], None if names is None else tuple(names)), values
+
+    def read(self, x: object) -> Observations:
+        """
+        Validate observations after fit.
+
+        Parameters
+        ----------
+        x : array-like, scalar, dict, Series or DataFrame
+            One observation or a batch.
+
+        Returns
+        -------
+        Observations
+            The observations as a batch.
+
+        Raises
+        ------
+        ValueError
+            If the shape or the columns are not those of fit.
+        """
+        index = x.index if isinstance(x, pd.DataFrame | pd.Series) else None
+        x = self._unlabelled(x)
+        single = np.ndim(x) == len(self.shape)
+        values = check_numbers(np.asarray(x)[None] if single else x, "x", **_ANY_SHAPE)
+        if values.shape[1:] != self.shape:
+            batch = f"({', '.join(['m', *map(str, self.shape)])})"
+            raise ValueError(
+                f"x must be one observation of shape {self.shape} or a batch of shape {batch}, as in "
+                f"fit, got shape {np.shape(x)}."
+            )
+        if single or index is None:
+            index = pd.RangeIndex(len(values))
+        return Observations(values, single, index)
+
+    def _unlabelled(self, x: object) -> object:
+        """Check the labels of a dict, Series or DataFrame; turn one observation into an array."""
+        if isinstance(x, Mapping):
+            x = pd.Series(dict(x))
+        if isinstance(x, pd.Series) and len(self.shape) == 1:
+            if all(isinstance(name, str) for name in x.index):
+                self._check_names(x.to_frame().T)
+            return x.to_numpy()
+        if isinstance(x, pd.DataFrame):
+            self._check_names(x)
+        return x
+
+    def _check_names(self, table: pd.DataFrame) -> None:
+        """Hold that the columns are those of fit, in order, in scikit-learn's words."""
+        if self.names is None:
+            return
+        reader = BaseEstimator()
+        reader.feature_names_in_ = np.asarray(self.names, dtype=object)
+        reader.n_features_in_ = len(self.names)
+        try:
+            validate_data(reader, table, reset=False, skip_check_array=True)
+        except ValueError as error:
+            raise ValueError(f"x: {error}") from error

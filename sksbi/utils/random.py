@@ -1,0 +1,91 @@
+"""Random states: from what a user passes to generators, and the one lock around the global ones."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from numbers import Integral
+
+import numpy as np
+import torch
+
+__all__ = ["borrowed_global_generator", "check_generator", "draw_seed", "torch_generator"]
+
+_GLOBAL_GENERATOR_LOCK = threading.RLock()
+
+
+def check_generator(random_state: object) -> np.random.Generator:
+    """
+    Turn what a user passes as ``random_state`` into a NumPy Generator.
+
+    Parameters
+    ----------
+    random_state : None, int, numpy.random.RandomState or numpy.random.Generator
+        None takes fresh entropy from the system, never NumPy's global generator. A RandomState is
+        asked for one integer, so it advances; a Generator is returned as it is.
+
+    Returns
+    -------
+    numpy.random.Generator
+        The generator.
+
+    Raises
+    ------
+    ValueError
+        If ``random_state`` is none of these, or a negative integer.
+    """
+    if random_state is None:
+        return np.random.default_rng()
+    if isinstance(random_state, np.random.Generator):
+        return random_state
+    if isinstance(random_state, np.random.RandomState):
+        return np.random.default_rng(random_state.randint(2**31 - 1))
+    if (
+        isinstance(random_state, Integral)
+        and not isinstance(random_state, bool)
+        and random_state >= 0
+    ):
+        return np.random.default_rng(int(random_state))
+    raise ValueError(
+        "random_state must be None, a non-negative int, a numpy.random.RandomState or a "
+        f"numpy.random.Generator, got {random_state!r}."
+    )
+
+
+def draw_seed(generator: np.random.Generator) -> int:
+    """Draw one integer that seeds another generator."""
+    return int(generator.integers(2**31 - 1))
+
+
+def torch_generator(
+    generator: np.random.Generator, device: str | torch.device = "cpu"
+) -> torch.Generator:
+    """Seed a torch Generator from a NumPy one."""
+    return torch.Generator(device).manual_seed(draw_seed(generator))
+
+
+@contextmanager
+def borrowed_global_generator(seed: int) -> Iterator[None]:
+    """
+    Seed torch's global generators for a while and give them back as they were.
+
+    For parts that can draw from no other generator (the initialisation of modules, torch's
+    distributions). One lock keeps two fits in two threads from disturbing each other.
+
+    Parameters
+    ----------
+    seed : int
+        The seed inside the block.
+
+    Yields
+    ------
+    None
+        While the block runs.
+    """
+    devices = range(torch.cuda.device_count()) if torch.cuda.is_initialized() else []
+    with _GLOBAL_GENERATOR_LOCK, torch.random.fork_rng(devices=devices):
+        torch.default_generator.manual_seed(seed)
+        for device in devices:
+            torch.cuda.default_generators[device].manual_seed(seed)
+        yield

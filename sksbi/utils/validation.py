@@ -1,0 +1,176 @@
+"""Checks of what a user passes: theta, weights, counts. Every error names argument, rule and value."""
+
+from __future__ import annotations
+
+from numbers import Integral, Real
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import ArrayLike, NDArray
+from sklearn.base import BaseEstimator
+from sklearn.utils.validation import check_array, validate_data
+
+__all__ = ["check_count", "check_numbers", "check_real", "check_theta", "check_weights"]
+
+
+def check_numbers(values: ArrayLike, name: str, **options: Any) -> NDArray[np.float64]:
+    """
+    Convert to a float64 array of finite numbers.
+
+    Parameters
+    ----------
+    values : array-like
+        Numbers of any kind; object columns of numbers are converted.
+    name : str
+        The argument's name, for errors.
+    **options : object
+        Passed on to :func:`sklearn.utils.check_array`.
+
+    Returns
+    -------
+    ndarray, float64
+        The numbers.
+
+    Raises
+    ------
+    ValueError, TypeError
+        If there is anything but finite real numbers, or the shape is wrong.
+    """
+    try:
+        return check_array(values, input_name=name, dtype=np.float64, **options)
+    except (ValueError, TypeError) as error:
+        message = str(error)
+        if message.startswith(("could not convert", "float()", "Cannot convert", "must be real")):
+            raise type(error)(f"{name} must hold numbers only: {message}") from error
+        if name in message:
+            raise
+        raise type(error)(f"{name}: {message}") from error
+
+
+def check_theta(
+    estimator: BaseEstimator, theta: ArrayLike, *, reset: bool, minimum: int = 1
+) -> NDArray[np.float64]:
+    """
+    Validate parameters, and their columns against those seen in fit.
+
+    Parameters
+    ----------
+    estimator : estimator
+        Remembers ``n_features_in_`` and ``feature_names_in_``.
+    theta : array-like of shape (n, D)
+        The parameters.
+    reset : bool
+        True in fit: columns are remembered; False: they are compared.
+    minimum : int, default=1
+        The least number of rows.
+
+    Returns
+    -------
+    ndarray of shape (n, D), float64
+        The parameters.
+    """
+    array = check_numbers(theta, "theta", ensure_min_samples=minimum)
+    columns = theta if isinstance(theta, pd.DataFrame) else array
+    try:
+        validate_data(estimator, columns, reset=reset, skip_check_array=True)
+    except ValueError as error:
+        raise ValueError(f"theta: {error}") from error
+    return array
+
+
+def check_weights(sample_weight: ArrayLike | None, n: int) -> NDArray[np.float64]:
+    """
+    Validate sample weights and bring them to mean 1.
+
+    Parameters
+    ----------
+    sample_weight : None, scalar or array-like of shape (n,)
+        Non-negative, not all zero. None or a scalar: equal weights.
+    n : int
+        The number of rows.
+
+    Returns
+    -------
+    ndarray of shape (n,)
+        The weights.
+
+    Raises
+    ------
+    ValueError
+        If the length is wrong, a weight is negative or all are zero.
+    """
+    if sample_weight is None or (isinstance(sample_weight, Real) and sample_weight > 0):
+        return np.ones(n)
+    weights = check_numbers(sample_weight, "sample_weight", ensure_2d=False)
+    if weights.shape != (n,):
+        raise ValueError(f"sample_weight must have shape ({n},), one a row, got {weights.shape}.")
+    if weights.min() < 0:
+        raise ValueError(f"sample_weight must be non-negative, got {weights.min()}.")
+    if weights.max() == 0:
+        raise ValueError(f"sample_weight must not be all zero, got {n} zeros.")
+    return weights / weights.mean()
+
+
+def check_count(value: object, name: str, *, low: int = 1) -> int:
+    """
+    Validate a count.
+
+    Parameters
+    ----------
+    value : int
+        What the user passed.
+    name : str
+        The argument's name, for errors.
+    low : int, default=1
+        The least value.
+
+    Returns
+    -------
+    int
+        The count.
+
+    Raises
+    ------
+    TypeError
+        If it is no integer.
+    ValueError
+        If it is too small.
+    """
+    if not isinstance(value, Integral) or isinstance(value, bool):
+        raise TypeError(f"{name} must be an int >= {low}, got {value!r} of {type(value).__name__}.")
+    if value < low:
+        raise ValueError(f"{name} must be an int >= {low}, got {value}.")
+    return int(value)
+
+
+def check_real(value: object, name: str, *, low: float = 0.0, high: float = np.inf) -> float:
+    """
+    Validate a real number in an open interval.
+
+    Parameters
+    ----------
+    value : float
+        What the user passed.
+    name : str
+        The argument's name, for errors.
+    low, high : float, default=0 and inf
+        The interval, its ends excluded.
+
+    Returns
+    -------
+    float
+        The number.
+
+    Raises
+    ------
+    TypeError
+        If it is no real number.
+    ValueError
+        If it is not in the interval.
+    """
+    if not isinstance(value, Real) or isinstance(value, bool):
+        raise TypeError(f"{name} must be a number, got {value!r} of type {type(value).__name__}.")
+    if not low < value < high:
+        raise ValueError(f"{name} must be > {low:g} and < {high:g}, got {value}.")
+    return float(value)
