@@ -1,0 +1,12 @@
+"""
+Simulation-based inference with the scikit-learn estimator protocol.
+
+From simulated pairs (theta, x) the estimators learn p(theta | x) for real observations.
+"""
+
+from sksbi._version import __version__
+from sksbi.neural import NPE, PosteriorRegressor
+from sksbi.persistence import trusted_types
+from sksbi.simulation import simulate
+
+__all__ = ["NPE", "PosteriorRegressor", "__version__", "simulate", "trusted_types"]

@@ -1,0 +1,498 @@
+"""
+Training with skorch: the only file that imports it.
+
+A net is a stock ``skorch.NeuralNet`` around a module and a criterion. Ours are the batches (slices
+of whole tensors: a DataLoader costs more than a small network does), the callbacks that have names,
+and the rule that a loss which is no number stops the training.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from copy import deepcopy
+from functools import partial
+from math import ceil, isfinite
+
+import numpy as np
+import torch
+from skorch import NeuralNet
+from skorch.callbacks import Callback, EarlyStopping, GradientNormClipping, LRScheduler
+from skorch.helper import predefined_split
+from torch import Tensor, nn
+from torch.optim.lr_scheduler import OneCycleLR
+from torch.utils.data import Dataset
+from tqdm.auto import tqdm
+
+from sksbi.losses.base import WeightedMean
+from sksbi.utils.random import borrowed_global_generator
+
+__all__ = ["EVALUATION_BATCH", "Pairs", "build_net", "check_device", "check_passed_on"]
+__all__ += [
+    "device_or_cpu",
+    "draws_globally",
+    "extend_history",
+    "load_state",
+    "pack_state",
+    "train",
+]
+
+# Up to here a batch gives the same bits with one thread and with many.
+EVALUATION_BATCH = 512
+
+PASSED_ON = ("module__", "criterion__", "optimizer__", "iterator_train__", "callbacks__")
+
+
+class Pairs(Dataset):
+    """
+    Simulated pairs as whole tensors.
+
+    Parameters
+    ----------
+    theta : Tensor of shape (n, D)
+        The parameters, as the network sees them.
+    x : Tensor of shape (n, ...)
+        The observations, as the network sees them.
+    weight : Tensor of shape (n,)
+        The weights, of mean 1.
+    """
+
+    def __init__(self, theta: Tensor, x: Tensor, weight: Tensor) -> None:
+        self.theta, self.x, self.weight = theta, x, weight
+
+    def __len__(self) -> int:
+        return len(self.theta)
+
+    def __getitem__(self, rows: Tensor | slice) -> tuple[Tensor, tuple[Tensor, Tensor]]:
+        return self.x[rows], (self.theta[rows], self.weight[rows])
+
+    def to(self, device: str) -> Pairs:
+        """Move all tensors to a device."""
+        return Pairs(self.theta.to(device), self.x.to(device), self.weight.to(device))
+
+    def take(self, rows: np.ndarray) -> Pairs:
+        """Take some rows."""
+        rows = torch.from_numpy(rows)
+        return Pairs(self.theta[rows], self.x[rows], self.weight[rows])
+
+
+class Batches:
+    """
+    Batches of nearly equal size, none above ``batch_size``.
+
+    Parameters
+    ----------
+    dataset : Pairs
+        What to iterate over.
+    batch_size : int
+        The largest size of a batch.
+    shuffle : bool, default=False
+        Whether to take the rows in a new random order in every epoch.
+    generator : torch.Generator or None, default=None
+        Where the order comes from.
+    """
+
+    def __init__(
+        self,
+        dataset: Pairs,
+        batch_size: int,
+        shuffle: bool = False,
+        generator: torch.Generator | None = None,
+    ) -> None:
+        self.dataset, self.batch_size = dataset, batch_size
+        self.shuffle, self.generator = shuffle, generator
+
+    def __len__(self) -> int:
+        return ceil(len(self.dataset) / self.batch_size)
+
+    def __iter__(self) -> Iterator[tuple[Tensor, tuple[Tensor, Tensor]]]:
+        n = len(self.dataset)
+        edges = [n * i // len(self) for i in range(len(self) + 1)]
+        bounds = zip(edges[:-1], edges[1:], strict=True)
+        if not self.shuffle:
+            yield from (self.dataset[start:stop] for start, stop in bounds)
+            return
+        order = torch.randperm(n, generator=self.generator).to(self.dataset.theta.device)
+        yield from (self.dataset[order[start:stop]] for start, stop in bounds)
+
+
+class _Watch(Callback):
+    """Stop at a loss that is no number; keep an epoch's history to one row."""
+
+    def on_epoch_end(self, net: NeuralNet, **_: object) -> None:
+        epoch = net.history[-1]
+        lr = net.optimizer_.param_groups[0]["lr"]
+        net.history.record("lr", lr)
+        for name in ("train_loss", "valid_loss"):
+            if name in epoch and not isfinite(epoch[name]):
+                raise FloatingPointError(
+                    f"{name} became {epoch[name]} in epoch {epoch['epoch']} at lr={lr:.3g} (lr={net.lr}): "
+                    "take a smaller lr, clip gradients harder "
+                    "(callbacks__gradient_clipping__gradient_clip_value), or look for outliers in x."
+                )
+        epoch["batches"] = []
+
+
+class _Progress(Callback):
+    """Show a bar of epochs with both losses."""
+
+    def on_train_begin(self, net: NeuralNet, **_: object) -> None:
+        self.bar_ = tqdm(total=net.max_epochs, desc="fit", unit="epoch")
+
+    def on_epoch_end(self, net: NeuralNet, **_: object) -> None:
+        epoch = net.history[-1]
+        losses = {k: f"{epoch[k]:.3f}" for k in ("train_loss", "valid_loss") if k in epoch}
+        self.bar_.set_postfix(losses, refresh=False)
+        self.bar_.update()
+
+    def close(self) -> None:
+        """Leave the bar as it is."""
+        self.bar_.close()
+
+
+def check_device(device: object) -> str:
+    """
+    Turn ``device`` into a torch device that is there.
+
+    Parameters
+    ----------
+    device : str or torch.device
+        "auto" takes a CUDA GPU if there is one, the CPU otherwise.
+
+    Returns
+    -------
+    str
+        The device.
+
+    Raises
+    ------
+    ValueError
+        If there is no such device.
+    """
+    if device == "auto":
+        return "cuda" if torch.cuda.is_available() else "cpu"
+    try:
+        torch.empty(0, device=device)
+    except (RuntimeError, AssertionError, TypeError) as error:
+        raise ValueError(
+            f'device must be "auto", "cpu" or a torch device that this machine has, got {device!r}: '
+            f"{str(error).splitlines()[0]}"
+        ) from error
+    return str(device)
+
+
+def device_or_cpu(device: object) -> str:
+    """
+    Take a device if it is there and the CPU otherwise.
+
+    Parameters
+    ----------
+    device : str or torch.device
+        As in ``check_device``.
+
+    Returns
+    -------
+    str
+        The device.
+    """
+    try:
+        return check_device(device)
+    except ValueError:
+        return "cpu"
+
+
+def _optimizer(name: str | Callable) -> Callable:
+    """Find an optimizer by name; AdamW is fused."""
+    classes = {
+        key.lower(): value for key, value in vars(torch.optim).items() if isinstance(value, type)
+    }
+    classes["adamw"] = partial(torch.optim.AdamW, fused=True)
+    classes.pop("optimizer")
+    if callable(name):
+        return name
+    if not isinstance(name, str) or name.lower() not in classes:
+        raise ValueError(
+            f"optimizer must be one of {sorted(classes)}, a torch optimizer class or a partial of "
+            f"one, got {name!r}."
+        )
+    return classes[name.lower()]
+
+
+def _named_callbacks(
+    user: Sequence | None, lr: float, steps: int, patience: int | None, verbose: int
+):
+    """List the callbacks that have names, then the user's own, copied."""
+    one_cycle = partial(OneCycleLR, max_lr=lr, total_steps=steps + 1, cycle_momentum=False)
+    callbacks = [
+        ("watch", _Watch()),
+        ("lr_scheduler", LRScheduler(policy=one_cycle, step_every="batch", event_name=None)),
+        ("gradient_clipping", GradientNormClipping(gradient_clip_value=5.0)),
+    ]
+    if verbose:
+        callbacks.append(("progress", _Progress()))
+    if patience is not None:
+        stopping = EarlyStopping(
+            patience=patience, threshold=0.0, threshold_mode="abs", load_best=True
+        )
+        callbacks.append(("early_stopping", stopping))
+    return callbacks + deepcopy(list(user or []))
+
+
+def check_passed_on(
+    passed_on: Mapping[str, object], prefix: str, constructor: Callable
+) -> dict[str, object]:
+    """
+    Select the parameters with a prefix, and hold that their receiver takes them.
+
+    Parameters
+    ----------
+    passed_on : mapping of str to object
+        All that is passed on, with prefixes.
+    prefix : str
+        Such as ``"optimizer__"``.
+    constructor : callable
+        The receiver.
+
+    Returns
+    -------
+    dict of str to object
+        The selected parameters, without the prefix.
+
+    Raises
+    ------
+    ValueError
+        If the receiver does not take one of them.
+    """
+    chosen = {k[len(prefix) :]: v for k, v in passed_on.items() if k.startswith(prefix)}
+    parameters = inspect.signature(constructor).parameters.values()
+    names = [p.name for p in parameters if p.kind is not p.VAR_KEYWORD]
+    unknown = [name for name in chosen if name not in names]
+    if unknown and len(names) == len(parameters):
+        raise ValueError(
+            f"{prefix}{unknown[0]} is not a parameter of {prefix[:-2]}={constructor!r}, which "
+            f"takes {names}."
+        )
+    return chosen
+
+
+def _check_callback_names(passed_on: Mapping[str, object], callbacks: Sequence) -> None:
+    """Hold that every callbacks__name refers to a callback."""
+    optional = {"progress", "early_stopping"}
+    names = {c[0] if isinstance(c, tuple) else type(c).__name__ for c in callbacks} | optional
+    for key in passed_on:
+        name = key.split("__")[1]
+        if key.startswith("callbacks__") and name not in names | {"epoch_timer"}:
+            raise ValueError(f"{key}: there is no callback {name!r}, there are {sorted(names)}.")
+
+
+def build_net(
+    module: nn.Module,
+    criterion: nn.Module,
+    *,
+    optimizer: str | Callable,
+    lr: float,
+    batch_size: int,
+    max_epochs: int,
+    patience: int | None,
+    callbacks: Sequence | None,
+    device: str,
+    verbose: int,
+    passed_on: Mapping[str, object],
+    n_train: int,
+    valid: Pairs | None,
+    generator: torch.Generator | None,
+) -> NeuralNet:
+    """
+    Put a skorch net around a module, ready to train.
+
+    Parameters
+    ----------
+    module, criterion : torch.nn.Module
+        The criterion maps (module(x), theta) to losses of shape (n,).
+    optimizer, lr, batch_size, max_epochs, patience, callbacks, device, verbose
+        As in the estimators.
+    passed_on : mapping
+        The parameters with the prefixes of skorch.
+    n_train : int
+        Number of rows to train on, from which the schedule is planned.
+    valid : Pairs or None
+        The validation set; None validates nothing and stops never.
+    generator : torch.Generator or None
+        Where the order of the rows comes from.
+
+    Returns
+    -------
+    skorch.NeuralNet
+        Initialised.
+    """
+    optimizer = _optimizer(optimizer)
+    check_passed_on(passed_on, "optimizer__", optimizer)
+    check_passed_on(passed_on, "iterator_train__", Batches)
+    steps = max_epochs * ceil(n_train / passed_on.get("iterator_train__batch_size", batch_size))
+    patience = None if valid is None else patience
+    named = _named_callbacks(callbacks, lr, steps, patience, verbose)
+    _check_callback_names(passed_on, named)
+    present = {name for name, _ in (c for c in named if isinstance(c, tuple))}
+    chosen = {
+        k: v
+        for k, v in passed_on.items()
+        if k.startswith(("optimizer__", "iterator_train__"))
+        or (k.startswith("callbacks__") and (k.split("__")[1] in present or k.count("__") == 1))
+    }
+    net = NeuralNet(
+        module,
+        WeightedMean(criterion),
+        optimizer=optimizer,
+        lr=lr,
+        max_epochs=max_epochs,
+        batch_size=batch_size,
+        iterator_train=Batches,
+        iterator_valid=Batches,
+        iterator_valid__batch_size=EVALUATION_BATCH,
+        train_split=None if valid is None else predefined_split(valid),
+        callbacks=named,
+        callbacks__print_log=None,
+        device=device,
+        verbose=0,
+        **{"iterator_train__shuffle": True, "iterator_train__generator": generator} | chosen,
+    )
+    return net.initialize()
+
+
+def train(net: NeuralNet, pairs: Pairs) -> None:
+    """
+    Train a net until its epochs are over or a callback stops it.
+
+    Parameters
+    ----------
+    net : skorch.NeuralNet
+        The net, trained in place.
+    pairs : Pairs
+        The training set, on the net's device.
+
+    Raises
+    ------
+    KeyboardInterrupt
+        If the user interrupts: skorch's own fit would go on as if nothing had happened.
+    FloatingPointError
+        If the loss is no number.
+    """
+    net.notify("on_train_begin", X=pairs, y=None)
+    try:
+        net.fit_loop(pairs)
+    except KeyboardInterrupt:
+        if not _stopped_early(net):
+            raise
+    finally:
+        for _, callback in net.callbacks_:
+            if isinstance(callback, _Progress):
+                callback.close()
+    net.notify("on_train_end", X=pairs, y=None)
+    net.train_split = None
+
+
+def _stopped_early(net: NeuralNet) -> bool:
+    """Tell skorch's early stopping, which raises KeyboardInterrupt, from a real one."""
+    stopping = [c for _, c in net.callbacks_ if isinstance(c, EarlyStopping)]
+    return any(c.misses_ >= c.patience for c in stopping)
+
+
+def draws_globally(net: NeuralNet, pairs: Pairs) -> bool:
+    """
+    Tell whether training draws from torch's global generator, as dropout does.
+
+    Parameters
+    ----------
+    net : skorch.NeuralNet
+        An initialised net.
+    pairs : Pairs
+        The training set, on the net's device.
+
+    Returns
+    -------
+    bool
+        Whether a step on a copy of the module moved the generator.
+    """
+    with borrowed_global_generator(0), torch.no_grad():
+        before = torch.get_rng_state()
+        x, target = pairs[: net.batch_size]
+        net.criterion_(deepcopy(net.module_).train()(x), target)
+        return not torch.equal(before, torch.get_rng_state())
+
+
+def extend_history(history: list[dict], net: NeuralNet) -> list[dict]:
+    """
+    Append a net's training history to an earlier one.
+
+    Parameters
+    ----------
+    history : list of dict
+        The earlier epochs.
+    net : skorch.NeuralNet
+        A trained net.
+
+    Returns
+    -------
+    list of dict
+        One an epoch: epoch, train_loss, valid_loss (if there was a validation set), lr, dur
+        (seconds).
+    """
+    columns = ["train_loss", "valid_loss", "lr", "dur"]
+    rows = [{c: float(epoch[c]) for c in columns if c in epoch} for epoch in net.history]
+    return history + [{"epoch": len(history) + 1 + i} | row for i, row in enumerate(rows)]
+
+
+def _to_numpy(state: object) -> object:
+    """Turn the tensors of a nested state into arrays."""
+    if isinstance(state, Tensor):
+        return state.detach().cpu().numpy().copy()
+    if isinstance(state, dict):
+        return {key: _to_numpy(value) for key, value in state.items()}
+    return [_to_numpy(value) for value in state] if isinstance(state, list) else state
+
+
+def _to_torch(state: object) -> object:
+    """Turn the arrays of a nested state into tensors."""
+    if isinstance(state, np.ndarray):
+        return torch.from_numpy(state.copy())
+    if isinstance(state, dict):
+        return {key: _to_torch(value) for key, value in state.items()}
+    return [_to_torch(value) for value in state] if isinstance(state, list) else state
+
+
+def pack_state(net: NeuralNet, *, optimizer: bool) -> dict[str, object]:
+    """
+    Reduce a net to NumPy arrays.
+
+    Parameters
+    ----------
+    net : skorch.NeuralNet
+        The net.
+    optimizer : bool
+        Whether to keep the state of the optimizer, most of the size.
+
+    Returns
+    -------
+    dict
+        Weights and, if asked for, the state of the optimizer.
+    """
+    state = {"module": _to_numpy(dict(net.module_.state_dict()))}
+    if optimizer:
+        state["optimizer"] = _to_numpy(net.optimizer_.state_dict())
+    return state
+
+
+def load_state(net: NeuralNet, state: Mapping[str, object]) -> None:
+    """
+    Load what :func:`pack_state` made into a net of the same architecture.
+
+    Parameters
+    ----------
+    net : skorch.NeuralNet
+        An initialised net.
+    state : mapping
+        The state.
+    """
+    net.module_.load_state_dict(_to_torch(state["module"]))
+    if "optimizer" in state:
+        net.optimizer_.load_state_dict(_to_torch(state["optimizer"]))

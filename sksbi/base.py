@@ -1,0 +1,362 @@
+"""
+The estimator base: what every estimator promises, whatever it computes inside.
+
+Public methods validate and give results their form; estimators fill in ``_fit``, ``_sample``,
+``_log_prob`` and ``_row_scores``, which see arrays only.
+"""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+
+import numpy as np
+import pandas as pd
+from sklearn.base import BaseEstimator
+from sklearn.utils.metadata_routing import UNUSED
+from sklearn.utils.validation import check_consistent_length, check_is_fitted
+
+from sksbi.priors import check_prior
+from sksbi.utils.observations import ObservationLayout
+from sksbi.utils.optimize import maximise
+from sksbi.utils.random import check_generator, draw_seed
+from sksbi.utils.signature import answers_to_X_y
+from sksbi.utils.tables import draws_table, rows_table, summary_table
+from sksbi.utils.validation import (
+    check_count,
+    check_numbers,
+    check_real,
+    check_theta,
+    check_weights,
+)
+
+__all__ = ["BaseInference"]
+
+_CANDIDATES = 1000
+
+
+class BaseInference(BaseEstimator):
+    """
+    Base of all estimators of p(theta | x).
+
+    theta stands in scikit-learn's X slot and x in its y slot, so that ``GridSearchCV`` and its kin
+    split both. Subclasses have at least the parameters ``prior`` and ``random_state``.
+
+    Attributes
+    ----------
+    n_features_in_ : int
+        The number of parameters D.
+    feature_names_in_ : ndarray of str
+        The parameters' names, if theta was a DataFrame.
+    seed_ : int
+        The integer that fit drew from ``random_state``.
+    """
+
+    __metadata_request__fit = {"theta": UNUSED, "x": UNUSED}
+    __metadata_request__score = {"theta": UNUSED, "x": UNUSED}
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        tags.target_tags.required = True
+        tags.target_tags.multi_output = True
+        return tags
+
+    @abstractmethod
+    def _fit(self, theta, x, sample_weight, generator):
+        """Learn from arrays; theta lies in the prior's support, weights have mean 1."""
+
+    @abstractmethod
+    def _sample(self, x, n_samples, generator):
+        """Draw (m, n_samples, D) for observations x of shape (m, ...)."""
+
+    @abstractmethod
+    def _log_prob(self, theta, x, rows):
+        """Compute the log-density of theta[i], inside the support, given x[rows[i]]."""
+
+    @abstractmethod
+    def _row_scores(self, theta, x):
+        """Compute one proper score a row, higher is better."""
+
+    @answers_to_X_y
+    def fit(self, theta, x, sample_weight=None):
+        """
+        Learn from simulated pairs; scikit-learn has theta in X's place and x in y's.
+
+        Parameters
+        ----------
+        theta : array-like or DataFrame of shape (n, D)
+            The parameters, one simulation a row. They must lie in the prior's support.
+        x : array-like, Series or DataFrame of shape (n,), (n, L) or (n, ...)
+            What was simulated from them: numbers, without NaN and infinity.
+        sample_weight : array-like of shape (n,), default=None
+            Non-negative weights of the rows; a row of weight zero counts as absent.
+
+        Returns
+        -------
+        object
+            The estimator itself.
+
+        Raises
+        ------
+        ValueError, TypeError
+            If theta or x is not as above, or a parameter of the estimator is wrong.
+        """
+        if x is None:
+            raise ValueError(
+                f"{type(self).__name__} requires y to be passed, but the target y is None: give "
+                "fit(theta, x) the simulated observations x."
+            )
+        self._validate_params()
+        resumes = self._resumes()
+        if not resumes:
+            self._reset()
+        array = check_theta(self, theta, reset=not resumes, minimum=2)
+        layout, x_array = ObservationLayout.learn(x)
+        check_consistent_length(array, x_array)
+        if resumes and layout != self.x_layout_:
+            raise ValueError(
+                f"x must be as in the fit that warm_start goes on from, {self.x_layout_}, got {layout}."
+            )
+        self.x_layout_ = layout
+        self.prior_ = self._check_prior(theta, array)
+        self.theta_columns_ = list(theta.columns) if isinstance(theta, pd.DataFrame) else None
+        weights = check_weights(sample_weight, len(array))
+        self.seed_ = draw_seed(check_generator(self.random_state))
+        kept = weights > 0
+        generator = np.random.default_rng(self.seed_)
+        self._fit(array[kept], x_array[kept], weights[kept] / weights[kept].mean(), generator)
+        return self
+
+    def _resumes(self):
+        """Tell whether fit goes on from the present state."""
+        return getattr(self, "warm_start", False) and self.__sklearn_is_fitted__()
+
+    @abstractmethod
+    def __sklearn_is_fitted__(self):
+        """Tell whether fit has come to its end."""
+
+    @abstractmethod
+    def _reset(self):
+        """Forget what was learnt."""
+
+    def _check_prior(self, theta, array):
+        """Adapt the prior, and hold theta against its names and its support."""
+        if self.prior is None:
+            return None
+        prior = check_prior(self.prior, n_features=array.shape[1])
+        names = getattr(self, "feature_names_in_", None)
+        if prior.names is not None and names is not None and list(names) != list(prior.names):
+            raise ValueError(
+                f"theta's columns must be the prior's names in the same order, {list(prior.names)}, "
+                f"got {list(names)}."
+            )
+        outside = np.flatnonzero(~prior.contains(array))
+        if len(outside):
+            first = outside[0]
+            raise ValueError(
+                f"theta must lie in the prior's support, but {len(outside)} of {len(array)} rows do "
+                f"not, the first in row {first}: {array[first]}. Were theta and x swapped? The order "
+                "is fit(theta, x)."
+            )
+        return prior
+
+    def sample(self, x, n_samples=1000, *, random_state=None):
+        """
+        Draw from the posterior p(theta | x).
+
+        Parameters
+        ----------
+        x : array-like, scalar, dict, Series or DataFrame
+            One observation, or a batch of m. Which it is, follows from the dimensions of x in fit:
+            for x of shape (n, L) a 1-d array, list, dict or Series is one observation, and a 2-d
+            array or DataFrame, of one row too, is a batch.
+        n_samples : int, default=1000
+            The number of draws for every observation.
+        random_state : None, int, RandomState or Generator, default=None
+            None uses ``seed_`` if the estimator's own ``random_state`` is an int, so that two calls
+            give the same draws, and fresh entropy otherwise.
+
+        Returns
+        -------
+        ndarray or DataFrame of shape (n_samples, D), a batch: (m, n_samples, D)
+            The draws, a DataFrame exactly if theta was one in fit (a batch then has the index levels
+            observation and draw). All lie strictly inside the prior's support.
+
+        Raises
+        ------
+        ValueError, TypeError
+            If x does not look like fit's x, or ``n_samples`` is no positive int.
+        """
+        check_is_fitted(self)
+        n_samples = check_count(n_samples, "n_samples")
+        observations = self.x_layout_.read(x)
+        draws = self._sample(observations.values, n_samples, self._generator(random_state))
+        return draws_table(draws, observations, self.theta_columns_)
+
+    def _generator(self, random_state):
+        """Seed what is drawn after fit."""
+        if random_state is None and isinstance(self.random_state, int | np.integer):
+            return np.random.default_rng([self.seed_, 1])
+        return check_generator(random_state)
+
+    def log_prob(self, theta, x):
+        """
+        Compute the log-density log q(theta | x) in the units of theta.
+
+        Parameters
+        ----------
+        theta : array-like or DataFrame of shape (n, D) or (m, n, D)
+            The parameters.
+        x : array-like, scalar, dict, Series or DataFrame
+            As many observations as theta has rows, or one for all of them. With theta of shape
+            (m, n, D): m observations.
+
+        Returns
+        -------
+        ndarray of shape (n,) or (m, n)
+            The log-densities; -inf outside the prior's support, never NaN.
+
+        Raises
+        ------
+        ValueError, TypeError
+            If theta or x does not look like fit's, or their numbers do not match.
+        """
+        check_is_fitted(self)
+        observations = self.x_layout_.read(x)
+        m = len(observations.values)
+        if np.ndim(theta) == 3:
+            array = check_numbers(theta, "theta", allow_nd=True)
+            if (array.shape[0], array.shape[2]) != (m, self.n_features_in_):
+                raise ValueError(
+                    f"theta of three dimensions must have shape ({m}, n, {self.n_features_in_}) for "
+                    f"{m} observations, got {array.shape}."
+                )
+            rows = np.repeat(np.arange(m), array.shape[1])
+            flat = array.reshape(-1, array.shape[2])
+            return self._guarded_log_prob(flat, observations.values, rows).reshape(array.shape[:2])
+        array = check_theta(self, theta, reset=False)
+        if m not in (1, len(array)):
+            raise ValueError(
+                f"theta has {len(array)} rows, x has {m} observations: give as many, or one."
+            )
+        rows = np.zeros(len(array), int) if m == 1 else np.arange(m)
+        return self._guarded_log_prob(array, observations.values, rows)
+
+    def _guarded_log_prob(self, theta, x, rows):
+        """Leave out what lies outside the support, and turn NaN into -inf."""
+        inside = np.ones(len(theta), bool) if self.prior_ is None else self.prior_.contains(theta)
+        result = np.full(len(theta), -np.inf)
+        if inside.any():
+            result[inside] = self._log_prob(theta[inside], x, rows[inside])
+        return np.nan_to_num(result, nan=-np.inf, posinf=np.inf, neginf=-np.inf)
+
+    @answers_to_X_y
+    def score(self, theta, x, sample_weight=None):
+        """
+        Score held-out pairs, higher is better; scikit-learn has theta in X's place and x in y's.
+
+        Posterior estimators: the mean of log q(theta | x) in the units of theta.
+
+        Parameters
+        ----------
+        theta : array-like or DataFrame of shape (n, D)
+            The parameters.
+        x : array-like, Series or DataFrame of shape (n,), (n, L) or (n, ...)
+            What was simulated from them.
+        sample_weight : array-like of shape (n,), default=None
+            Non-negative weights of the rows.
+
+        Returns
+        -------
+        float
+            The score.
+
+        Raises
+        ------
+        ValueError, TypeError
+            If theta or x does not look like fit's.
+        """
+        check_is_fitted(self)
+        array = check_theta(self, theta, reset=False)
+        observations = self.x_layout_.read(x)
+        check_consistent_length(array, observations.values)
+        weights = check_weights(sample_weight, len(array))
+        return float(np.average(self._row_scores(array, observations.values), weights=weights))
+
+    def summary(self, x, *, level=0.9, n_samples=1000, random_state=None):
+        """
+        Summarise the posterior in a table.
+
+        Parameters
+        ----------
+        x : array-like, scalar, dict, Series or DataFrame
+            One observation or a batch, as in ``sample``.
+        level : float, default=0.9
+            The mass of the central interval from lower to upper.
+        n_samples : int, default=1000
+            The number of draws that the table is made from.
+        random_state : None, int, RandomState or Generator, default=None
+            As in ``sample``.
+
+        Returns
+        -------
+        DataFrame
+            Rows: the parameters. Columns: mean, sd, median, lower, upper. For a batch the index has
+            the levels observation and parameter.
+
+        Raises
+        ------
+        ValueError, TypeError
+            If x does not look like fit's, or another argument is out of its range.
+        """
+        check_is_fitted(self)
+        level = check_real(level, "level", high=1.0)
+        n_samples = check_count(n_samples, "n_samples")
+        observations = self.x_layout_.read(x)
+        draws = self._sample(observations.values, n_samples, self._generator(random_state))
+        return summary_table(draws, observations, self._parameter_names(), level)
+
+    def _parameter_names(self):
+        """Name the parameters: theta's columns, the prior's names, or theta_0, theta_1, ..."""
+        if self.theta_columns_ is not None:
+            return self.theta_columns_
+        if self.prior_ is not None and self.prior_.names is not None:
+            return list(self.prior_.names)
+        return [f"theta_{i}" for i in range(self.n_features_in_)]
+
+    def map(self, x):
+        """
+        Find the theta of highest posterior density in the units of theta.
+
+        Parameters
+        ----------
+        x : array-like, scalar, dict, Series or DataFrame
+            One observation or a batch, as in ``sample``.
+
+        Returns
+        -------
+        ndarray of shape (D,) or Series, a batch: (m, D) or DataFrame
+            The modes.
+
+        Raises
+        ------
+        ValueError, TypeError
+            If x does not look like fit's.
+        """
+        check_is_fitted(self)
+        observations = self.x_layout_.read(x)
+        generator = np.random.default_rng([self.seed_, 2])
+        draws = self._sample(observations.values, _CANDIDATES, generator)
+        m, k, d = draws.shape
+        rows = np.repeat(np.arange(m), k)
+
+        def to_theta(z):
+            return z if self.prior_ is None else self.prior_.from_unbounded(z.reshape(-1, d))
+
+        def log_density(z):
+            theta = to_theta(z).reshape(-1, d)
+            return self._guarded_log_prob(theta, observations.values, rows).reshape(m, k)
+
+        flat = draws.reshape(-1, d)
+        start = flat if self.prior_ is None else self.prior_.to_unbounded(flat)
+        best = maximise(log_density, start.reshape(m, k, d), generator)
+        return rows_table(to_theta(best).reshape(m, d), observations, self.theta_columns_)

@@ -1,0 +1,6 @@
+"""The neural estimators, one a file."""
+
+from sksbi.neural.npe import NPE
+from sksbi.neural.regressor import PosteriorRegressor
+
+__all__ = ["NPE", "PosteriorRegressor"]

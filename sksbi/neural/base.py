@@ -1,0 +1,309 @@
+"""What neural estimators share: parameters passed on to skorch, training, compact persistence."""
+
+from __future__ import annotations
+
+import inspect
+import warnings
+from abc import abstractmethod
+from contextlib import nullcontext
+from copy import deepcopy
+from math import prod
+from numbers import Integral, Real
+
+import numpy as np
+import pandas as pd
+import torch
+from sklearn.utils._param_validation import HasMethods, Interval
+from sklearn.utils.validation import check_consistent_length
+
+from sksbi import _net
+from sksbi._version import __version__
+from sksbi.base import BaseInference
+from sksbi.exceptions import VersionWarning
+from sksbi.losses import build_criterion
+from sksbi.preprocessing import ObservationSpace, ParameterSpace
+from sksbi.utils.random import borrowed_global_generator, draw_seed, torch_generator
+from sksbi.utils.validation import check_theta
+
+__all__ = ["NeuralEstimator", "build_embedding"]
+
+_SETTINGS = ("optimizer", "lr", "batch_size", "max_epochs", "patience", "callbacks", "verbose")
+_TRAINING = (*_SETTINGS, "device", "iterator_train__", "callbacks__")
+
+
+class NeuralEstimator(BaseInference):
+    """
+    Base of the estimators that train a network with skorch.
+
+    Subclasses have the parameters that are listed in ``_parameter_constraints``, name those that
+    shape the network in ``_architecture``, and fill in ``_build_module``.
+
+    Attributes
+    ----------
+    net_ : skorch.NeuralNet
+        The trained net; its module is ``net_.module_``.
+    history_ : DataFrame
+        One row an epoch: epoch, train_loss, valid_loss, lr, dur (seconds).
+    """
+
+    _architecture: tuple[str, ...]
+    _parameter_constraints = {
+        "embedding": [torch.nn.Module, callable, None],
+        "theta_transformer": [HasMethods(["fit_transform", "inverse_transform"]), None],
+        "x_transformer": [HasMethods(["fit_transform", "transform"]), None],
+        "lr": [Interval(Real, 0, None, closed="neither")],
+        "batch_size": [Interval(Integral, 1, None, closed="left")],
+        "max_epochs": [Interval(Integral, 1, None, closed="left")],
+        "validation_fraction": [
+            Interval(Real, 0, 1, closed="neither"),
+            HasMethods(["split"]),
+            tuple,
+            None,
+        ],
+        "patience": [Interval(Integral, 1, None, closed="left"), None],
+        "callbacks": [list, tuple, None],
+        "warm_start": ["boolean"],
+        "verbose": ["verbose"],
+    }
+
+    def __init_subclass__(cls, **kwargs):
+        super().__init_subclass__(**kwargs)
+        signature = inspect.signature(cls.__init__)
+        named = [p for p in signature.parameters.values() if p.kind is not p.VAR_KEYWORD]
+        cls.__signature__ = signature.replace(parameters=named[1:])
+
+    @abstractmethod
+    def _build_module(self, spec):
+        """Build the network that the spec describes."""
+
+    def _set_passed_on(self, passed_on):
+        """Store what goes on to skorch; anything else is a mistake, as in any Python call."""
+        for name in passed_on:
+            if not name.startswith(_net.PASSED_ON):
+                raise TypeError(
+                    f"{type(self).__name__}.__init__() got an unexpected keyword argument {name!r}; "
+                    f"what is passed on begins with {', '.join(_net.PASSED_ON)}."
+                )
+        vars(self).update(passed_on)
+
+    def _passed_on(self):
+        """Collect what goes on to skorch."""
+        return {k: v for k, v in vars(self).items() if k.startswith(_net.PASSED_ON)}
+
+    def get_params(self, deep=True):
+        """
+        Get the parameters, those that are passed on to skorch among them.
+
+        Parameters
+        ----------
+        deep : bool, default=True
+            Whether to include the parameters of parameters that are estimators.
+
+        Returns
+        -------
+        dict
+            The parameters by name.
+        """
+        return super().get_params(deep) | self._passed_on()
+
+    def set_params(self, **params):
+        """
+        Set parameters, those that are passed on to skorch among them.
+
+        Parameters
+        ----------
+        **params : object
+            The parameters by name.
+
+        Returns
+        -------
+        object
+            The estimator itself.
+        """
+        passed_on = {k: v for k, v in params.items() if k.startswith(_net.PASSED_ON)}
+        super().set_params(**{k: v for k, v in params.items() if k not in passed_on})
+        vars(self).update(passed_on)
+        return self
+
+    def __sklearn_is_fitted__(self):
+        """Tell whether fit has come to its end."""
+        return "_history" in vars(self)
+
+    @property
+    def history_(self):
+        """Training history: one row an epoch."""
+        if not self.__sklearn_is_fitted__():
+            raise AttributeError(f"this {type(self).__name__} has no history_ before fit.")
+        return pd.DataFrame(self._history)
+
+    def _fit(self, theta, x, sample_weight, generator):
+        """Scale, split, build and train; the fitted state changes at the end only."""
+        resumed = self.net_ if self._resumes() else None
+        spaces = (
+            (self._theta_space, self._x_space)
+            if resumed
+            else self._learn_spaces(theta, x, sample_weight)
+        )
+        train, valid = self._split(spaces, theta, x, sample_weight, generator)
+        spec = self._make_spec(train, self._spec if resumed else None)
+        net = self._build_net(
+            spec, draw_seed(generator), len(train), valid, torch_generator(generator)
+        )
+        if resumed:
+            _net.load_state(net, _net.pack_state(resumed, optimizer=True))
+        train = train.to(net.device)
+        seed = draw_seed(generator)
+        with borrowed_global_generator(seed) if _net.draws_globally(net, train) else nullcontext():
+            _net.train(net, train)
+        self._theta_space, self._x_space = spaces
+        self._spec, self.net_ = spec, net
+        self._history = _net.extend_history(self._history if resumed else [], net)
+
+    def _reset(self):
+        """Forget what was learnt."""
+        vars(self).pop("_history", None)
+
+    def _learn_spaces(self, theta, x, sample_weight):
+        """Fit the maps from the user's units to the network's."""
+        keep_shape = x.ndim > 2 or isinstance(self.embedding, torch.nn.Module)
+        theta_space = ParameterSpace(self.prior_, self.theta_transformer).fit(theta, sample_weight)
+        return theta_space, ObservationSpace(self.x_transformer, keep_shape).fit(x)
+
+    def _split(self, spaces, theta, x, sample_weight, generator):
+        """Make the training and the validation set."""
+        pairs = _pairs(spaces, theta, x, sample_weight)
+        choice = self.validation_fraction
+        if choice is None:
+            return pairs, None
+        if isinstance(choice, tuple):
+            return pairs, _pairs(spaces, *self._check_validation(choice))
+        if isinstance(choice, Real):
+            n_valid = min(max(1, round(choice * len(pairs))), len(pairs) - 1)
+            order = generator.permutation(len(pairs))
+            valid, train = order[:n_valid], order[n_valid:]
+        else:
+            train, valid = next(iter(choice.split(theta, x)))
+        if min(len(train), len(valid)) == 0:
+            raise ValueError(
+                f"validation_fraction={choice!r} leaves {len(train)} rows to train on and {len(valid)} "
+                f"to validate on, of {len(pairs)} with positive weight: give more simulations, or None."
+            )
+        return pairs.take(np.sort(train)), pairs.take(np.sort(valid))
+
+    def _check_validation(self, pair):
+        """Validate a user's own validation set."""
+        if len(pair) != 2:
+            raise ValueError(
+                f"validation_fraction as a tuple must be (theta, x), got {len(pair)} items."
+            )
+        theta = check_theta(self, pair[0], reset=False)
+        self._check_prior(pair[0], theta)
+        x = self.x_layout_.read(pair[1]).values
+        check_consistent_length(theta, x)
+        return theta, x, np.ones(len(theta))
+
+    def _make_spec(self, pairs, resumed):
+        """Note all that it takes to build the net again, in this fit or after loading."""
+        sizes = {"n_theta": pairs.theta.shape[1], "x_shape": tuple(pairs.x.shape[1:])}
+        names = (*self._architecture, *_SETTINGS, "device")
+        spec = {name: getattr(self, name) for name in names} | self._passed_on() | sizes
+        if resumed is not None:
+            architecture = {k: v for k, v in resumed.items() if not k.startswith(_TRAINING)}
+            spec = {k: v for k, v in spec.items() if k.startswith(_TRAINING)} | architecture
+        return spec
+
+    def _build_net(self, spec, seed, n_train, valid, generator, device=None):
+        """Build module, criterion and net."""
+        device = _net.check_device(spec["device"]) if device is None else device
+        passed_on = {k: v for k, v in spec.items() if k.startswith(_net.PASSED_ON)}
+        options = {
+            k[len("criterion__") :]: v for k, v in passed_on.items() if k.startswith("criterion__")
+        }
+        criterion = build_criterion(spec["criterion"], **options)
+        with borrowed_global_generator(seed):
+            module = self._build_module(spec)
+            return _net.build_net(
+                module,
+                criterion,
+                **{name: spec[name] for name in _SETTINGS},
+                device=device,
+                passed_on=passed_on,
+                n_train=n_train,
+                valid=None if valid is None else valid.to(device),
+                generator=generator,
+            )
+
+    def __getstate__(self):
+        state = super().__getstate__() | {"_sksbi_version": __version__}
+        if "net_" in state:
+            state["net_"] = _net.pack_state(self.net_, optimizer=self.warm_start)
+        return state
+
+    def __setstate__(self, state):
+        version = state.get("_sksbi_version")
+        if version != __version__:
+            warnings.warn(
+                f"this {type(self).__name__} was saved by sksbi {version} and is loaded by "
+                f"{__version__}; it may break or give wrong results: fit it again, or load it with "
+                "the version that saved it.",
+                VersionWarning,
+                stacklevel=2,
+            )
+        state = {k: v for k, v in state.items() if k != "_sksbi_version"}
+        packed = state.pop("net_", None)
+        super().__setstate__(state)
+        if packed is not None:
+            device = _net.device_or_cpu(self._spec["device"])
+            self.net_ = self._build_net(self._spec, 0, 1, None, None, device)
+            _net.load_state(self.net_, packed)
+
+
+def _pairs(spaces, theta, x, sample_weight):
+    """Bring pairs to the network's units, as tensors."""
+    theta_space, x_space = spaces
+    u, _ = theta_space.to_network(theta)
+    return _net.Pairs(
+        torch.from_numpy(u.astype(np.float32)),
+        torch.from_numpy(x_space.transform(x)),
+        torch.from_numpy(sample_weight.astype(np.float32)),
+    )
+
+
+def build_embedding(embedding, x_shape):
+    """
+    Build an embedding, and find the width of what it returns.
+
+    Parameters
+    ----------
+    embedding : torch.nn.Module, callable or None
+        A module is copied; a callable is called with the shape of an observation (an int if it is
+        one-dimensional); None flattens.
+    x_shape : tuple of int
+        The shape of one observation, as the network sees it.
+
+    Returns
+    -------
+    module : torch.nn.Module
+        The embedding.
+    width : int
+        The number of features, flattened.
+
+    Raises
+    ------
+    ValueError
+        If the embedding cannot take an observation.
+    """
+    if embedding is None:
+        return torch.nn.Flatten(), prod(x_shape)
+    if isinstance(embedding, torch.nn.Module):
+        module = deepcopy(embedding)
+    else:
+        module = embedding(x_shape[0] if len(x_shape) == 1 else x_shape)
+    try:
+        with torch.no_grad():
+            features = module.eval()(torch.zeros(2, *x_shape))
+    except RuntimeError as error:
+        raise ValueError(
+            f"embedding cannot take a batch of x with shape (n, {', '.join(map(str, x_shape))}): {error}"
+        ) from error
+    return module.train(), features[0].numel()

@@ -1,0 +1,268 @@
+r"""
+Neural posterior estimation.
+
+A conditional density q(theta | x) is trained on simulated pairs to minimise
+
+.. math::
+    E_{p(\theta, x)} [-\log q(\theta | x)],
+
+which is least where q(theta | x) = p(theta | x) for every x. One fit serves all observations.
+"""
+
+from __future__ import annotations
+
+from numbers import Integral
+
+import numpy as np
+import torch
+from sklearn.utils._param_validation import Interval
+from tqdm.auto import tqdm
+from zuko.distributions import DiagNormal, NormalizingFlow
+
+from sksbi._net import EVALUATION_BATCH
+from sksbi.neural.base import NeuralEstimator, build_embedding
+from sksbi.nn import ConditionalDensity, build_flow
+from sksbi.utils.random import borrowed_global_generator, torch_generator
+
+__all__ = ["NPE"]
+
+_DRAWING_BATCH = 4096
+_TRIES = 100
+
+
+class NPE(NeuralEstimator):
+    """
+    Neural posterior estimation: p(theta | x) by a conditional normalizing flow.
+
+    theta stands where scikit-learn has X, x where it has y, so that ``GridSearchCV`` and its kin
+    search the hyperparameters. The flow is trained in the prior's unbounded space: every draw lies
+    inside the support of the prior, and the density is normalised over it.
+
+    Parameters
+    ----------
+    prior : dict, list, distribution, object or None, default=None
+        The prior that theta was drawn from: a dict {name: frozen scipy.stats distribution} as in
+        ``RandomizedSearchCV``, a list of them, a scipy.stats multivariate or a torch distribution,
+        or an object with ``sample(n, random_state)``, ``log_prob(theta)`` and optionally ``names``
+        and ``support``. None: theta is unbounded.
+    flow : str or callable, default="nsf"
+        The density estimator: "nsf" (neural spline flow), "maf" (masked autoregressive flow),
+        another of zuko's flows by name, or a callable ``flow(features, context, **options)``.
+    transforms : int or None, default=None
+        The number of transforms of the flow; None: the flow's own default.
+    hidden_features : sequence of int or None, default=None
+        The widths of the hidden layers in the flow; None: the flow's own default.
+    embedding : torch.nn.Module, callable or None, default=None
+        A network between x and the flow. A module sees x in its own shape, each column brought to
+        one scale; a callable, such as ``functools.partial(sksbi.nn.MLP, out_features=16)``, is
+        called with the number of features that the network sees (for images and series: the shape).
+        None: the features go to the flow as they are.
+    theta_transformer : estimator or None, default=None
+        A scikit-learn transformer of theta in the prior's unbounded space: StandardScaler,
+        MinMaxScaler, MaxAbsScaler, RobustScaler, PowerTransformer, PCA of full rank or a Pipeline of
+        them, as its log-determinant enters the density.
+    x_transformer : estimator or None, default=None
+        A scikit-learn transformer of x, before the built-in robust scaling.
+    criterion : str or callable, default="negative_log_likelihood"
+        The loss: a name, a class or a factory of a module (distribution, theta) -> losses (n,).
+    optimizer : str or callable, default="adamw"
+        The optimizer: a name, a torch optimizer class or a partial of one.
+    lr : float, default=2e-3
+        The highest learning rate of the one-cycle schedule.
+    batch_size : int, default=100
+        The number of rows in a training step.
+    max_epochs : int, default=30
+        The number of passes over the training set, over which the schedule extends.
+    validation_fraction : float, splitter, tuple or None, default=0.1
+        What early stopping watches: a fraction of the rows, shuffled; a scikit-learn splitter, of
+        which the first split is taken; a pair (theta, x); or None, and there is no early stopping.
+    patience : int or None, default=10
+        Training stops after so many epochs without a better validation loss, and the best weights
+        are restored. None: no early stopping.
+    callbacks : list or None, default=None
+        Further skorch callbacks, or pairs (name, callback). Built in are ``lr_scheduler``,
+        ``gradient_clipping``, ``early_stopping`` and ``progress``: see ``**passed_on``.
+    device : str, default="auto"
+        Where to train: "auto" (a GPU if there is one), "cpu", "cuda", ... Inputs and results are
+        always on the CPU.
+    warm_start : bool, default=False
+        Whether fit goes on from the present weights and scalings.
+    verbose : int, default=0
+        Whether to show progress bars.
+    random_state : None, int, RandomState or Generator, default=None
+        Seeds the initial weights, the split, the order of the rows, and the draws.
+    **passed_on : object
+        What goes on to skorch: ``module__*`` (options of the flow), ``criterion__*``,
+        ``optimizer__*``, ``iterator_train__*`` and ``callbacks__*``; for example
+        ``optimizer__weight_decay=0.1``, ``callbacks__gradient_clipping__gradient_clip_value=1.0``,
+        ``callbacks__lr_scheduler=None``.
+
+    Attributes
+    ----------
+    net_ : skorch.NeuralNet
+        The trained net; its module is ``net_.module_``.
+    history_ : DataFrame
+        One row an epoch: epoch, train_loss, valid_loss, lr, dur (seconds).
+    prior_ : Prior or None
+        The prior, adapted.
+    x_layout_ : ObservationLayout
+        Shape and columns of x in fit.
+    theta_columns_ : list or None
+        The columns of theta in fit, if it was a DataFrame.
+    n_features_in_ : int
+        The number of parameters D.
+    feature_names_in_ : ndarray of str
+        The parameters' names, if theta was a DataFrame.
+    seed_ : int
+        The integer that fit drew from ``random_state``.
+
+    References
+    ----------
+    .. [1] Fast epsilon-free inference of simulation models with Bayesian conditional density
+       estimation (Papamakarios and Murray, 2016) https://arxiv.org/abs/1605.06376
+    .. [2] Neural spline flows (Durkan et al., 2019) https://arxiv.org/abs/1906.04032
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from scipy import stats
+    >>> from sksbi import NPE, simulate
+    >>> prior = {"mean": stats.norm(0, 1), "sd": stats.uniform(0.5, 1.5)}
+    >>> def simulator(theta, rng):
+    ...     return rng.normal(theta["mean"], theta["sd"], size=20)
+    >>> theta, x = simulate(simulator, prior, 500, random_state=0)
+    >>> npe = NPE(prior, flow="maf", transforms=2, max_epochs=5, random_state=0).fit(theta, x)
+    >>> npe.sample(x[0], 3).shape
+    (3, 2)
+    >>> npe.summary(x[0]).index.tolist()
+    ['mean', 'sd']
+    >>> npe.log_prob(theta, x).shape
+    (500,)
+    """
+
+    _architecture = ("flow", "transforms", "hidden_features", "embedding", "criterion")
+    _parameter_constraints = NeuralEstimator._parameter_constraints | {
+        "transforms": [Interval(Integral, 1, None, closed="left"), None],
+    }
+
+    def __init__(
+        self,
+        prior=None,
+        *,
+        flow="nsf",
+        transforms=None,
+        hidden_features=None,
+        embedding=None,
+        theta_transformer=None,
+        x_transformer=None,
+        criterion="negative_log_likelihood",
+        optimizer="adamw",
+        lr=2e-3,
+        batch_size=100,
+        max_epochs=30,
+        validation_fraction=0.1,
+        patience=10,
+        callbacks=None,
+        device="auto",
+        warm_start=False,
+        verbose=0,
+        random_state=None,
+        **passed_on,
+    ):
+        self.prior = prior
+        self.flow = flow
+        self.transforms = transforms
+        self.hidden_features = hidden_features
+        self.embedding = embedding
+        self.theta_transformer = theta_transformer
+        self.x_transformer = x_transformer
+        self.criterion = criterion
+        self.optimizer = optimizer
+        self.lr = lr
+        self.batch_size = batch_size
+        self.max_epochs = max_epochs
+        self.validation_fraction = validation_fraction
+        self.patience = patience
+        self.callbacks = callbacks
+        self.device = device
+        self.warm_start = warm_start
+        self.verbose = verbose
+        self.random_state = random_state
+        self._set_passed_on(passed_on)
+
+    def _build_module(self, spec):
+        """Embed x, then condition the flow on it."""
+        embedding, width = build_embedding(spec["embedding"], spec["x_shape"])
+        options = {k[len("module__") :]: v for k, v in spec.items() if k.startswith("module__")}
+        for name in ("transforms", "hidden_features"):
+            if spec[name] is not None:
+                options[name] = spec[name]
+        return ConditionalDensity(
+            build_flow(spec["flow"], spec["n_theta"], width, **options), embedding
+        )
+
+    def _sample(self, x, n_samples, generator):
+        """Draw in the network's units, map back, and draw again what did not come out finite."""
+        context = self._contexts(x)
+        rows = torch.arange(len(x)).repeat_interleave(n_samples)
+        noise = torch_generator(generator)
+        theta = np.full((len(rows), self.n_features_in_), np.nan)
+        for _ in range(_TRIES):
+            missing = np.flatnonzero(np.isnan(theta[:, 0]))
+            if not len(missing):
+                return theta.reshape(len(x), n_samples, -1)
+            u = self._draw(context, rows[torch.from_numpy(missing)], noise)
+            theta[missing] = self._theta_space.from_network(u)
+        raise FloatingPointError(
+            f"the flow gives no finite draws for observation {int(rows[missing[0]])}: x is "
+            f"{x[int(rows[missing[0]])]}, which may lie far outside of what it was trained on."
+        )
+
+    def _contexts(self, x):
+        """Embed observations."""
+        scaled = torch.from_numpy(self._x_space.transform(x))
+        module = self.net_.module_.eval()
+        with torch.no_grad():
+            parts = [
+                module.embed(part.to(self.net_.device)) for part in scaled.split(EVALUATION_BATCH)
+            ]
+        return torch.cat(parts)
+
+    def _draw(self, context, rows, noise):
+        """Draw one u for every row of the context that is asked for."""
+        flow = self.net_.module_.flow
+        chunks = tqdm(rows.split(_DRAWING_BATCH), desc="sample", disable=not self.verbose)
+        with torch.no_grad():
+            draws = [_draw_from(flow(context[chunk]), noise).cpu() for chunk in chunks]
+        return torch.cat(draws).double().numpy()
+
+    def _log_prob(self, theta, x, rows):
+        """Add the log-determinant of the way to the network."""
+        u, ladj = self._theta_space.to_network(theta)
+        u = torch.from_numpy(u.astype(np.float32))
+        context, rows = self._contexts(x), torch.from_numpy(rows)
+        flow = self.net_.module_.flow
+        with torch.no_grad():
+            parts = [
+                flow(context[row]).log_prob(part.to(self.net_.device)).cpu()
+                for part, row in zip(
+                    u.split(EVALUATION_BATCH), rows.split(EVALUATION_BATCH), strict=True
+                )
+            ]
+        return torch.cat(parts).double().numpy() + ladj
+
+    def _row_scores(self, theta, x):
+        """Score by the log-density in the units of theta."""
+        return self._guarded_log_prob(theta, x, np.arange(len(theta)))
+
+
+def _draw_from(posterior, noise):
+    """Draw one sample from each distribution of a batch, from our own generator if it can be."""
+    is_flow = isinstance(posterior, NormalizingFlow)
+    base = posterior.base if is_flow else None
+    if is_flow and isinstance(base, DiagNormal):
+        normal = base.base_dist
+        z = torch.randn(normal.batch_shape, generator=noise).to(normal.loc.device)
+        return posterior.transform.inv(normal.loc + normal.scale * z)
+    with borrowed_global_generator(int(torch.randint(2**31 - 1, (), generator=noise))):
+        return posterior.sample()

@@ -1,0 +1,142 @@
+"""The posterior mean as a scikit-learn regressor, x -> theta."""
+
+from __future__ import annotations
+
+from numbers import Integral
+
+import numpy as np
+import pandas as pd
+from sklearn.base import BaseEstimator, MetaEstimatorMixin, RegressorMixin, clone
+from sklearn.utils._param_validation import HasMethods, Interval
+from sklearn.utils.validation import check_is_fitted, validate_data
+
+from sksbi.neural.npe import NPE
+from sksbi.utils.random import check_generator, draw_seed
+from sksbi.utils.validation import check_numbers
+
+__all__ = ["PosteriorRegressor"]
+
+
+class PosteriorRegressor(RegressorMixin, MetaEstimatorMixin, BaseEstimator):
+    """
+    Regressor x -> theta by the mean of the posterior.
+
+    Here X is the observation and y the parameters, as scikit-learn's own Pipeline,
+    ``cross_val_predict`` and ``TransformedTargetRegressor`` expect.
+
+    Parameters
+    ----------
+    estimator : estimator or None, default=None
+        What estimates the posterior, with ``fit(theta, x)`` and ``sample``; None: ``NPE()``.
+    n_samples : int, default=1000
+        The number of draws behind each prediction.
+    random_state : None, int, RandomState or Generator, default=None
+        Seeds the estimator and the draws; None leaves the estimator's own seed.
+
+    Attributes
+    ----------
+    estimator_ : estimator
+        The fitted estimator.
+    n_features_in_ : int
+        The number of columns of X.
+    feature_names_in_ : ndarray of str
+        The names of the columns, if X was a DataFrame.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sksbi import NPE, PosteriorRegressor
+    >>> rng = np.random.default_rng(0)
+    >>> theta = rng.normal(size=300)
+    >>> x = theta[:, None] + 0.1 * rng.normal(size=(300, 2))
+    >>> regressor = PosteriorRegressor(NPE(max_epochs=20, lr=1e-2), n_samples=100, random_state=0)
+    >>> mean, sd = regressor.fit(x, theta).predict(x[:2], return_std=True)
+    >>> mean.shape, sd.shape
+    ((2,), (2,))
+    """
+
+    _parameter_constraints = {
+        "estimator": [HasMethods(["fit", "sample"]), None],
+        "n_samples": [Interval(Integral, 1, None, closed="left")],
+    }
+
+    def __init__(self, estimator=None, *, n_samples=1000, random_state=None):
+        self.estimator = estimator
+        self.n_samples = n_samples
+        self.random_state = random_state
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        tags.target_tags.multi_output = True
+        return tags
+
+    def fit(self, X, y, **fit_params):
+        """
+        Fit the posterior estimator.
+
+        Parameters
+        ----------
+        X : array-like or DataFrame of shape (n, L)
+            The observations x.
+        y : array-like, Series or DataFrame of shape (n,) or (n, D)
+            The parameters theta.
+        **fit_params : object
+            Further arguments of the estimator's ``fit``, such as ``sample_weight``.
+
+        Returns
+        -------
+        PosteriorRegressor
+            Itself.
+
+        Raises
+        ------
+        ValueError, TypeError
+            If X or y is not as above.
+        """
+        self._validate_params()
+        if y is None:
+            raise ValueError(
+                "PosteriorRegressor requires y to be passed, but the target y is None: y is theta."
+            )
+        x = validate_data(self, X, dtype=np.float64, ensure_min_samples=2)
+        theta = y if isinstance(y, pd.DataFrame) else check_numbers(y, "y", ensure_2d=False)
+        self._is_column = np.ndim(theta) == 1
+        theta = np.reshape(theta, (-1, 1)) if self._is_column else theta
+        generator = check_generator(self.random_state)
+        self.seed_ = draw_seed(generator)
+        self.estimator_ = NPE() if self.estimator is None else clone(self.estimator)
+        if self.random_state is not None:
+            self.estimator_.set_params(random_state=draw_seed(generator))
+        self.estimator_.fit(theta, x, **fit_params)
+        return self
+
+    def predict(self, X, return_std=False):
+        """
+        Predict the posterior mean.
+
+        The draws for every row use the same noise, in every call, so predictions are deterministic
+        and do not depend on the other rows.
+
+        Parameters
+        ----------
+        X : array-like or DataFrame of shape (m, L)
+            The observations.
+        return_std : bool, default=False
+            Whether to return the posterior standard deviation too.
+
+        Returns
+        -------
+        ndarray of shape (m,) or (m, D)
+            The means; 1-d if y was 1-d in fit. With ``return_std`` a tuple of means and standard
+            deviations.
+        """
+        check_is_fitted(self)
+        x = validate_data(self, X, dtype=np.float64, reset=False)
+        moments = np.array([self._moments(row) for row in x])
+        mean, std = np.moveaxis(moments[..., 0] if self._is_column else moments, 1, 0)
+        return (mean, std) if return_std else mean
+
+    def _moments(self, row):
+        """Compute mean and standard deviation of the posterior for one row."""
+        draws = np.asarray(self.estimator_.sample(row, self.n_samples, random_state=self.seed_))
+        return draws.mean(axis=0), draws.std(axis=0)

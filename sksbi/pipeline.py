@@ -1,0 +1,304 @@
+"""
+A Pipeline whose steps act on x.
+
+scikit-learn's own Pipeline would send theta, which stands in X's place, through the transformers.
+This one sends x through them, and theta to the estimator at the end.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+import pandas as pd
+import sklearn.pipeline
+from sklearn.utils.metaestimators import available_if
+from sklearn.utils.validation import check_is_fitted
+
+from sksbi.utils.signature import answers_to_X_y
+from sksbi.utils.validation import check_numbers
+
+__all__ = ["Pipeline", "make_pipeline"]
+
+
+def _final_has(name):
+    """Tell whether the last step has a method."""
+    return available_if(lambda self: hasattr(self.steps[-1][1], name))
+
+
+class Pipeline(sklearn.pipeline.Pipeline):
+    """
+    Transformers of x, and an inference estimator at the end.
+
+    x goes to the first step as it is: tables with strings and categories, images, whatever the step
+    takes. theta is the y of the transformers, for those that learn from it.
+
+    Parameters
+    ----------
+    steps : list of (str, estimator)
+        The transformers and, last, the estimator, such as ``NPE``.
+    memory : str, joblib.Memory or None, default=None
+        Where to cache fitted transformers.
+    verbose : bool, default=False
+        Whether to print the time of each step.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklearn.decomposition import PCA
+    >>> from sksbi import NPE
+    >>> from sksbi.pipeline import Pipeline
+    >>> rng = np.random.default_rng(0)
+    >>> theta = rng.normal(size=(300, 1))
+    >>> x = theta + rng.normal(size=(300, 20))
+    >>> pipe = Pipeline([("pca", PCA(3)), ("npe", NPE(max_epochs=3, random_state=0))])
+    >>> pipe.fit(theta, x).sample(x[0], 5).shape
+    (5, 1)
+    """
+
+    @answers_to_X_y
+    def fit(self, theta, x=None, **params):
+        """
+        Fit the transformers on x, then the estimator.
+
+        Parameters
+        ----------
+        theta : array-like or DataFrame of shape (n, D)
+            The parameters.
+        x : array-like, Series or DataFrame of shape (n, ...)
+            What was simulated from them.
+        **params : object
+            Parameters of the steps' ``fit``, as ``step__parameter``.
+
+        Returns
+        -------
+        Pipeline
+            Itself.
+
+        Raises
+        ------
+        TypeError
+            If the last step is no inference estimator.
+        ValueError
+            If a parameter belongs to no step.
+        """
+        name, final = self.steps[-1]
+        if not hasattr(final, "sample"):
+            raise TypeError(
+                f"the last step must be an inference estimator, such as NPE, got {final!r}; for a "
+                "predictor take scikit-learn's own Pipeline."
+            )
+        if x is None:
+            raise ValueError("Pipeline requires y to be passed, but the target y is None: y is x.")
+        check_numbers(theta, "theta")
+        ours, theirs = _split_parameters(params, name, [step for step, _ in self.steps])
+        transformers = self._transformers()
+        transformed = transformers.fit_transform(x, theta, **theirs)
+        self.steps = [*transformers.steps[:-1], (name, final)]
+        self.x_template_ = _template(x)
+        final.fit(theta, transformed, **ours)
+        return self
+
+    def _transformers(self):
+        """Build scikit-learn's own Pipeline of all steps but the last."""
+        steps = [*self.steps[:-1], ("passthrough", "passthrough")]
+        return sklearn.pipeline.Pipeline(steps, memory=self.memory, verbose=self.verbose)
+
+    def _transform_observations(self, x):
+        """Send one observation or a batch through the transformers, and keep which it was."""
+        check_is_fitted(self)
+        table, single = _as_table(x, self.x_template_)
+        transformed = self._transformers().transform(table)
+        if single:
+            return transformed.iloc[0] if isinstance(transformed, pd.DataFrame) else transformed[0]
+        if isinstance(table, pd.DataFrame) and isinstance(transformed, np.ndarray):
+            if transformed.ndim == 2:
+                return pd.DataFrame(transformed, index=table.index)
+        return transformed
+
+    @_final_has("sample")
+    def sample(self, x, n_samples=1000, **options):
+        """
+        Draw from the posterior.
+
+        Parameters
+        ----------
+        x : object
+            One observation or a batch, in the form of fit's x.
+        n_samples : int, default=1000
+            The number of draws for every observation.
+        **options : object
+            Further arguments of the last step's ``sample``, such as ``random_state``.
+
+        Returns
+        -------
+        ndarray or DataFrame
+            As from the last step's ``sample``.
+        """
+        return self.steps[-1][1].sample(self._transform_observations(x), n_samples, **options)
+
+    @_final_has("summary")
+    def summary(self, x, **options):
+        """
+        Summarise the posterior in a table.
+
+        Parameters
+        ----------
+        x : object
+            One observation or a batch, in the form of fit's x.
+        **options : object
+            Further arguments of the last step's ``summary``.
+
+        Returns
+        -------
+        DataFrame
+            As from the last step's ``summary``.
+        """
+        return self.steps[-1][1].summary(self._transform_observations(x), **options)
+
+    @_final_has("map")
+    def map(self, x, **options):
+        """
+        Find the theta of highest posterior density.
+
+        Parameters
+        ----------
+        x : object
+            One observation or a batch, in the form of fit's x.
+        **options : object
+            Further arguments of the last step's ``map``.
+
+        Returns
+        -------
+        ndarray, Series or DataFrame
+            As from the last step's ``map``.
+        """
+        return self.steps[-1][1].map(self._transform_observations(x), **options)
+
+    @_final_has("log_prob")
+    def log_prob(self, theta, x):
+        """
+        Compute the log-density log q(theta | x).
+
+        Parameters
+        ----------
+        theta : array-like or DataFrame of shape (n, D) or (m, n, D)
+            The parameters.
+        x : object
+            Observations in the form of fit's x.
+
+        Returns
+        -------
+        ndarray of shape (n,) or (m, n)
+            As from the last step's ``log_prob``.
+        """
+        return self.steps[-1][1].log_prob(theta, self._transform_observations(x))
+
+    @answers_to_X_y
+    @_final_has("score")
+    def score(self, theta, x=None, sample_weight=None):
+        """
+        Score held-out pairs, higher is better.
+
+        Parameters
+        ----------
+        theta : array-like or DataFrame of shape (n, D)
+            The parameters.
+        x : object
+            What was simulated from them, in the form of fit's x.
+        sample_weight : array-like of shape (n,), default=None
+            Weights of the rows.
+
+        Returns
+        -------
+        float
+            As from the last step's ``score``.
+        """
+        transformed = self._transform_observations(x)
+        options = {} if sample_weight is None else {"sample_weight": sample_weight}
+        return self.steps[-1][1].score(theta, transformed, **options)
+
+    @property
+    def history_(self):
+        """Training history of the last step: one row an epoch."""
+        return self.steps[-1][1].history_
+
+    @property
+    def n_features_in_(self):
+        """Number of parameters D, as theta stands in X's place."""
+        return self.steps[-1][1].n_features_in_
+
+    @property
+    def feature_names_in_(self):
+        """Names of the parameters, if theta was a DataFrame."""
+        return self.steps[-1][1].feature_names_in_
+
+
+def make_pipeline(*steps, memory=None, verbose=False):
+    """
+    Build a Pipeline, with the steps named after their classes.
+
+    Parameters
+    ----------
+    *steps : estimator
+        The transformers and, last, the estimator.
+    memory : str, joblib.Memory or None, default=None
+        Where to cache fitted transformers.
+    verbose : bool, default=False
+        Whether to print the time of each step.
+
+    Returns
+    -------
+    Pipeline
+        The pipeline.
+
+    Examples
+    --------
+    >>> from sklearn.preprocessing import StandardScaler
+    >>> from sksbi import NPE
+    >>> from sksbi.pipeline import make_pipeline
+    >>> make_pipeline(StandardScaler(), NPE()).named_steps.npe
+    NPE()
+    """
+    named = sklearn.pipeline.make_pipeline(*steps).steps
+    return Pipeline(named, memory=memory, verbose=verbose)
+
+
+def _split_parameters(params, final, steps):
+    """Split step__parameter into the last step's and the transformers'."""
+    for key in params:
+        if key.split("__")[0] not in steps or "__" not in key:
+            raise ValueError(
+                f"Pipeline.fit does not accept {key!r}: give step__parameter with a step of {steps}, "
+                f"such as {final}__sample_weight."
+            )
+    prefix = final + "__"
+    ours = {k[len(prefix) :]: v for k, v in params.items() if k.startswith(prefix)}
+    return ours, {k: v for k, v in params.items() if not k.startswith(prefix)}
+
+
+def _template(x):
+    """Remember columns and dtypes, or the number of dimensions, of x in fit."""
+    return x.iloc[:0] if isinstance(x, pd.DataFrame | pd.Series) else np.asarray(x)[:0]
+
+
+def _as_table(x, template):
+    """Turn one observation into one row in the form of fit's x; tell whether it was one."""
+    if not isinstance(template, pd.DataFrame):
+        single = np.ndim(x) == template.ndim - 1
+        return (np.asarray(x)[None] if single else x), single
+    if isinstance(x, pd.DataFrame):
+        return x, False
+    if isinstance(x, Mapping | pd.Series):
+        x = pd.Series(dict(x), dtype=object)
+        if list(x.index) != list(template.columns):
+            raise ValueError(
+                f"x must have fit's columns in the same order, {list(template.columns)}, got "
+                f"{list(x.index)}."
+            )
+    single = np.ndim(x) == 1
+    rows = [list(x)] if single else np.asarray(x)
+    width = np.shape(rows)[1]
+    if width != template.shape[1]:
+        raise ValueError(f"x must have {template.shape[1]} columns as in fit, got {width}.")
+    return pd.DataFrame(rows, columns=template.columns).astype(template.dtypes), single
