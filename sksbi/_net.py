@@ -9,27 +9,29 @@ and the rule that a loss which is no number stops the training.
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from copy import deepcopy
 from functools import partial
 from math import ceil, isfinite
 
-import numpy as np
 import torch
 from skorch import NeuralNet
 from skorch.callbacks import Callback, EarlyStopping, GradientNormClipping, LRScheduler
 from skorch.helper import predefined_split
-from torch import Tensor, nn
+from torch import nn
 from torch.optim.lr_scheduler import OneCycleLR
-from torch.utils.data import Dataset
 from tqdm.auto import tqdm
 
+from sksbi.data import Batches, Pairs
 from sksbi.losses.base import WeightedMean
 from sksbi.utils.random import borrowed_global_generator
+from sksbi.utils.tensors import to_numpy, to_torch
 
-__all__ = ["EVALUATION_BATCH", "Pairs", "build_net", "check_device", "check_passed_on"]
-__all__ += [
-    "device_or_cpu",
+__all__ = [
+    "EVALUATION_BATCH",
+    "PASSED_ON",
+    "build_net",
+    "check_passed_on",
     "draws_globally",
     "extend_history",
     "load_state",
@@ -43,79 +45,6 @@ EVALUATION_BATCH = 512
 PASSED_ON = ("module__", "criterion__", "optimizer__", "iterator_train__", "callbacks__")
 
 
-class Pairs(Dataset):
-    """
-    Simulated pairs as whole tensors.
-
-    Parameters
-    ----------
-    theta : Tensor of shape (n, D)
-        The parameters, as the network sees them.
-    x : Tensor of shape (n, ...)
-        The observations, as the network sees them.
-    weight : Tensor of shape (n,)
-        The weights, of mean 1.
-    """
-
-    def __init__(self, theta: Tensor, x: Tensor, weight: Tensor) -> None:
-        self.theta, self.x, self.weight = theta, x, weight
-
-    def __len__(self) -> int:
-        return len(self.theta)
-
-    def __getitem__(self, rows: Tensor | slice) -> tuple[Tensor, tuple[Tensor, Tensor]]:
-        return self.x[rows], (self.theta[rows], self.weight[rows])
-
-    def to(self, device: str) -> Pairs:
-        """Move all tensors to a device."""
-        return Pairs(self.theta.to(device), self.x.to(device), self.weight.to(device))
-
-    def take(self, rows: np.ndarray) -> Pairs:
-        """Take some rows."""
-        rows = torch.from_numpy(rows)
-        return Pairs(self.theta[rows], self.x[rows], self.weight[rows])
-
-
-class Batches:
-    """
-    Batches of nearly equal size, none above ``batch_size``.
-
-    Parameters
-    ----------
-    dataset : Pairs
-        What to iterate over.
-    batch_size : int
-        The largest size of a batch.
-    shuffle : bool, default=False
-        Whether to take the rows in a new random order in every epoch.
-    generator : torch.Generator or None, default=None
-        Where the order comes from.
-    """
-
-    def __init__(
-        self,
-        dataset: Pairs,
-        batch_size: int,
-        shuffle: bool = False,
-        generator: torch.Generator | None = None,
-    ) -> None:
-        self.dataset, self.batch_size = dataset, batch_size
-        self.shuffle, self.generator = shuffle, generator
-
-    def __len__(self) -> int:
-        return ceil(len(self.dataset) / self.batch_size)
-
-    def __iter__(self) -> Iterator[tuple[Tensor, tuple[Tensor, Tensor]]]:
-        n = len(self.dataset)
-        edges = [n * i // len(self) for i in range(len(self) + 1)]
-        bounds = zip(edges[:-1], edges[1:], strict=True)
-        if not self.shuffle:
-            yield from (self.dataset[start:stop] for start, stop in bounds)
-            return
-        order = torch.randperm(n, generator=self.generator).to(self.dataset.theta.device)
-        yield from (self.dataset[order[start:stop]] for start, stop in bounds)
-
-
 class _Watch(Callback):
     """Stop at a loss that is no number; keep an epoch's history to one row."""
 
@@ -126,9 +55,9 @@ class _Watch(Callback):
         for name in ("train_loss", "valid_loss"):
             if name in epoch and not isfinite(epoch[name]):
                 raise FloatingPointError(
-                    f"{name} became {epoch[name]} in epoch {epoch['epoch']} at lr={lr:.3g} (lr={net.lr}): "
-                    "take a smaller lr, clip gradients harder "
-                    "(callbacks__gradient_clipping__gradient_clip_value), or look for outliers in x."
+                    f"{name} became {epoch[name]} in epoch {epoch['epoch']} at lr={lr:.3g} (the "
+                    f"highest is lr={net.lr}): take a smaller lr, clip gradients harder by "
+                    "callbacks__gradient_clipping__gradient_clip_value, or look for outliers in x."
                 )
         epoch["batches"] = []
 
@@ -148,57 +77,6 @@ class _Progress(Callback):
     def close(self) -> None:
         """Leave the bar as it is."""
         self.bar_.close()
-
-
-def check_device(device: object) -> str:
-    """
-    Turn ``device`` into a torch device that is there.
-
-    Parameters
-    ----------
-    device : str or torch.device
-        "auto" takes a CUDA GPU if there is one, the CPU otherwise.
-
-    Returns
-    -------
-    str
-        The device.
-
-    Raises
-    ------
-    ValueError
-        If there is no such device.
-    """
-    if device == "auto":
-        return "cuda" if torch.cuda.is_available() else "cpu"
-    try:
-        torch.empty(0, device=device)
-    except (RuntimeError, AssertionError, TypeError) as error:
-        raise ValueError(
-            f'device must be "auto", "cpu" or a torch device that this machine has, got {device!r}: '
-            f"{str(error).splitlines()[0]}"
-        ) from error
-    return str(device)
-
-
-def device_or_cpu(device: object) -> str:
-    """
-    Take a device if it is there and the CPU otherwise.
-
-    Parameters
-    ----------
-    device : str or torch.device
-        As in ``check_device``.
-
-    Returns
-    -------
-    str
-        The device.
-    """
-    try:
-        return check_device(device)
-    except ValueError:
-        return "cpu"
 
 
 def _optimizer(name: str | Callable) -> Callable:
@@ -442,24 +320,6 @@ def extend_history(history: list[dict], net: NeuralNet) -> list[dict]:
     return history + [{"epoch": len(history) + 1 + i} | row for i, row in enumerate(rows)]
 
 
-def _to_numpy(state: object) -> object:
-    """Turn the tensors of a nested state into arrays."""
-    if isinstance(state, Tensor):
-        return state.detach().cpu().numpy().copy()
-    if isinstance(state, dict):
-        return {key: _to_numpy(value) for key, value in state.items()}
-    return [_to_numpy(value) for value in state] if isinstance(state, list) else state
-
-
-def _to_torch(state: object) -> object:
-    """Turn the arrays of a nested state into tensors."""
-    if isinstance(state, np.ndarray):
-        return torch.from_numpy(state.copy())
-    if isinstance(state, dict):
-        return {key: _to_torch(value) for key, value in state.items()}
-    return [_to_torch(value) for value in state] if isinstance(state, list) else state
-
-
 def pack_state(net: NeuralNet, *, optimizer: bool) -> dict[str, object]:
     """
     Reduce a net to NumPy arrays.
@@ -476,9 +336,9 @@ def pack_state(net: NeuralNet, *, optimizer: bool) -> dict[str, object]:
     dict
         Weights and, if asked for, the state of the optimizer.
     """
-    state = {"module": _to_numpy(dict(net.module_.state_dict()))}
+    state = {"module": to_numpy(dict(net.module_.state_dict()))}
     if optimizer:
-        state["optimizer"] = _to_numpy(net.optimizer_.state_dict())
+        state["optimizer"] = to_numpy(net.optimizer_.state_dict())
     return state
 
 
@@ -493,6 +353,6 @@ def load_state(net: NeuralNet, state: Mapping[str, object]) -> None:
     state : mapping
         The state.
     """
-    net.module_.load_state_dict(_to_torch(state["module"]))
+    net.module_.load_state_dict(to_torch(state["module"]))
     if "optimizer" in state:
-        net.optimizer_.load_state_dict(_to_torch(state["optimizer"]))
+        net.optimizer_.load_state_dict(to_torch(state["optimizer"]))

@@ -114,7 +114,8 @@ class BaseInference(BaseEstimator):
         check_consistent_length(array, x_array)
         if resumes and layout != self.x_layout_:
             raise ValueError(
-                f"x must be as in the fit that warm_start goes on from, {self.x_layout_}, got {layout}."
+                f"x must be as in the fit that warm_start goes on from, {self.x_layout_}, got "
+                f"{layout}."
             )
         self.x_layout_ = layout
         self.prior_ = self._check_prior(theta, array)
@@ -146,16 +147,16 @@ class BaseInference(BaseEstimator):
         names = getattr(self, "feature_names_in_", None)
         if prior.names is not None and names is not None and list(names) != list(prior.names):
             raise ValueError(
-                f"theta's columns must be the prior's names in the same order, {list(prior.names)}, "
-                f"got {list(names)}."
+                "theta's columns must be the prior's names in the same order, "
+                f"{list(prior.names)}, got {list(names)}."
             )
         outside = np.flatnonzero(~prior.contains(array))
         if len(outside):
             first = outside[0]
             raise ValueError(
-                f"theta must lie in the prior's support, but {len(outside)} of {len(array)} rows do "
-                f"not, the first in row {first}: {array[first]}. Were theta and x swapped? The order "
-                "is fit(theta, x)."
+                f"theta must lie in the prior's support, but {len(outside)} of {len(array)} rows "
+                f"do not, the first in row {first}: {array[first]}. Were theta and x swapped? The "
+                "order is fit(theta, x)."
             )
         return prior
 
@@ -178,8 +179,8 @@ class BaseInference(BaseEstimator):
         Returns
         -------
         ndarray or DataFrame of shape (n_samples, D), a batch: (m, n_samples, D)
-            The draws, a DataFrame exactly if theta was one in fit (a batch then has the index levels
-            observation and draw). All lie strictly inside the prior's support.
+            The draws, a DataFrame exactly if theta was one in fit (a batch then has the index
+            levels observation and draw). All lie strictly inside the prior's support.
 
         Raises
         ------
@@ -236,7 +237,7 @@ class BaseInference(BaseEstimator):
         array = check_theta(self, theta, reset=False)
         if m not in (1, len(array)):
             raise ValueError(
-                f"theta has {len(array)} rows, x has {m} observations: give as many, or one."
+                f"theta has {len(array)} rows and x has {m} observations: give as many, or one x."
             )
         rows = np.zeros(len(array), int) if m == 1 else np.arange(m)
         return self._guarded_log_prob(array, observations.values, rows)

@@ -111,9 +111,9 @@ class Pipeline(sklearn.pipeline.Pipeline):
         transformed = self._transformers().transform(table)
         if single:
             return transformed.iloc[0] if isinstance(transformed, pd.DataFrame) else transformed[0]
-        if isinstance(table, pd.DataFrame) and isinstance(transformed, np.ndarray):
-            if transformed.ndim == 2:
-                return pd.DataFrame(transformed, index=table.index)
+        is_matrix = isinstance(transformed, np.ndarray) and transformed.ndim == 2
+        if is_matrix and isinstance(table, pd.DataFrame):
+            return pd.DataFrame(transformed, index=table.index)
         return transformed
 
     @_final_has("sample")
@@ -269,8 +269,8 @@ def _split_parameters(params, final, steps):
     for key in params:
         if key.split("__")[0] not in steps or "__" not in key:
             raise ValueError(
-                f"Pipeline.fit does not accept {key!r}: give step__parameter with a step of {steps}, "
-                f"such as {final}__sample_weight."
+                f"Pipeline.fit does not accept {key!r}: give step__parameter with a step of "
+                f"{steps}, such as {final}__sample_weight."
             )
     prefix = final + "__"
     ours = {k[len(prefix) :]: v for k, v in params.items() if k.startswith(prefix)}

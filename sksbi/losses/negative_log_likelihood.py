@@ -30,7 +30,8 @@ class NegativeLogLikelihood(nn.Module):
     --------
     >>> import torch
     >>> from sksbi.losses import NegativeLogLikelihood
-    >>> posterior = torch.distributions.Independent(torch.distributions.Normal(torch.zeros(3, 1), 1), 1)
+    >>> normal = torch.distributions.Normal(torch.zeros(3, 1), 1)
+    >>> posterior = torch.distributions.Independent(normal, 1)
     >>> NegativeLogLikelihood()(posterior, torch.zeros(3, 1))
     tensor([0.9189, 0.9189, 0.9189])
     """

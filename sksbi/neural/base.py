@@ -19,9 +19,11 @@ from sklearn.utils.validation import check_consistent_length
 from sksbi import _net
 from sksbi._version import __version__
 from sksbi.base import BaseInference
+from sksbi.data import Pairs
 from sksbi.exceptions import VersionWarning
 from sksbi.losses import build_criterion
 from sksbi.preprocessing import ObservationSpace, ParameterSpace
+from sksbi.utils.devices import check_device, device_or_cpu
 from sksbi.utils.random import borrowed_global_generator, draw_seed, torch_generator
 from sksbi.utils.validation import check_theta
 
@@ -81,8 +83,8 @@ class NeuralEstimator(BaseInference):
         for name in passed_on:
             if not name.startswith(_net.PASSED_ON):
                 raise TypeError(
-                    f"{type(self).__name__}.__init__() got an unexpected keyword argument {name!r}; "
-                    f"what is passed on begins with {', '.join(_net.PASSED_ON)}."
+                    f"{type(self).__name__}.__init__() got an unexpected keyword argument "
+                    f"{name!r}; what is passed on begins with {', '.join(_net.PASSED_ON)}."
                 )
         vars(self).update(passed_on)
 
@@ -185,8 +187,9 @@ class NeuralEstimator(BaseInference):
             train, valid = next(iter(choice.split(theta, x)))
         if min(len(train), len(valid)) == 0:
             raise ValueError(
-                f"validation_fraction={choice!r} leaves {len(train)} rows to train on and {len(valid)} "
-                f"to validate on, of {len(pairs)} with positive weight: give more simulations, or None."
+                f"validation_fraction={choice!r} leaves {len(train)} rows to train on and "
+                f"{len(valid)} to validate on, of {len(pairs)} with positive weight: give more "
+                "simulations, or None."
             )
         return pairs.take(np.sort(train)), pairs.take(np.sort(valid))
 
@@ -214,7 +217,7 @@ class NeuralEstimator(BaseInference):
 
     def _build_net(self, spec, seed, n_train, valid, generator, device=None):
         """Build module, criterion and net."""
-        device = _net.check_device(spec["device"]) if device is None else device
+        device = check_device(spec["device"]) if device is None else device
         passed_on = {k: v for k, v in spec.items() if k.startswith(_net.PASSED_ON)}
         options = {
             k[len("criterion__") :]: v for k, v in passed_on.items() if k.startswith("criterion__")
@@ -253,7 +256,7 @@ class NeuralEstimator(BaseInference):
         packed = state.pop("net_", None)
         super().__setstate__(state)
         if packed is not None:
-            device = _net.device_or_cpu(self._spec["device"])
+            device = device_or_cpu(self._spec["device"])
             self.net_ = self._build_net(self._spec, 0, 1, None, None, device)
             _net.load_state(self.net_, packed)
 
@@ -262,7 +265,7 @@ def _pairs(spaces, theta, x, sample_weight):
     """Bring pairs to the network's units, as tensors."""
     theta_space, x_space = spaces
     u, _ = theta_space.to_network(theta)
-    return _net.Pairs(
+    return Pairs(
         torch.from_numpy(u.astype(np.float32)),
         torch.from_numpy(x_space.transform(x)),
         torch.from_numpy(sample_weight.astype(np.float32)),
@@ -304,6 +307,6 @@ def build_embedding(embedding, x_shape):
             features = module.eval()(torch.zeros(2, *x_shape))
     except RuntimeError as error:
         raise ValueError(
-            f"embedding cannot take a batch of x with shape (n, {', '.join(map(str, x_shape))}): {error}"
+            f"embedding cannot take x of shape (n, {', '.join(map(str, x_shape))}): {error}"
         ) from error
     return module.train(), features[0].numel()

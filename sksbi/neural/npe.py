@@ -59,8 +59,8 @@ class NPE(NeuralEstimator):
         None: the features go to the flow as they are.
     theta_transformer : estimator or None, default=None
         A scikit-learn transformer of theta in the prior's unbounded space: StandardScaler,
-        MinMaxScaler, MaxAbsScaler, RobustScaler, PowerTransformer, PCA of full rank or a Pipeline of
-        them, as its log-determinant enters the density.
+        MinMaxScaler, MaxAbsScaler, RobustScaler, PowerTransformer, PCA of full rank or a Pipeline
+        of them, as its log-determinant enters the density.
     x_transformer : estimator or None, default=None
         A scikit-learn transformer of x, before the built-in robust scaling.
     criterion : str or callable, default="negative_log_likelihood"

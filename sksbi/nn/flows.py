@@ -19,7 +19,7 @@ __all__ = ["build_flow", "flow_names"]
 
 
 def maf(features: int, context: int, transforms: int = 5, **options: object) -> nn.Module:
-    """Build a masked autoregressive flow; one parameter alone gets splines, as affine is Gaussian."""
+    """Build a masked autoregressive flow; for one parameter, splines: affine is Gaussian."""
     flow = zuko.flows.MAF if features > 1 else zuko.flows.NSF
     return flow(features, context, transforms=transforms, **options)
 

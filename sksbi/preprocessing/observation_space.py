@@ -50,8 +50,8 @@ class ObservationSpace:
         if self.transformer is not None:
             if x.ndim != 2:
                 raise ValueError(
-                    f"x_transformer works on x of two dimensions (n, L), got shape {x.shape}; scale "
-                    "images and series before fit, or in the embedding."
+                    f"x_transformer works on x of two dimensions (n, L), got shape {x.shape}; "
+                    "scale images and series before fit, or in the embedding."
                 )
             x = np.asarray(self.transformer.fit_transform(x), float)
         self.views_ = RobustViews(logarithms=not self.keep_shape).fit(self._columns(x))

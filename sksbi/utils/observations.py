@@ -112,8 +112,8 @@ class ObservationLayout:
         if values.shape[1:] != self.shape:
             batch = f"({', '.join(['m', *map(str, self.shape)])})"
             raise ValueError(
-                f"x must be one observation of shape {self.shape} or a batch of shape {batch}, as in "
-                f"fit, got shape {np.shape(x)}."
+                f"x must be one observation of shape {self.shape} or a batch of shape {batch}, as "
+                f"in fit, got shape {np.shape(x)}."
             )
         if single or index is None:
             index = pd.RangeIndex(len(values))

@@ -23,8 +23,9 @@ def maximise(
     """
     Find the highest points of m functions, from draws around them.
 
-    In every round each population is replaced by draws from a Gaussian fitted to its best tenth, so
-    it contracts onto a maximum; no gradient and no step size are needed. The best point seen is kept.
+    In every round each population is replaced by draws from a Gaussian fitted to its best tenth,
+    so it contracts onto a maximum; no gradient and no step size are needed. The best point seen is
+    kept.
 
     Parameters
     ----------

@@ -13,12 +13,12 @@ _OURS = {"X": "theta", "y": "x"}
 _THEIRS = {ours: theirs for theirs, ours in _OURS.items()}
 
 
-class answers_to_X_y:  # noqa: N801
+class answers_to_X_y:
     """
-    Decorate a method of (theta, x): on the class it is what it is, on an instance it reads (X, y).
+    Decorate a method of (theta, x): its own signature on the class, (X, y) on an instance.
 
-    scikit-learn passes theta in X's place and x in y's, sometimes by keyword, and looks at the names
-    of the parameters of bound methods. Both spellings are accepted.
+    scikit-learn passes theta in X's place and x in y's, sometimes by keyword, and looks at the
+    names of the parameters of bound methods. Both spellings are accepted.
 
     Parameters
     ----------

@@ -31,8 +31,8 @@ def draws_table(
     Returns
     -------
     ndarray or DataFrame
-        (n_samples, D) for one observation, (m, n_samples, D) for a batch; as a DataFrame a batch has
-        the index levels observation and draw.
+        (n_samples, D) for one observation, (m, n_samples, D) for a batch; as a DataFrame a batch
+        has the index levels observation and draw.
     """
     if columns is None:
         return draws[0] if observations.single else draws

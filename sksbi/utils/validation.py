@@ -1,4 +1,4 @@
-"""Checks of what a user passes: theta, weights, counts. Every error names argument, rule and value."""
+"""Checks of what a user passes: every error names the argument, the rule and the value."""
 
 from __future__ import annotations
 

@@ -1,0 +1,58 @@
+"""Devices: from what a user passes to one that is there."""
+
+from __future__ import annotations
+
+import torch
+
+__all__ = ["check_device", "device_or_cpu"]
+
+
+def check_device(device: object) -> str:
+    """
+    Turn ``device`` into a torch device that is there.
+
+    Parameters
+    ----------
+    device : str or torch.device
+        "auto" takes a CUDA GPU if there is one, the CPU otherwise.
+
+    Returns
+    -------
+    str
+        The device.
+
+    Raises
+    ------
+    ValueError
+        If there is no such device.
+    """
+    if device == "auto":
+        return "cuda" if torch.cuda.is_available() else "cpu"
+    try:
+        torch.empty(0, device=device)
+    except (RuntimeError, AssertionError, TypeError) as error:
+        raise ValueError(
+            'device must be "auto", "cpu" or a torch device that this machine has, got '
+            f"{device!r}: {str(error).splitlines()[0]}"
+        ) from error
+    return str(device)
+
+
+def device_or_cpu(device: object) -> str:
+    """
+    Take a device if it is there and the CPU otherwise.
+
+    Parameters
+    ----------
+    device : str or torch.device
+        As in ``check_device``.
+
+    Returns
+    -------
+    str
+        The device.
+    """
+    try:
+        return check_device(device)
+    except ValueError:
+        return "cpu"
