@@ -1,0 +1,273 @@
+"""
+The prior protocol.
+
+A prior here is a density p(theta) on a box, known by four things: draws, the log density, the box
+itself, and a one-to-one map from the inside of the box to all of R^D. The map is what lets a
+density estimator that knows nothing of bounds respect them: it works on z, and theta is the image
+of z.
+
+Every draw and every image of the map lies strictly inside the box, by at least one float, and theta
+on a closed bound is read as the nearest float inside. So logarithms at the bounds stay finite.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from numbers import Integral
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from sksbi.priors.maps import UnboundedMap
+from sksbi.utils.random import check_generator
+
+__all__ = ["Prior", "floats_inside"]
+
+Array = NDArray[np.float64]
+
+
+def floats_inside(low: ArrayLike, high: ArrayLike, dtype: type = np.float64) -> tuple[Array, Array]:
+    """
+    Find the outermost floats strictly inside a box.
+
+    Parameters
+    ----------
+    low, high : array-like of shape (D,)
+        The bounds, possibly infinite.
+    dtype : type, default=numpy.float64
+        The floating type whose neighbours are taken.
+
+    Returns
+    -------
+    first : ndarray of shape (D,)
+        The nearest floats above the lower bounds, float64; the largest finite ones, negative, where
+        a bound is infinite.
+    last : ndarray of shape (D,)
+        The nearest floats below the upper bounds, likewise.
+    """
+    low, high = (np.asarray(bound, dtype=dtype) for bound in (low, high))
+    first = np.nextafter(low, dtype(np.inf))
+    last = np.nextafter(high, dtype(-np.inf))
+    return first.astype(np.float64), last.astype(np.float64)
+
+
+class Prior(ABC):
+    """
+    A prior density over theta on a box.
+
+    Made by `check_prior`; a subclass draws and evaluates, the rest is here.
+
+    Parameters
+    ----------
+    spec : object
+        What the user gave.
+    unbounded_map : UnboundedMap
+        The map between the box and R^D; its bounds are the prior's.
+    names : sequence of str, default=None
+        The names of the D parameters.
+    inside : pair of ndarray of shape (D,), default=None
+        The outermost points at which the density is evaluated. None takes the outermost floats
+        strictly inside the box.
+
+    Attributes
+    ----------
+    spec : object
+        What the user gave.
+    names : list of str or None
+        The names of the parameters.
+    """
+
+    def __init__(
+        self,
+        spec: object,
+        unbounded_map: UnboundedMap,
+        *,
+        names: Sequence[str] | None = None,
+        inside: tuple[Array, Array] | None = None,
+    ) -> None:
+        self.spec = spec
+        self.names = None if names is None else list(names)
+        self._map = unbounded_map
+        self._inside = floats_inside(*self.support) if inside is None else inside
+        if not np.all(self._inside[0] <= self._inside[1]):
+            raise ValueError(
+                "prior must have a support with floats between low and high, got "
+                f"low={self.support[0]}, high={self.support[1]}: widen it or shift it towards 0."
+            )
+
+    @property
+    def n_features(self) -> int:
+        """The number D of parameters."""
+        return len(self._map.low)
+
+    @property
+    def support(self) -> tuple[Array, Array]:
+        """The bounds (low, high) of the box, each float64 of shape (D,), possibly infinite."""
+        return self._map.low.copy(), self._map.high.copy()
+
+    def sample(self, n: int, random_state: object = None) -> Array:
+        """
+        Draw from the prior.
+
+        Parameters
+        ----------
+        n : int
+            The number of draws, at least 1.
+        random_state : None, int, numpy.random.RandomState or numpy.random.Generator, default=None
+            Where the randomness comes from; never a global generator.
+
+        Returns
+        -------
+        ndarray of shape (n, D)
+            The draws, float64, strictly inside the support.
+
+        Raises
+        ------
+        ValueError
+            If ``n`` is no positive integer, or the distribution drew something outside its support.
+        """
+        if not isinstance(n, Integral) or isinstance(n, bool) or n < 1:
+            raise ValueError(f"n must be an integer of at least 1, got {n!r}.")
+        theta = np.asarray(self._sample(int(n), check_generator(random_state)), dtype=np.float64)
+        if theta.shape != (n, self.n_features):
+            raise ValueError(
+                f"prior must draw an array of shape (n, D) = {(int(n), self.n_features)}, got "
+                f"shape {theta.shape}."
+            )
+        outside = ~self.contains(theta)
+        if outside.any():
+            raise ValueError(
+                f"prior must draw finite values inside its support, got {theta[outside][0]}: "
+                "correct the distribution or its support."
+            )
+        return np.clip(theta, *self._inside)
+
+    def log_prob(self, theta: ArrayLike) -> Array:
+        """
+        Evaluate the log density.
+
+        Parameters
+        ----------
+        theta : array-like of shape (n, D)
+            Parameters, in the prior's units.
+
+        Returns
+        -------
+        ndarray of shape (n,)
+            log p(theta), -inf outside the support; on a bound, the value at the nearest float
+            inside.
+
+        Raises
+        ------
+        ValueError
+            If ``theta`` has another shape or holds NaN.
+        """
+        theta = self._check(theta, "theta")
+        inside = self.contains(theta)
+        with np.errstate(all="ignore"):
+            log_p = np.asarray(self._log_prob(np.clip(theta, *self._inside)), dtype=np.float64)
+        # Next to a bound, formulas of scipy and torch give NaN where the density vanishes.
+        return np.where(inside & ~np.isnan(log_p), log_p, -np.inf)
+
+    def contains(self, theta: ArrayLike) -> NDArray[np.bool_]:
+        """
+        Say which parameters lie in the support, bounds included.
+
+        Parameters
+        ----------
+        theta : array-like of shape (n, D)
+            Parameters, in the prior's units.
+
+        Returns
+        -------
+        ndarray of shape (n,)
+            True where theta is finite and inside the closed box.
+        """
+        theta = self._check(theta, "theta", nan=True)
+        low, high = self._map.low, self._map.high
+        return (np.isfinite(theta) & (theta >= low) & (theta <= high)).all(axis=1)
+
+    def to_unbounded(self, theta: ArrayLike) -> Array:
+        """
+        Map parameters to R^D.
+
+        Parameters
+        ----------
+        theta : array-like of shape (n, D)
+            Parameters. On a bound or outside, the nearest float inside is mapped instead: ask
+            `contains` where that matters.
+
+        Returns
+        -------
+        ndarray of shape (n, D)
+            z, always finite.
+        """
+        with np.errstate(all="ignore"):
+            return self._map.to_unbounded(np.clip(self._check(theta, "theta"), *self._inside))
+
+    def from_unbounded(self, z: ArrayLike) -> Array:
+        """
+        Map R^D to parameters, the inverse of `to_unbounded`.
+
+        Parameters
+        ----------
+        z : array-like of shape (n, D)
+            Points of the unbounded space.
+
+        Returns
+        -------
+        ndarray of shape (n, D)
+            theta, finite and strictly inside the support.
+        """
+        with np.errstate(all="ignore"):
+            return np.clip(self._map.from_unbounded(self._check(z, "z")), *self._inside)
+
+    def log_abs_det_jacobian(self, theta: ArrayLike, z: ArrayLike) -> Array:
+        """
+        Evaluate log |dz / dtheta|.
+
+        Parameters
+        ----------
+        theta : array-like of shape (n, D)
+            Parameters.
+        z : array-like of shape (n, D)
+            Their images under `to_unbounded`.
+
+        Returns
+        -------
+        ndarray of shape (n,)
+            The log-determinants: log p(theta) = log p(z) + this.
+        """
+        theta, z = self._check(theta, "theta"), self._check(z, "z")
+        if theta.shape != z.shape:
+            raise ValueError(f"theta and z must have one shape, got {theta.shape} and {z.shape}.")
+        with np.errstate(all="ignore"):
+            return self._map.log_abs_det_jacobian(np.clip(theta, *self._inside), z)
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self.spec!r})"
+
+    def _check(self, value: ArrayLike, name: str, *, nan: bool = False) -> Array:
+        """Convert to float64 (n, D), or say what is wrong."""
+        if np.iscomplexobj(value):
+            raise ValueError(f"{name} must be real, got dtype {np.asarray(value).dtype}.")
+        array = np.asarray(value, dtype=np.float64)
+        if array.ndim != 2 or array.shape[1] != self.n_features:
+            raise ValueError(
+                f"{name} must have shape (n, {self.n_features}), one column per parameter of the "
+                f"prior, got shape {array.shape}: pass one row as an array of shape "
+                f"(1, {self.n_features})."
+            )
+        if not nan and np.isnan(array).any():
+            row = int(np.isnan(array).any(axis=1).argmax())
+            raise ValueError(f"{name} must not hold NaN, got {array[row]} in row {row}.")
+        return array
+
+    @abstractmethod
+    def _sample(self, n: int, generator: np.random.Generator) -> ArrayLike:
+        """Draw (n, D)."""
+
+    @abstractmethod
+    def _log_prob(self, theta: Array) -> ArrayLike:
+        """Evaluate the log density (n,) at points strictly inside the box."""

@@ -1,0 +1,120 @@
+"""A user's own object with ``sample(n, random_state)`` and ``log_prob(theta)``."""
+
+from __future__ import annotations
+
+import warnings
+
+import numpy as np
+
+from sksbi.priors.base import Array, Prior
+from sksbi.priors.maps import BoxMap
+from sksbi.utils.random import draw_seed
+
+__all__ = ["CustomPrior"]
+
+
+class CustomPrior(Prior):
+    """
+    A prior around a user's object.
+
+    Parameters
+    ----------
+    spec : object
+        It has ``sample(n, random_state)``, which is passed an int and returns (n, D), and
+        ``log_prob(theta)``, which takes (n, D) and returns (n,); optionally ``names``, D strings,
+        and ``support``, the pair (low, high) of numbers or arrays of shape (D,). Without
+        ``support`` it counts as unbounded.
+
+    Raises
+    ------
+    TypeError
+        If ``spec.sample`` does not take ``random_state``.
+    ValueError
+        If a draw is not a finite (n, D) array inside the support, or names or support do not fit.
+
+    Warns
+    -----
+    UserWarning
+        If there is no ``support``.
+    """
+
+    def __init__(self, spec: object) -> None:
+        draws = _first_draws(spec)
+        n_features = draws.shape[1]
+        low, high = _support(spec, n_features)
+        super().__init__(spec, BoxMap(low, high), names=_names(spec, n_features))
+        self.sample(2, random_state=0)
+
+    def _sample(self, n: int, generator: np.random.Generator) -> Array:
+        """Ask the object, by an int."""
+        return self.spec.sample(n, random_state=draw_seed(generator))
+
+    def _log_prob(self, theta: Array) -> Array:
+        """Ask the object, and check what it says."""
+        log_p = np.asarray(self.spec.log_prob(theta), dtype=np.float64)
+        if log_p.shape != (len(theta),):
+            raise ValueError(
+                f"prior must give log_prob of shape (n,) = {(len(theta),)}, got {log_p.shape}."
+            )
+        if np.isnan(log_p).any():
+            raise ValueError(
+                "prior must have a log_prob that is not NaN inside its support, got NaN at "
+                f"{theta[np.isnan(log_p)][0]}: correct log_prob or support."
+            )
+        return log_p
+
+
+def _first_draws(spec: object) -> Array:
+    """Draw twice, to learn D."""
+    try:
+        draws = np.asarray(spec.sample(2, random_state=0), dtype=np.float64)
+    except TypeError as error:
+        raise TypeError(
+            "prior must take sample(n, random_state) and return numbers, but "
+            f"sample(2, random_state=0) of {spec!r} raised: {error}"
+        ) from error
+    if draws.ndim != 2 or len(draws) != 2 or draws.shape[1] == 0:
+        raise ValueError(
+            "prior must return an array of shape (n, D) from sample(n, random_state), but "
+            f"sample(2, random_state=0) gave shape {draws.shape}."
+        )
+    return draws
+
+
+def _names(spec: object, n_features: int) -> list[str] | None:
+    """Read and check the names."""
+    names = getattr(spec, "names", None)
+    if names is None:
+        return None
+    names = list(names)
+    if len(names) != n_features or len(set(names)) != n_features:
+        raise ValueError(
+            f"prior.names must be {n_features} different strings, one per parameter, got {names}."
+        )
+    if not all(isinstance(name, str) for name in names):
+        raise ValueError(f"prior.names must be strings, got {names}.")
+    return names
+
+
+def _support(spec: object, n_features: int) -> tuple[Array, Array]:
+    """Read and check the support, or warn that there is none."""
+    support = getattr(spec, "support", None)
+    if support is None:
+        warnings.warn(
+            f"prior {spec!r} has no attribute support, so it counts as unbounded and draws of a "
+            "posterior are not guaranteed to stay where its density is positive: give it "
+            "support = (low, high).",
+            UserWarning,
+            stacklevel=4,
+        )
+        return np.full(n_features, -np.inf), np.full(n_features, np.inf)
+    try:
+        low, high = (np.broadcast_to(np.asarray(b, dtype=np.float64), n_features) for b in support)
+    except (TypeError, ValueError) as error:
+        raise ValueError(
+            "prior.support must be a pair (low, high) of numbers or arrays of shape "
+            f"({n_features},), got {support!r}."
+        ) from error
+    if not np.all(low < high):
+        raise ValueError(f"prior.support must have low < high, got low={low}, high={high}.")
+    return low, high

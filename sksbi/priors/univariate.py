@@ -1,0 +1,215 @@
+"""
+What stands in a dict or list of marginals: scipy's univariate continuous distributions, checked.
+
+Only the classical spelling is taken, ``stats.norm(1, 0.5)``. scipy's newer objects do not survive a
+copy: measured with scipy 1.17, ``stats.Normal(mu=1, sigma=0.5)`` draws from the standard normal
+after pickle or deepcopy, so every clone and every parallel worker would be silently wrong. The
+uniform distribution gets its own upper tail here, since scipy's 1 - F loses it.
+"""
+
+from __future__ import annotations
+
+import threading
+import warnings
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from scipy import stats
+from scipy.stats.distributions import rv_frozen
+
+from sksbi.priors.quantile import AffineMap, LogAffineMap, QuantileMap, first_finite
+
+__all__ = ["Marginal", "check_univariate", "describe"]
+
+Array = NDArray[np.float64]
+
+_RVS_LOCK = threading.RLock()
+
+
+class _Uniform:
+    """The uniform distribution on (low, high), both tails counted from their own end."""
+
+    def __init__(self, low: float, high: float) -> None:
+        self.low, self.high, self.width = low, high, high - low
+
+    def cdf(self, x: Array) -> Array:
+        """Evaluate F."""
+        return (x - self.low) / self.width
+
+    def sf(self, x: Array) -> Array:
+        """Evaluate 1 - F."""
+        return (self.high - x) / self.width
+
+    def ppf(self, q: Array) -> Array:
+        """Invert F."""
+        return self.low + self.width * q
+
+    def isf(self, q: Array) -> Array:
+        """Invert 1 - F."""
+        return self.high - self.width * q
+
+    def logpdf(self, x: ArrayLike) -> Array:
+        """Evaluate the log density."""
+        return np.full(np.shape(x), -np.log(self.width))
+
+
+class Marginal:
+    """
+    One checked distribution with its draws, log density and map to the real line.
+
+    Parameters
+    ----------
+    distribution : frozen scipy.stats distribution
+        The distribution, as `check_univariate` lets it through.
+    label : str
+        What it is called in messages.
+
+    Attributes
+    ----------
+    inside : pair of float
+        The outermost points at which the density is evaluated.
+    map : CoordinateMap
+        The map to the real line.
+    """
+
+    def __init__(self, distribution: rv_frozen, label: str) -> None:
+        self.distribution = distribution
+        low, high = (float(bound) for bound in distribution.support())
+        if not low < high:
+            raise ValueError(
+                f"{label} must have a support with low < high, got [{low}, {high}] from "
+                f"{describe(distribution)}: check its parameters."
+            )
+        uniform = type(distribution.dist) is type(stats.uniform)
+        density = _Uniform(low, high) if uniform else distribution
+        with np.errstate(all="ignore"), warnings.catch_warnings():
+            warnings.simplefilter("ignore", RuntimeWarning)
+            first = first_finite(density, low, float(np.nextafter(low, np.inf)))
+            last = first_finite(density, high, float(np.nextafter(high, -np.inf)))
+            self.inside = first, last
+            self.map = _analytic_map(distribution) or QuantileMap(density, low, high, first, last)
+
+    def sample(self, n: int, generator: np.random.Generator) -> Array:
+        """
+        Draw from the distribution.
+
+        Parameters
+        ----------
+        n : int
+            The number of draws.
+        generator : numpy.random.Generator
+            The source of randomness.
+
+        Returns
+        -------
+        ndarray of shape (n,)
+            The draws.
+        """
+        # A frozen distribution keeps the generator in itself while it draws.
+        with _RVS_LOCK:
+            return self.distribution.rvs(size=n, random_state=generator)
+
+    def log_prob(self, theta: Array) -> Array:
+        """
+        Evaluate the log density.
+
+        Parameters
+        ----------
+        theta : ndarray of shape (n,)
+            Points inside the support.
+
+        Returns
+        -------
+        ndarray of shape (n,)
+            The log densities.
+        """
+        return self.distribution.logpdf(theta)
+
+
+def check_univariate(distribution: object, label: str) -> None:
+    """
+    Let a frozen univariate continuous distribution with scalar parameters through.
+
+    Parameters
+    ----------
+    distribution : object
+        What the user gave.
+    label : str
+        What it is called in messages.
+
+    Raises
+    ------
+    TypeError
+        If it is no distribution of scipy.stats, or not frozen.
+    ValueError
+        If it is discrete, circular, or a batch of distributions.
+    """
+    if isinstance(distribution, stats.rv_continuous | stats.rv_discrete):
+        raise TypeError(
+            f"{label} must be a frozen distribution, got {distribution.name} without parameters: "
+            "call it, as in stats.uniform(0, 10)."
+        )
+    if not isinstance(distribution, rv_frozen):
+        raise TypeError(
+            f"{label} must be a frozen scipy.stats distribution, got {distribution!r} of type "
+            f"{type(distribution).__name__}: write for example stats.uniform(0, 10), or "
+            "stats.norm(1, 0.5) in place of stats.Normal(mu=1, sigma=0.5)."
+        )
+    if isinstance(distribution.dist, stats.rv_discrete):
+        raise ValueError(
+            f"{label} must be continuous, got {describe(distribution)}, which is discrete: "
+            "discrete parameters are not supported."
+        )
+    if np.ndim(distribution.support()[0]) > 0:
+        raise ValueError(
+            f"{label} must have scalar parameters, got {describe(distribution)}: give one "
+            "distribution for each parameter."
+        )
+    if _is_circular(distribution):
+        raise ValueError(
+            f"{label} must be a density on an interval, got {describe(distribution)}, which is "
+            "circular: take stats.vonmises_line."
+        )
+
+
+def describe(distribution: rv_frozen) -> str:
+    """
+    Write a distribution as its constructor is called.
+
+    Parameters
+    ----------
+    distribution : frozen scipy.stats distribution
+        A distribution.
+
+    Returns
+    -------
+    str
+        For example "uniform(0, 10)".
+    """
+    keywords = [f"{name}={value}" for name, value in distribution.kwds.items()]
+    arguments = ", ".join([*map(str, distribution.args), *keywords])
+    return f"{distribution.dist.name}({arguments})"
+
+
+def _is_circular(distribution: rv_frozen) -> bool:
+    """Recognise the von Mises distribution that goes round and round."""
+    circular = isinstance(distribution.dist, type(stats.vonmises))
+    return circular and bool(np.isinf(distribution.support()[0]))
+
+
+def _analytic_map(distribution: rv_frozen) -> AffineMap | LogAffineMap | None:
+    """Give the exact map of the normal and the lognormal."""
+    family = type(distribution.dist)
+    if family is type(stats.norm):
+        return AffineMap(**_parameters(distribution))
+    if family is type(stats.lognorm):
+        return LogAffineMap(**_parameters(distribution))
+    return None
+
+
+def _parameters(distribution: rv_frozen) -> dict[str, float]:
+    """Read shape, loc and scale, however they were passed."""
+    shapes = distribution.dist.shapes.split(", ") if distribution.dist.shapes else []
+    given = dict(zip([*shapes, "loc", "scale"], distribution.args, strict=False))
+    merged = {"loc": 0.0, "scale": 1.0} | given | distribution.kwds
+    return {name: float(value) for name, value in merged.items()}
