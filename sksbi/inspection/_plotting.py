@@ -1,0 +1,78 @@
+"""What the displays share: the import of matplotlib, colours, figures and their checks."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure, SubFigure
+
+__all__ = [
+    "ALPHA",
+    "COLORS",
+    "INK",
+    "LINE_STYLES",
+    "check_levels",
+    "empty_figure",
+    "import_pyplot",
+    "region_handles",
+]
+
+# Okabe and Ito's palette is safe for the colour-blind; line styles serve those who print grey.
+COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
+LINE_STYLES = ("-", "--", "-.", ":")
+INK = "0.15"
+ALPHA = 0.25
+
+
+def import_pyplot() -> Any:
+    """Import matplotlib.pyplot, or say how to install it."""
+    try:
+        import matplotlib.pyplot as plt
+    except ImportError as error:
+        raise ImportError(
+            'The displays need matplotlib, which is not installed: pip install "sksbi[plot]".'
+        ) from error
+    return plt
+
+
+def empty_figure(
+    fig: Figure | SubFigure | None, figsize: tuple[float, float]
+) -> Figure | SubFigure:
+    """Make a figure of this size in inches, or take the user's if nothing is drawn in it."""
+    plt = import_pyplot()
+    if fig is None:
+        fig = plt.figure(figsize=figsize, layout="constrained")
+        fig.get_layout_engine().set(w_pad=0.02, h_pad=0.02, wspace=0.02, hspace=0.02)
+    elif fig.axes:
+        raise ValueError(
+            f"fig must be empty, got a figure with {len(fig.axes)} axes; call fig.clear() first, "
+            "or give all that shall be drawn over each other in one display."
+        )
+    return fig
+
+
+def check_levels(levels: Sequence[float]) -> list[float]:
+    """Check probabilities strictly between 0 and 1, and sort them from wide to narrow."""
+    values = np.unique(np.asarray(levels, dtype=np.float64))[::-1]
+    if values.size == 0 or not np.all((values > 0) & (values < 1)):
+        raise ValueError(
+            "levels must be probabilities strictly between 0 and 1, such as (0.5, 0.9), "
+            f"got {levels!r}."
+        )
+    return values.tolist()
+
+
+def region_handles(levels: list[float], noun: str) -> list[Any]:
+    """Make a legend's entries for regions that are drawn over each other, the wider ones first."""
+    from matplotlib.patches import Patch
+
+    return [
+        Patch(
+            color=COLORS[0], alpha=1 - (1 - ALPHA) ** (k + 1), lw=0, label=f"{100 * p:.4g}% {noun}"
+        )
+        for k, p in enumerate(levels)
+    ]

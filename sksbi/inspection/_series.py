@@ -1,0 +1,94 @@
+"""One or several series of simulated and observed values, and their coordinates."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import pandas as pd
+
+from sksbi.inspection._named import check_row
+from sksbi.metrics._tables import check_draws
+
+__all__ = ["check_coordinates", "split_series"]
+
+
+def split_series(
+    simulated: object, observed: object, groups: Mapping[str, Sequence | slice] | None
+) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
+    """Check simulations and observation and split them into series."""
+    if isinstance(simulated, Mapping):
+        return _check_series(simulated, observed, groups)
+    values, names = check_draws(simulated, "x_simulated", 2)
+    names = names or [str(j) for j in range(values.shape[1])]
+    row = check_row(observed, names, "x_observed")
+    columns = {"x": slice(None)} if groups is None else groups
+    if not columns:
+        raise ValueError("groups must name at least one series, got an empty dict.")
+    positions = {str(key): _positions(key, group, names) for key, group in columns.items()}
+    return (
+        {key: values[:, where] for key, where in positions.items()},
+        {key: row[where] for key, where in positions.items()},
+    )
+
+
+def check_coordinates(coordinates: object, simulated: dict[str, np.ndarray]) -> dict[str, pd.Index]:
+    """Check that every series has one coordinate a column."""
+    if not isinstance(coordinates, Mapping):
+        coordinates = dict.fromkeys(simulated, coordinates)
+    if set(coordinates) != set(simulated):
+        raise ValueError(
+            f"coordinates must be given for the series {list(simulated)}, got {list(coordinates)}."
+        )
+    return {
+        key: _check_coordinate(coordinates[key], values.shape[1], key)
+        for key, values in simulated.items()
+    }
+
+
+def _check_series(
+    simulated: Mapping[str, object], observed: object, groups: object
+) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
+    """Check a dict of tables and a dict of observations."""
+    if groups is not None:
+        raise ValueError(
+            "groups must be None where x_simulated is a dict: its keys are the series."
+        )
+    if not isinstance(observed, Mapping) or set(observed) != set(simulated) or not simulated:
+        got = list(observed) if isinstance(observed, Mapping) else type(observed).__name__
+        raise ValueError(
+            f"x_observed must be a dict of the series {list(simulated)} of x_simulated, got {got}."
+        )
+    values, rows = {}, {}
+    for key, table in simulated.items():
+        values[key], names = check_draws(table, f"x_simulated[{key!r}]", 2)
+        names = names or [str(j) for j in range(values[key].shape[1])]
+        rows[key] = check_row(observed[key], names, f"x_observed[{key!r}]")
+    return values, rows
+
+
+def _positions(key: str, group: Sequence | slice, names: list[str]) -> np.ndarray:
+    """Return the positions of a group's columns."""
+    if isinstance(group, slice):
+        group = range(len(names))[group]
+    known = {name: j for j, name in enumerate(names)}
+    positions = [known.get(name, -1) if isinstance(name, str) else int(name) for name in group]
+    bad = [name for name, j in zip(group, positions, strict=True) if not 0 <= j < len(names)]
+    if bad or not positions:
+        raise ValueError(
+            f"groups[{key!r}] must hold names or positions of the {len(names)} columns of "
+            f"x_simulated, got {bad or 'none'}."
+        )
+    return np.array(positions)
+
+
+def _check_coordinate(coordinate: object, n_columns: int, key: str) -> pd.Index:
+    """Check one series' coordinates; by default they count from 0."""
+    if coordinate is None:
+        return pd.RangeIndex(n_columns, name="position")
+    index = pd.Index(coordinate)
+    if len(index) != n_columns:
+        raise ValueError(
+            f"coordinates of the series {key!r} must have {n_columns} values, got {len(index)}."
+        )
+    return index

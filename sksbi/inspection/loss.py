@@ -1,0 +1,161 @@
+"""The training and validation loss over the epochs of a fit."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+
+from sksbi.inspection._estimators import fitted_step
+from sksbi.inspection._plotting import COLORS, INK, empty_figure, import_pyplot
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+__all__ = ["LossDisplay"]
+
+
+class LossDisplay:
+    """
+    Training and validation loss by epoch, with the best epoch marked.
+
+    Make it by :meth:`from_estimator` or :meth:`from_history`.
+
+    Parameters
+    ----------
+    history : DataFrame
+        One row an epoch, columns epoch, train_loss and, if there was validation data, valid_loss.
+
+    Attributes
+    ----------
+    figure_ : matplotlib Figure
+        The figure.
+    ax_ : matplotlib Axes
+        The axes.
+    best_epoch_ : int or None
+        The epoch of the least validation loss; None without validation data.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from sksbi.inspection import LossDisplay
+    >>> history = pd.DataFrame(
+    ...     {"epoch": [1, 2, 3], "train_loss": [3.0, 2.0, 1.0], "valid_loss": [3.1, 2.5, 2.6]}
+    ... )
+    >>> LossDisplay.from_history(history).best_epoch_
+    2
+    """
+
+    def __init__(self, history: pd.DataFrame) -> None:
+        self.history = history
+
+    @classmethod
+    def from_estimator(cls, estimator: Any, **plot_options: Any) -> LossDisplay:
+        """
+        Plot the history of a fitted estimator.
+
+        Parameters
+        ----------
+        estimator : estimator or pipeline
+            Fitted, with ``history_``; of a pipeline the last step's history is taken.
+        **plot_options
+            Passed to :meth:`plot`.
+
+        Returns
+        -------
+        LossDisplay
+            The plotted display.
+
+        Raises
+        ------
+        ValueError
+            If there is no ``history_``.
+        """
+        history = fitted_step(estimator, "history_").history_
+        return cls.from_history(history, **plot_options)
+
+    @classmethod
+    def from_history(cls, history: pd.DataFrame, **plot_options: Any) -> LossDisplay:
+        """
+        Plot a history.
+
+        Parameters
+        ----------
+        history : DataFrame
+            One row an epoch, columns epoch, train_loss and, if there was validation data,
+            valid_loss.
+        **plot_options
+            Passed to :meth:`plot`.
+
+        Returns
+        -------
+        LossDisplay
+            The plotted display.
+
+        Raises
+        ------
+        TypeError
+            If the history is no DataFrame.
+        ValueError
+            If it is empty or lacks a column.
+        """
+        if not isinstance(history, pd.DataFrame):
+            raise TypeError(
+                f"history must be a DataFrame, as history_ is, got {type(history).__name__}."
+            )
+        missing = [name for name in ("epoch", "train_loss") if name not in history]
+        if missing or history.empty:
+            raise ValueError(
+                "history must have the columns epoch and train_loss and at least one row, got "
+                f"{len(history)} rows and the columns {list(history.columns)}."
+            )
+        return cls(history).plot(**plot_options)
+
+    def plot(
+        self, *, ax: Axes | None = None, figsize: tuple[float, float] = (3.4, 2.5)
+    ) -> LossDisplay:
+        """
+        Draw the losses.
+
+        Parameters
+        ----------
+        ax : matplotlib Axes, default=None
+            Where to draw; by default a new figure.
+        figsize : (float, float), default=(3.4, 2.5)
+            Width and height of a new figure in inches.
+
+        Returns
+        -------
+        LossDisplay
+            The display itself.
+
+        Raises
+        ------
+        ImportError
+            If matplotlib is missing.
+        """
+        import_pyplot()
+        self.ax_ = empty_figure(None, figsize).add_subplot() if ax is None else ax
+        self.figure_ = self.ax_.figure
+        epoch = self.history["epoch"].to_numpy()
+        self.ax_.plot(epoch, self.history["train_loss"], color=COLORS[0], lw=1.2, label="training")
+        self.best_epoch_ = self._plot_validation(epoch)
+        self.ax_.set_xlabel("epoch", fontsize=9)
+        self.ax_.set_ylabel("loss", fontsize=9)
+        self.ax_.tick_params(labelsize=8)
+        self.ax_.xaxis.get_major_locator().set_params(integer=True)
+        self.ax_.legend(fontsize=8, frameon=False)
+        return self
+
+    def _plot_validation(self, epoch: np.ndarray) -> int | None:
+        """Draw the validation loss, if there is one, and mark and return its best epoch."""
+        loss = np.asarray(self.history.get("valid_loss", np.nan), dtype=np.float64)
+        if not np.isfinite(loss).any():
+            return None
+        best = int(np.nanargmin(np.where(np.isfinite(loss), loss, np.nan)))
+        self.ax_.plot(epoch, loss, color=COLORS[1], lw=1.2, ls="--", label="validation")
+        label = f"best, epoch {epoch[best]}"
+        self.ax_.plot(epoch[best], loss[best], "o", color=INK, markersize=4, zorder=3, label=label)
+        self.ax_.axvline(epoch[best], color=INK, lw=0.8, ls=":")
+        return int(epoch[best])
