@@ -1,0 +1,500 @@
+"""
+Running a simulator: parameters in, pairs (theta, x) out.
+
+The rows of theta are cut into chunks of fixed size, joblib runs the chunks wherever its present
+backend says, and every row (vectorised: every chunk) has its own random generator, made from one
+entropy and the number of the row. So the numbers depend on ``random_state`` and on nothing else:
+not on ``n_jobs``, not on the backend, not on the order in which the chunks end. This holds for
+simulators that draw from the generator given to them; one that draws from a global generator, such
+as ``np.random.normal``, is not reproducible.
+"""
+
+from __future__ import annotations
+
+import inspect
+import pickle
+import sys
+import traceback
+import warnings
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from numbers import Integral
+
+import numpy as np
+import pandas as pd
+from joblib import Parallel, delayed
+from numpy.typing import ArrayLike
+from tqdm.auto import tqdm
+
+from sksbi.exceptions import SimulationWarning
+from sksbi.priors import check_prior
+from sksbi.utils.random import check_generator
+
+__all__ = ["run_simulator", "simulate"]
+
+_ON_ERROR = ("drop", "raise", "keep")
+
+Table = np.ndarray | pd.DataFrame
+
+
+def simulate(
+    simulator: Callable,
+    prior: object,
+    n_samples: int,
+    *,
+    vectorized: bool = False,
+    chunk_size: int = 1000,
+    n_jobs: int | None = None,
+    on_error: str = "drop",
+    random_state: object = None,
+    verbose: int = 0,
+) -> tuple[Table, Table]:
+    """
+    Draw parameters from the prior and run the simulator with each.
+
+    Parameters
+    ----------
+    simulator : callable
+        Takes one row of theta: a Series if the prior has names, else an array of shape (D,). Gives
+        a number, an array, or a dict or Series of numbers. With ``vectorized=True`` it takes a
+        chunk of rows, a DataFrame or an array of shape (n, D), and gives an array whose first
+        dimension is n, a DataFrame of n rows, or a dict of columns. If it has a parameter named
+        ``rng``, it receives a NumPy Generator there, one a row or chunk. A simulator that draws
+        from a global generator instead is not reproducible.
+    prior : dict, list, scipy.stats or torch distribution, or object with sample and log_prob
+        The prior; the keys of a dict name theta's columns.
+    n_samples : int
+        Number of simulations.
+    vectorized : bool, default=False
+        Whether the simulator takes a chunk at a time.
+    chunk_size : int, default=1000
+        Rows in a chunk: what one job runs, and what a vectorised simulator gets at once.
+    n_jobs : int or None, default=None
+        Number of jobs at a time; None means 1, unless ``joblib.parallel_config`` says otherwise.
+    on_error : {"drop", "raise", "keep"}, default="drop"
+        What to do with rows that fail: that raise, that return None, or that hold NaN or inf
+        anywhere. "drop" leaves them out of theta and x, with one SimulationWarning; "raise" raises
+        the first error; "keep" keeps them, with NaN where there is no result. When a vectorised
+        simulator raises, its whole chunk fails.
+    random_state : None, int, numpy.random.RandomState or numpy.random.Generator, default=None
+        Source of the parameters and of every generator that the simulator receives.
+    verbose : int, default=0
+        Above 0, a progress bar is shown.
+
+    Returns
+    -------
+    theta : DataFrame or ndarray of shape (n, D)
+        The parameters; a DataFrame if the prior has names.
+    x : ndarray of shape (n,) or (n, ...), or DataFrame of shape (n, L)
+        The results: numbers give (n,), arrays (n, ...), dicts and Series a DataFrame.
+
+    Raises
+    ------
+    ValueError
+        If an argument is out of range, or two rows have results of different shape or names. If
+        ``on_error="raise"`` or the whole first chunk fails, the simulator's own first error is
+        raised, whatever its type, with a note that names theta.
+
+    Warns
+    -----
+    SimulationWarning
+        If rows were left out: how many, the first theta and its error.
+
+    Examples
+    --------
+    >>> from scipy import stats
+    >>> from sksbi import simulate
+    >>> def simulator(theta, rng):
+    ...     return {"x": rng.normal(theta["mean"], theta["sd"])}
+    >>> prior = {"mean": stats.norm(0, 1), "sd": stats.expon()}
+    >>> theta, x = simulate(simulator, prior, 500, random_state=0)
+    >>> theta.shape, x.shape
+    ((500, 2), (500, 1))
+    >>> theta.columns.tolist(), x.columns.tolist()
+    (['mean', 'sd'], ['x'])
+    """
+    _check_positive_int(n_samples, "n_samples")
+    prior, rng = check_prior(prior), check_generator(random_state)
+    theta = prior.sample(n_samples, rng)
+    if prior.names is not None:
+        theta = pd.DataFrame(theta, columns=prior.names)
+    return run_simulator(
+        simulator,
+        theta,
+        vectorized=vectorized,
+        chunk_size=chunk_size,
+        n_jobs=n_jobs,
+        on_error=on_error,
+        random_state=rng,
+        verbose=verbose,
+    )
+
+
+def run_simulator(
+    simulator: Callable,
+    theta: ArrayLike | pd.DataFrame,
+    *,
+    vectorized: bool = False,
+    chunk_size: int = 1000,
+    n_jobs: int | None = None,
+    on_error: str = "drop",
+    random_state: object = None,
+    verbose: int = 0,
+) -> tuple[Table, Table]:
+    """
+    Run the simulator with given parameters, such as draws from a posterior.
+
+    Parameters
+    ----------
+    simulator : callable
+        As in :func:`sksbi.simulate`; the rows are Series if theta is a DataFrame, else arrays.
+    theta : array-like or DataFrame of shape (n, D)
+        The parameters.
+    vectorized : bool, default=False
+        Whether the simulator takes a chunk at a time.
+    chunk_size : int, default=1000
+        Rows in a chunk.
+    n_jobs : int or None, default=None
+        Number of jobs at a time.
+    on_error : {"drop", "raise", "keep"}, default="drop"
+        What to do with rows that fail, as in :func:`sksbi.simulate`.
+    random_state : None, int, numpy.random.RandomState or numpy.random.Generator, default=None
+        Source of every generator that the simulator receives.
+    verbose : int, default=0
+        Above 0, a progress bar is shown.
+
+    Returns
+    -------
+    theta : DataFrame or ndarray of shape (m, D)
+        The parameters of the rows in x; a DataFrame has a fresh RangeIndex.
+    x : ndarray of shape (m,) or (m, ...), or DataFrame of shape (m, L)
+        The results.
+
+    Raises
+    ------
+    ValueError
+        As in :func:`sksbi.simulate`, and the simulator's own first error.
+
+    Examples
+    --------
+    >>> from sksbi.simulation import run_simulator
+    >>> theta, x = run_simulator(lambda theta: theta**2, [[1.0], [2.0]])
+    >>> x.tolist()
+    [[1.0], [4.0]]
+    """
+    theta = _check_theta(theta)
+    _check_positive_int(chunk_size, "chunk_size")
+    if on_error not in _ON_ERROR:
+        raise ValueError(f"on_error must be one of {_ON_ERROR}, got {on_error!r}.")
+    runner = _Runner(
+        simulator=simulator,
+        vectorized=vectorized,
+        takes_rng=_takes_rng(simulator),
+        stops=on_error == "raise",
+        entropy=check_generator(random_state).integers(2**32, size=4).tolist(),
+    )
+    jobs = (
+        delayed(runner)(number, start, _take(theta, slice(start, start + chunk_size)))
+        for number, start in enumerate(range(0, len(theta), chunk_size))
+    )
+    chunks = []
+    bar = tqdm(total=len(theta), desc="simulate", disable=not verbose)
+    with bar, _results(n_jobs, jobs) as results:
+        for chunk in results:
+            if chunk.failure and (on_error == "raise" or not chunks and not chunk.finite.any()):
+                where = _describe_theta(theta, chunk.failure.row)
+                chunk.failure.error.add_note(f"The simulation failed at {where}.")
+                raise chunk.failure.error
+            chunks.append(chunk)
+            bar.update(min(chunk_size, len(theta) - bar.n))
+    return _assemble(chunks, theta, keep=on_error == "keep")
+
+
+@dataclass(frozen=True)
+class _Failure:
+    """A row that failed and its error."""
+
+    row: int
+    error: Exception
+
+    def __reduce__(self) -> tuple:
+        """Pickle with the traceback as text, and with an error that any process can load."""
+        trace = "".join(traceback.format_exception(self.error))
+        try:
+            error = pickle.loads(pickle.dumps(self.error))
+        except Exception:
+            error = RuntimeError(f"{type(self.error).__name__}: {self.error}")
+        return _restore_failure, (self.row, error, trace)
+
+
+def _restore_failure(row: int, error: Exception, trace: str) -> _Failure:
+    """Load a failure from another process; a note keeps the traceback that pickle drops."""
+    error.add_note(f"Where the simulator ran:\n{trace}")
+    return _Failure(row, error)
+
+
+_Run = tuple[np.ndarray, Table | None, _Failure | None]
+
+
+@dataclass(frozen=True)
+class _Chunk:
+    """The results of a chunk: the rows that gave one, whether it is finite, the first failure."""
+
+    rows: np.ndarray
+    values: Table | None
+    finite: np.ndarray
+    failure: _Failure | None
+
+
+@dataclass(frozen=True, eq=False)  # dask hashes it, and not every simulator has a hash by value
+class _Runner:
+    """A simulator with all that is needed to run one chunk in any process."""
+
+    simulator: Callable
+    vectorized: bool
+    takes_rng: bool
+    stops: bool
+    entropy: list[int]
+
+    def __call__(self, number: int, start: int, theta: Table) -> _Chunk:
+        """Run one chunk, whose first row is the row ``start`` of all."""
+        if self.vectorized:
+            rows, values, failure = self._run_whole(number, start, theta)
+        else:
+            rows, values, failure = self._run_rows(start, theta)
+        if values is None:
+            return _Chunk(rows, None, np.zeros(0, dtype=bool), failure)
+        finite = _is_finite(values)
+        bad = rows[~finite]
+        if len(bad) and (failure is None or bad[0] < failure.row):
+            failure = _Failure(int(bad[0]), ValueError("the simulator returned NaN or inf"))
+        return _Chunk(rows, values, finite, failure)
+
+    def _run_whole(self, number: int, start: int, theta: Table) -> _Run:
+        """Give the whole chunk to a vectorised simulator."""
+        result, failure = self._call(number, start, theta)
+        if failure is not None:
+            return np.zeros(0, dtype=int), None, failure
+        return np.arange(start, start + len(theta)), _check_table(result, len(theta)), None
+
+    def _run_rows(self, start: int, theta: Table) -> _Run:
+        """Give the rows to the simulator one by one."""
+        rows, values, first_failure = [], [], None
+        for row in range(start, start + len(theta)):
+            result, failure = self._call(row, row, _take(theta, row - start))
+            if failure is None:
+                rows.append(row)
+                values.append(_check_value(result, row))
+                continue
+            first_failure = first_failure or failure
+            if self.stops:
+                break
+        return np.array(rows, dtype=int), _stack(rows, values), first_failure
+
+    def _call(self, key: int, row: int, theta: object) -> tuple[object, _Failure | None]:
+        """Call the simulator; a raised error, None and a bare NaN are failures."""
+        options = {}
+        if self.takes_rng:
+            seed = np.random.SeedSequence(self.entropy, spawn_key=(key,))
+            options["rng"] = np.random.default_rng(seed)
+        try:
+            result = self.simulator(theta, **options)
+        except Exception as error:
+            return None, _Failure(row, error)
+        if pd.api.types.is_scalar(result) and pd.isna(result):
+            return None, _Failure(row, ValueError(f"the simulator returned {result}"))
+        return result, None
+
+
+def _takes_rng(simulator: Callable) -> bool:
+    """Tell whether the simulator has a parameter named rng."""
+    if not callable(simulator):
+        raise TypeError(f"simulator must be callable, got {simulator!r}.")
+    try:
+        return "rng" in inspect.signature(simulator).parameters
+    except (TypeError, ValueError):  # many functions written in C have no signature
+        return False
+
+
+def _check_positive_int(value: object, name: str) -> None:
+    """Check that an argument is a positive integer."""
+    if not isinstance(value, Integral) or isinstance(value, bool) or value < 1:
+        raise ValueError(f"{name} must be an int of at least 1, got {value!r}.")
+
+
+def _check_theta(theta: ArrayLike | pd.DataFrame) -> Table:
+    """Check that theta is a table of at least one row."""
+    if not isinstance(theta, pd.DataFrame):
+        theta = np.asarray(theta)
+    if theta.ndim != 2 or len(theta) == 0:
+        raise ValueError(
+            f"theta must have shape (n, D) with at least one row, got {theta.shape}: give one "
+            "parameter set as [[...]]."
+        )
+    return theta
+
+
+@contextmanager
+def _results(n_jobs: int | None, jobs: Iterable) -> Iterator[Iterable[_Chunk]]:
+    """Run the jobs; the results come one by one where the backend can do that."""
+    try:
+        parallel = Parallel(n_jobs=n_jobs, return_as="generator")
+    except ValueError:  # joblib's multiprocessing backend only gives lists
+        parallel = Parallel(n_jobs=n_jobs)
+    results = parallel(jobs)
+    try:
+        yield results
+    finally:
+        with warnings.catch_warnings():  # an error cancels the other jobs: joblib would tell
+            warnings.filterwarnings("ignore", message=".*adjusting the input task")
+            getattr(results, "close", list)()
+
+
+def _take(table: Table, rows: slice | np.ndarray | int) -> Table | pd.Series:
+    """Copy one row or some rows of a table; a DataFrame gets a fresh index."""
+    part = table.iloc[rows] if isinstance(table, pd.DataFrame) else table[rows]
+    return part.reset_index(drop=True) if isinstance(part, pd.DataFrame) else part.copy()
+
+
+def _check_value(result: object, row: int) -> np.ndarray | dict[Hashable, object]:
+    """Turn the result of one row into an array or a dict of single values, free of aliases."""
+    if isinstance(result, pd.DataFrame):
+        raise TypeError(
+            f"The simulator must return a number, an array, a dict or a Series, got a DataFrame of "
+            f"shape {result.shape} at row {row}: return a Series, or pass vectorized=True."
+        )
+    if isinstance(result, pd.Series):
+        _check_unique(result.index)
+        result = result.to_dict()
+    if not isinstance(result, Mapping):
+        return np.array(result)
+    values = {key: np.asarray(value) for key, value in result.items()}
+    if shapes := {key: value.shape for key, value in values.items() if value.ndim}:
+        raise ValueError(
+            f"Every named value must be a single one, got the shapes {shapes} at row {row}: give "
+            "each entry a name of its own."
+        )
+    return {key: value[()] for key, value in values.items()}
+
+
+def _check_table(result: object, n_rows: int) -> Table:
+    """Turn the result of a vectorised simulator into a table, free of aliases."""
+    if isinstance(result, Mapping):
+        result = {key: np.array(value) for key, value in result.items()}
+        if shapes := {k: v.shape for k, v in result.items() if v.shape != (n_rows,)}:
+            raise ValueError(
+                f"Every column of a vectorised simulator must have shape ({n_rows},), as the chunk "
+                f"has {n_rows} rows, got {shapes}."
+            )
+        return pd.DataFrame(result)
+    if isinstance(result, pd.DataFrame):
+        _check_unique(result.columns)
+        result = result.reset_index(drop=True)
+    else:
+        result = np.array(result)
+    if result.shape[:1] != (n_rows,):
+        raise ValueError(
+            "The first dimension of what a vectorised simulator returns must be the "
+            f"{n_rows} rows of its chunk, got shape {result.shape}."
+        )
+    return result
+
+
+def _check_unique(names: pd.Index) -> None:
+    """Check that no name occurs twice."""
+    if not names.is_unique:
+        twice = names[names.duplicated()].unique().tolist()
+        raise ValueError(f"The names that the simulator returns must differ, got {twice} twice.")
+
+
+def _stack(rows: list[int], values: list[np.ndarray | dict]) -> Table | None:
+    """Put the results of rows on top of each other."""
+    if not values:
+        return None
+    for row, value in zip(rows, values, strict=True):
+        _check_same_form(_form(values[0]), rows[0], _form(value), row)
+    if isinstance(values[0], dict):
+        return pd.DataFrame({key: [value[key] for value in values] for key in values[0]})
+    return np.stack(values)
+
+
+def _form(value: np.ndarray | dict | pd.DataFrame) -> str:
+    """Put the shape or the names of one row's result into words."""
+    if isinstance(value, dict | pd.DataFrame):
+        return f"the names {sorted(value, key=str)}"
+    return f"an array of shape {shape}" if (shape := np.shape(value)) else "a number"
+
+
+def _check_same_form(first: str, first_row: int, other: str, row: int) -> None:
+    """Check that two rows have results of the same shape or names."""
+    if first != other:
+        raise ValueError(
+            "All results of the simulator must have the same shape or names, got "
+            f"{first} at row {first_row} and {other} at row {row}."
+        )
+
+
+def _is_finite(values: Table) -> np.ndarray:
+    """Tell which rows hold no NaN, inf or missing value."""
+    if isinstance(values, pd.DataFrame):
+        columns = [_is_finite(values.iloc[:, i].to_numpy()) for i in range(values.shape[1])]
+        return np.all(columns, axis=0) if columns else np.ones(len(values), dtype=bool)
+    finite = np.isfinite(values) if values.dtype.kind in "biufc" else ~pd.isna(values)
+    return finite.all(axis=tuple(range(1, finite.ndim)))
+
+
+def _describe_theta(theta: Table, row: int) -> str:
+    """Put the parameters of a row into words."""
+    values = theta.iloc[row].to_dict() if isinstance(theta, pd.DataFrame) else theta[row].tolist()
+    return f"theta = {values} (row {row})"
+
+
+def _assemble(chunks: list[_Chunk], theta: Table, *, keep: bool) -> tuple[Table, Table]:
+    """Put the chunks together; leave the failed rows out, or keep them."""
+    full = [chunk for chunk in chunks if chunk.values is not None]
+    forms = [_form(v if isinstance(v := c.values, pd.DataFrame) else v[0]) for c in full]
+    for chunk, form in zip(full, forms, strict=True):
+        _check_same_form(forms[0], full[0].rows[0], form, chunk.rows[0])
+    if keep:
+        rows = np.concatenate([chunk.rows for chunk in full])
+        x = _concatenate([chunk.values for chunk in full])
+        return _take(theta, slice(None)), _fill(x, rows, len(theta))
+    rows = np.concatenate([chunk.rows[chunk.finite] for chunk in full])
+    if len(rows) < len(theta):
+        failure = next(chunk.failure for chunk in chunks if chunk.failure)
+        _warn(failure, len(theta) - len(rows), theta)
+    return _take(theta, rows), _concatenate([_take(c.values, c.finite) for c in full])
+
+
+def _concatenate(tables: list[Table]) -> Table:
+    """Put tables on top of each other."""
+    if isinstance(tables[0], pd.DataFrame):
+        return pd.concat([table[tables[0].columns] for table in tables], ignore_index=True)
+    return np.concatenate(tables)
+
+
+def _fill(values: Table, rows: np.ndarray, n_rows: int) -> Table:
+    """Put results at their rows, NaN at all others."""
+    if len(rows) == n_rows:
+        return values
+    if isinstance(values, pd.DataFrame):
+        return values.set_axis(rows).reindex(range(n_rows))
+    kind = values.dtype.kind
+    dtype = values.dtype if kind in "fc" else float if kind in "biu" else object
+    filled = np.full((n_rows, *values.shape[1:]), np.nan, dtype=dtype)
+    filled[rows] = values
+    return filled
+
+
+def _warn(failure: _Failure, n_failed: int, theta: Table) -> None:
+    """Warn of rows left out, at the line of the user's own code."""
+    error, level, frame = failure.error, 1, sys._getframe()
+    while frame is not None and frame.f_globals.get("__name__", "").startswith("sksbi."):
+        level, frame = level + 1, frame.f_back
+    warnings.warn(
+        f"{n_failed} of {len(theta)} simulations failed and were left out. The first, at "
+        f"{_describe_theta(theta, failure.row)}: {type(error).__name__}: {error}",
+        SimulationWarning,
+        stacklevel=level,
+    )
