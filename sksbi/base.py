@@ -123,8 +123,9 @@ class BaseInference(BaseEstimator):
         weights = check_weights(sample_weight, len(array))
         self.seed_ = draw_seed(check_generator(self.random_state))
         kept = weights > 0
+        weights = check_weights(weights[kept], np.count_nonzero(kept))
         generator = np.random.default_rng(self.seed_)
-        self._fit(array[kept], x_array[kept], weights[kept] / weights[kept].mean(), generator)
+        self._fit(array[kept], x_array[kept], weights, generator)
         return self
 
     def _resumes(self):
@@ -281,7 +282,9 @@ class BaseInference(BaseEstimator):
         observations = self.x_layout_.read(x)
         check_consistent_length(array, observations.values)
         weights = check_weights(sample_weight, len(array))
-        return float(np.average(self._row_scores(array, observations.values), weights=weights))
+        kept = weights > 0
+        scores = self._row_scores(array[kept], observations.values[kept])
+        return float(np.average(scores, weights=weights[kept]))
 
     def summary(self, x, *, level=0.9, n_samples=1000, random_state=None):
         """

@@ -26,6 +26,8 @@ def trusted_types(obj: object) -> list[str]:
     ------
     ImportError
         If skops is not installed.
+    TypeError
+        If skops cannot save the object, as with torch's tensors.
 
     Examples
     --------
@@ -37,6 +39,14 @@ def trusted_types(obj: object) -> list[str]:
         from skops import io
     except ImportError as error:
         raise ImportError(
-            'trusted_types needs skops, which is not installed: pip install "sksbi[skops]".'
+            'trusted_types needs skops, which is not installed: pip install "sksbi[persistence]".'
         ) from error
-    return io.get_untrusted_types(data=io.dumps(obj))
+    try:
+        data = io.dumps(obj)
+    except RuntimeError as error:
+        raise TypeError(
+            f"skops cannot save {type(obj).__name__} with torch's tensors in its parameters: give "
+            "scipy.stats distributions for a torch prior, a callable that builds the embedding for "
+            f"a module, or take pickle or joblib. skops said: {error}"
+        ) from error
+    return io.get_untrusted_types(data=data)

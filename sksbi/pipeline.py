@@ -107,7 +107,8 @@ class Pipeline(sklearn.pipeline.Pipeline):
     def _transform_observations(self, x):
         """Send one observation or a batch through the transformers, and keep which it was."""
         check_is_fitted(self)
-        table, single = _as_table(x, self.x_template_)
+        template = getattr(self, "x_template_", None)
+        table, single = (x, False) if template is None else _as_table(x, template)
         transformed = self._transformers().transform(table)
         if single:
             return transformed.iloc[0] if isinstance(transformed, pd.DataFrame) else transformed[0]
@@ -285,17 +286,19 @@ def _template(x):
 def _as_table(x, template):
     """Turn one observation into one row in the form of fit's x; tell whether it was one."""
     if not isinstance(template, pd.DataFrame):
+        x = list(x.values()) if isinstance(x, Mapping) else x
         single = np.ndim(x) == template.ndim - 1
         return (np.asarray(x)[None] if single else x), single
-    if isinstance(x, pd.DataFrame):
-        return x, False
     if isinstance(x, Mapping | pd.Series):
         x = pd.Series(dict(x), dtype=object)
-        if list(x.index) != list(template.columns):
-            raise ValueError(
-                f"x must have fit's columns in the same order, {list(template.columns)}, got "
-                f"{list(x.index)}."
-            )
+    labels = list(x.keys()) if isinstance(x, pd.Series | pd.DataFrame) else []
+    is_named = any(isinstance(label, str) for label in labels)
+    if is_named and labels != list(template.columns):
+        raise ValueError(
+            f"x must have fit's columns in the same order, {list(template.columns)}, got {labels}."
+        )
+    if isinstance(x, pd.DataFrame):
+        return x, False
     single = np.ndim(x) == 1
     rows = [list(x)] if single else np.asarray(x)
     width = np.shape(rows)[1]

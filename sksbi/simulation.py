@@ -16,7 +16,7 @@ import pickle
 import sys
 import traceback
 import warnings
-from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from numbers import Integral
@@ -30,12 +30,22 @@ from tqdm.auto import tqdm
 from sksbi.exceptions import SimulationWarning
 from sksbi.priors import check_prior
 from sksbi.utils.random import check_generator
+from sksbi.utils.results import (
+    Table,
+    check_same_form,
+    check_table,
+    check_value,
+    concatenate,
+    fill,
+    form_of,
+    is_finite,
+    stack,
+    take,
+)
 
 __all__ = ["run_simulator", "simulate"]
 
 _ON_ERROR = ("drop", "raise", "keep")
-
-Table = np.ndarray | pd.DataFrame
 
 
 def simulate(
@@ -195,7 +205,7 @@ def run_simulator(
         entropy=check_generator(random_state).integers(2**32, size=4).tolist(),
     )
     jobs = (
-        delayed(runner)(number, start, _take(theta, slice(start, start + chunk_size)))
+        delayed(runner)(number, start, take(theta, slice(start, start + chunk_size)))
         for number, start in enumerate(range(0, len(theta), chunk_size))
     )
     chunks = []
@@ -265,7 +275,7 @@ class _Runner:
             rows, values, failure = self._run_rows(start, theta)
         if values is None:
             return _Chunk(rows, None, np.zeros(0, dtype=bool), failure)
-        finite = _is_finite(values)
+        finite = is_finite(values)
         bad = rows[~finite]
         if len(bad) and (failure is None or bad[0] < failure.row):
             failure = _Failure(int(bad[0]), ValueError("the simulator returned NaN or inf"))
@@ -276,21 +286,21 @@ class _Runner:
         result, failure = self._call(number, start, theta)
         if failure is not None:
             return np.zeros(0, dtype=int), None, failure
-        return np.arange(start, start + len(theta)), _check_table(result, len(theta)), None
+        return np.arange(start, start + len(theta)), check_table(result, len(theta)), None
 
     def _run_rows(self, start: int, theta: Table) -> _Run:
         """Give the rows to the simulator one by one."""
         rows, values, first_failure = [], [], None
         for row in range(start, start + len(theta)):
-            result, failure = self._call(row, row, _take(theta, row - start))
+            result, failure = self._call(row, row, take(theta, row - start))
             if failure is None:
                 rows.append(row)
-                values.append(_check_value(result, row))
+                values.append(check_value(result, row))
                 continue
             first_failure = first_failure or failure
             if self.stops:
                 break
-        return np.array(rows, dtype=int), _stack(rows, values), first_failure
+        return np.array(rows, dtype=int), stack(rows, values), first_failure
 
     def _call(self, key: int, row: int, theta: object) -> tuple[object, _Failure | None]:
         """Call the simulator; a raised error, None and a bare NaN are failures."""
@@ -351,99 +361,6 @@ def _results(n_jobs: int | None, jobs: Iterable) -> Iterator[Iterable[_Chunk]]:
             getattr(results, "close", list)()
 
 
-def _take(table: Table, rows: slice | np.ndarray | int) -> Table | pd.Series:
-    """Copy one row or some rows of a table; a DataFrame gets a fresh index."""
-    part = table.iloc[rows] if isinstance(table, pd.DataFrame) else table[rows]
-    return part.reset_index(drop=True) if isinstance(part, pd.DataFrame) else part.copy()
-
-
-def _check_value(result: object, row: int) -> np.ndarray | dict[Hashable, object]:
-    """Turn the result of one row into an array or a dict of single values, free of aliases."""
-    if isinstance(result, pd.DataFrame):
-        raise TypeError(
-            f"The simulator must return a number, an array, a dict or a Series, got a DataFrame of "
-            f"shape {result.shape} at row {row}: return a Series, or pass vectorized=True."
-        )
-    if isinstance(result, pd.Series):
-        _check_unique(result.index)
-        result = result.to_dict()
-    if not isinstance(result, Mapping):
-        return np.array(result)
-    values = {key: np.asarray(value) for key, value in result.items()}
-    if shapes := {key: value.shape for key, value in values.items() if value.ndim}:
-        raise ValueError(
-            f"Every named value must be a single one, got the shapes {shapes} at row {row}: give "
-            "each entry a name of its own."
-        )
-    return {key: value[()] for key, value in values.items()}
-
-
-def _check_table(result: object, n_rows: int) -> Table:
-    """Turn the result of a vectorised simulator into a table, free of aliases."""
-    if isinstance(result, Mapping):
-        result = {key: np.array(value) for key, value in result.items()}
-        if shapes := {k: v.shape for k, v in result.items() if v.shape != (n_rows,)}:
-            raise ValueError(
-                f"Every column of a vectorised simulator must have shape ({n_rows},), as the chunk "
-                f"has {n_rows} rows, got {shapes}."
-            )
-        return pd.DataFrame(result)
-    if isinstance(result, pd.DataFrame):
-        _check_unique(result.columns)
-        result = result.reset_index(drop=True)
-    else:
-        result = np.array(result)
-    if result.shape[:1] != (n_rows,):
-        raise ValueError(
-            "The first dimension of what a vectorised simulator returns must be the "
-            f"{n_rows} rows of its chunk, got shape {result.shape}."
-        )
-    return result
-
-
-def _check_unique(names: pd.Index) -> None:
-    """Check that no name occurs twice."""
-    if not names.is_unique:
-        twice = names[names.duplicated()].unique().tolist()
-        raise ValueError(f"The names that the simulator returns must differ, got {twice} twice.")
-
-
-def _stack(rows: list[int], values: list[np.ndarray | dict]) -> Table | None:
-    """Put the results of rows on top of each other."""
-    if not values:
-        return None
-    for row, value in zip(rows, values, strict=True):
-        _check_same_form(_form(values[0]), rows[0], _form(value), row)
-    if isinstance(values[0], dict):
-        return pd.DataFrame({key: [value[key] for value in values] for key in values[0]})
-    return np.stack(values)
-
-
-def _form(value: np.ndarray | dict | pd.DataFrame) -> str:
-    """Put the shape or the names of one row's result into words."""
-    if isinstance(value, dict | pd.DataFrame):
-        return f"the names {sorted(value, key=str)}"
-    return f"an array of shape {shape}" if (shape := np.shape(value)) else "a number"
-
-
-def _check_same_form(first: str, first_row: int, other: str, row: int) -> None:
-    """Check that two rows have results of the same shape or names."""
-    if first != other:
-        raise ValueError(
-            "All results of the simulator must have the same shape or names, got "
-            f"{first} at row {first_row} and {other} at row {row}."
-        )
-
-
-def _is_finite(values: Table) -> np.ndarray:
-    """Tell which rows hold no NaN, inf or missing value."""
-    if isinstance(values, pd.DataFrame):
-        columns = [_is_finite(values.iloc[:, i].to_numpy()) for i in range(values.shape[1])]
-        return np.all(columns, axis=0) if columns else np.ones(len(values), dtype=bool)
-    finite = np.isfinite(values) if values.dtype.kind in "biufc" else ~pd.isna(values)
-    return finite.all(axis=tuple(range(1, finite.ndim)))
-
-
 def _describe_theta(theta: Table, row: int) -> str:
     """Put the parameters of a row into words."""
     values = theta.iloc[row].to_dict() if isinstance(theta, pd.DataFrame) else theta[row].tolist()
@@ -453,38 +370,18 @@ def _describe_theta(theta: Table, row: int) -> str:
 def _assemble(chunks: list[_Chunk], theta: Table, *, keep: bool) -> tuple[Table, Table]:
     """Put the chunks together; leave the failed rows out, or keep them."""
     full = [chunk for chunk in chunks if chunk.values is not None]
-    forms = [_form(v if isinstance(v := c.values, pd.DataFrame) else v[0]) for c in full]
+    forms = [form_of(v if isinstance(v := c.values, pd.DataFrame) else v[0]) for c in full]
     for chunk, form in zip(full, forms, strict=True):
-        _check_same_form(forms[0], full[0].rows[0], form, chunk.rows[0])
+        check_same_form(forms[0], full[0].rows[0], form, chunk.rows[0])
     if keep:
         rows = np.concatenate([chunk.rows for chunk in full])
-        x = _concatenate([chunk.values for chunk in full])
-        return _take(theta, slice(None)), _fill(x, rows, len(theta))
+        x = concatenate([chunk.values for chunk in full])
+        return take(theta, slice(None)), fill(x, rows, len(theta))
     rows = np.concatenate([chunk.rows[chunk.finite] for chunk in full])
     if len(rows) < len(theta):
         failure = next(chunk.failure for chunk in chunks if chunk.failure)
         _warn(failure, len(theta) - len(rows), theta)
-    return _take(theta, rows), _concatenate([_take(c.values, c.finite) for c in full])
-
-
-def _concatenate(tables: list[Table]) -> Table:
-    """Put tables on top of each other."""
-    if isinstance(tables[0], pd.DataFrame):
-        return pd.concat([table[tables[0].columns] for table in tables], ignore_index=True)
-    return np.concatenate(tables)
-
-
-def _fill(values: Table, rows: np.ndarray, n_rows: int) -> Table:
-    """Put results at their rows, NaN at all others."""
-    if len(rows) == n_rows:
-        return values
-    if isinstance(values, pd.DataFrame):
-        return values.set_axis(rows).reindex(range(n_rows))
-    kind = values.dtype.kind
-    dtype = values.dtype if kind in "fc" else float if kind in "biu" else object
-    filled = np.full((n_rows, *values.shape[1:]), np.nan, dtype=dtype)
-    filled[rows] = values
-    return filled
+    return take(theta, rows), concatenate([take(c.values, c.finite) for c in full])
 
 
 def _warn(failure: _Failure, n_failed: int, theta: Table) -> None:

@@ -7,7 +7,7 @@ import warnings
 from abc import abstractmethod
 from contextlib import nullcontext
 from copy import deepcopy
-from math import prod
+from math import ceil, prod
 from numbers import Integral, Real
 
 import numpy as np
@@ -55,7 +55,7 @@ class NeuralEstimator(BaseInference):
         "x_transformer": [HasMethods(["fit_transform", "transform"]), None],
         "lr": [Interval(Real, 0, None, closed="neither")],
         "batch_size": [Interval(Integral, 1, None, closed="left")],
-        "max_epochs": [Interval(Integral, 1, None, closed="left")],
+        "max_epochs": [Interval(Integral, 1, None, closed="left"), None],
         "validation_fraction": [
             Interval(Real, 0, 1, closed="neither"),
             HasMethods(["split"]),
@@ -228,7 +228,10 @@ class NeuralEstimator(BaseInference):
             return _net.build_net(
                 module,
                 criterion,
-                **{name: spec[name] for name in _SETTINGS},
+                **{name: spec[name] for name in _SETTINGS}
+                | {
+                    "max_epochs": spec["max_epochs"] or _default_epochs(n_train, spec["batch_size"])
+                },
                 device=device,
                 passed_on=passed_on,
                 n_train=n_train,
@@ -259,6 +262,11 @@ class NeuralEstimator(BaseInference):
             device = device_or_cpu(self._spec["device"])
             self.net_ = self._build_net(self._spec, 0, 1, None, None, device)
             _net.load_state(self.net_, packed)
+
+
+def _default_epochs(n_train, batch_size):
+    """Take 30 epochs, and up to 300 where a small set would give fewer than 2,700 steps."""
+    return min(300, max(30, ceil(2700 / ceil(n_train / batch_size))))
 
 
 def _pairs(spaces, theta, x, sample_weight):

@@ -46,8 +46,9 @@ class NPE(NeuralEstimator):
         or an object with ``sample(n, random_state)``, ``log_prob(theta)`` and optionally ``names``
         and ``support``. None: theta is unbounded.
     flow : str or callable, default="nsf"
-        The density estimator: "nsf" (neural spline flow), "maf" (masked autoregressive flow),
-        another of zuko's flows by name, or a callable ``flow(features, context, **options)``.
+        The density estimator: "nsf" (neural spline flow, its first transform affine), "maf" (masked
+        autoregressive flow), another of zuko's flows by name, or a callable
+        ``flow(features, context, **options)``.
     transforms : int or None, default=None
         The number of transforms of the flow; None: the flow's own default.
     hidden_features : sequence of int or None, default=None
@@ -66,13 +67,15 @@ class NPE(NeuralEstimator):
     criterion : str or callable, default="negative_log_likelihood"
         The loss: a name, a class or a factory of a module (distribution, theta) -> losses (n,).
     optimizer : str or callable, default="adamw"
-        The optimizer: a name, a torch optimizer class or a partial of one.
+        The optimizer: a name, a torch optimizer class or a partial of one. The name "adamw" comes
+        with a weight decay of 0.3; ``optimizer__weight_decay`` sets another.
     lr : float, default=2e-3
         The highest learning rate of the one-cycle schedule.
     batch_size : int, default=100
         The number of rows in a training step.
-    max_epochs : int, default=30
-        The number of passes over the training set, over which the schedule extends.
+    max_epochs : int or None, default=None
+        The number of passes over the training set, over which the schedule extends. None: 30, and
+        up to 300 where few rows would give fewer than 2,700 steps.
     validation_fraction : float, splitter, tuple or None, default=0.1
         What early stopping watches: a fraction of the rows, shuffled; a scikit-learn splitter, of
         which the first split is taken; a pair (theta, x); or None, and there is no early stopping.
@@ -81,7 +84,8 @@ class NPE(NeuralEstimator):
         are restored. None: no early stopping.
     callbacks : list or None, default=None
         Further skorch callbacks, or pairs (name, callback). Built in are ``lr_scheduler``,
-        ``gradient_clipping``, ``early_stopping`` and ``progress``: see ``**passed_on``.
+        ``gradient_clipping``, ``weight_averaging``, ``early_stopping`` and ``progress``: see
+        ``**passed_on``.
     device : str, default="auto"
         Where to train: "auto" (a GPU if there is one), "cpu", "cuda", ... Inputs and results are
         always on the CPU.
@@ -159,7 +163,7 @@ class NPE(NeuralEstimator):
         optimizer="adamw",
         lr=2e-3,
         batch_size=100,
-        max_epochs=30,
+        max_epochs=None,
         validation_fraction=0.1,
         patience=10,
         callbacks=None,
@@ -238,8 +242,9 @@ class NPE(NeuralEstimator):
 
     def _log_prob(self, theta, x, rows):
         """Add the log-determinant of the way to the network."""
-        u, ladj = self._theta_space.to_network(theta)
-        u = torch.from_numpy(u.astype(np.float32))
+        with np.errstate(over="ignore", invalid="ignore"):
+            u, ladj = self._theta_space.to_network(theta)
+            u = torch.from_numpy(u.astype(np.float32))
         context, rows = self._contexts(x), torch.from_numpy(rows)
         flow = self.net_.module_.flow
         with torch.no_grad():

@@ -10,7 +10,7 @@ All of them come from zuko. A flow is called as ``flow(features, context, **opti
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import zuko
 from torch import nn
@@ -24,9 +24,24 @@ def maf(features: int, context: int, transforms: int = 5, **options: object) -> 
     return flow(features, context, transforms=transforms, **options)
 
 
-def nsf(features: int, context: int, transforms: int = 4, **options: object) -> nn.Module:
-    """Build a neural spline flow."""
-    return zuko.flows.NSF(features, context, transforms=transforms, **options)
+def nsf(
+    features: int,
+    context: int,
+    transforms: int = 4,
+    hidden_features: Sequence[int] = (128, 128),
+    bins: int = 8,
+    **options: object,
+) -> nn.Module:
+    """Build a neural spline flow whose first transform is affine: it finds and widens the mode."""
+    options |= {"hidden_features": hidden_features}
+    n_splines = max(1, transforms - 1)
+    splines = zuko.flows.NSF(features, context, bins=bins, transforms=n_splines, **options)
+    if transforms == 1:
+        return splines
+    affine = zuko.flows.MAF(features, context, transforms=1, **options)
+    return zuko.flows.Flow(
+        [*affine.transform.transforms, *splines.transform.transforms], splines.base
+    )
 
 
 _FLOWS: dict[str, Callable[..., nn.Module]] = {

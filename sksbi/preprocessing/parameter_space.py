@@ -18,7 +18,7 @@ from sklearn.base import BaseEstimator, clone
 from sklearn.preprocessing import StandardScaler
 
 from sksbi.priors import Prior
-from sksbi.utils.jacobian import log_abs_det_jacobian
+from sksbi.utils.jacobian import cover_the_line, log_abs_det_jacobian
 
 __all__ = ["ParameterSpace"]
 
@@ -35,12 +35,12 @@ class ParameterSpace:
         The prior whose support bounds theta; None: theta is unbounded.
     transformer : estimator or None
         A scikit-learn transformer with a known log-determinant, acting in the prior's unbounded
-        space.
+        space. The powers of a PowerTransformer are held where it reaches the whole real line.
     """
 
     def __init__(self, prior: Prior | None, transformer: BaseEstimator | None) -> None:
         self.prior = prior
-        self.transformer = None if transformer is None else clone(transformer)
+        self.transformer = None if transformer is None else _returning_arrays(clone(transformer))
 
     def fit(self, theta: Array, sample_weight: Array | None = None) -> ParameterSpace:
         """
@@ -60,9 +60,10 @@ class ParameterSpace:
         """
         z = self._unbounded(theta)
         if self.transformer is not None:
-            z, before = self.transformer.fit_transform(z), z
-            log_abs_det_jacobian(self.transformer, before[:1])
-        self.scaler_ = StandardScaler().fit(z, sample_weight=sample_weight)
+            log_abs_det_jacobian(self.transformer.fit(z), z[:1])
+            cover_the_line(self.transformer)
+            z = self.transformer.transform(z)
+        self.scaler_ = _returning_arrays(StandardScaler()).fit(z, sample_weight=sample_weight)
         return self
 
     def _unbounded(self, theta: Array) -> Array:
@@ -104,8 +105,8 @@ class ParameterSpace:
         Returns
         -------
         ndarray of shape (n, D)
-            Parameters strictly inside the support; NaN where u is not finite, or outside what the
-            transformer reaches (a power transformer may not reach all of the real line).
+            Parameters strictly inside the support; NaN where u is not finite, or the transformer
+            leads too far for a float.
         """
         finite = np.isfinite(u).all(axis=1, keepdims=True)
         z = self.scaler_.inverse_transform(np.where(finite, u, 0.0))
@@ -117,3 +118,9 @@ class ParameterSpace:
         z = np.where(finite, z, 0.0)
         theta = z if self.prior is None else self.prior.from_unbounded(z)
         return np.where(finite, theta, np.nan)
+
+
+def _returning_arrays(transformer: BaseEstimator) -> BaseEstimator:
+    """Make a transformer return arrays, whatever scikit-learn is configured to return."""
+    can_choose = hasattr(transformer, "set_output")
+    return transformer.set_output(transform="default") if can_choose else transformer

@@ -29,7 +29,7 @@ def check_device(device: object) -> str:
     if device == "auto":
         return "cuda" if torch.cuda.is_available() else "cpu"
     try:
-        torch.empty(0, device=device)
+        torch.zeros(1, device=torch.device(device)).item()
     except (RuntimeError, AssertionError, TypeError) as error:
         raise ValueError(
             'device must be "auto", "cpu" or a torch device that this machine has, got '

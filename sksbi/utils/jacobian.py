@@ -6,7 +6,6 @@ from collections.abc import Callable
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import boxcox, yeojohnson
 from sklearn.base import BaseEstimator
 from sklearn.decomposition import PCA
 from sklearn.pipeline import Pipeline
@@ -18,24 +17,29 @@ from sklearn.preprocessing import (
     StandardScaler,
 )
 
-__all__ = ["log_abs_det_jacobian"]
+__all__ = ["cover_the_line", "log_abs_det_jacobian"]
 
 Array = NDArray[np.float64]
 
 
 def _divided_by_scale(transformer: BaseEstimator, z: Array) -> Array:
     """(z - shift) / scale; scale_ is None where scaling is switched off."""
+    _refuse_clipping(transformer)
     scale = np.ones(1) if transformer.scale_ is None else transformer.scale_
     return np.full(len(z), -np.log(np.abs(scale)).sum())
 
 
 def _min_max(transformer: MinMaxScaler, z: Array) -> Array:
     """Multiply by scale_."""
-    if transformer.clip:
-        raise ValueError(
-            "theta_transformer: MinMaxScaler(clip=True) has no inverse; take clip=False."
-        )
+    _refuse_clipping(transformer)
     return np.full(len(z), np.log(transformer.scale_).sum())
+
+
+def _refuse_clipping(transformer: BaseEstimator) -> None:
+    """Hold that a scaler clips nothing."""
+    if getattr(transformer, "clip", False):
+        name = type(transformer).__name__
+        raise ValueError(f"theta_transformer: {name}(clip=True) has no inverse; take clip=False.")
 
 
 def _pca(transformer: PCA, z: Array) -> Array:
@@ -45,8 +49,17 @@ def _pca(transformer: PCA, z: Array) -> Array:
             f"theta_transformer: PCA keeps {transformer.n_components_} of {z.shape[1]} components, "
             "and theta could not be recovered; take n_components=None."
         )
-    whitening = -0.5 * np.log(transformer.explained_variance_).sum() if transformer.whiten else 0.0
-    return np.full(len(z), whitening)
+    if not transformer.whiten:
+        return np.zeros(len(z))
+    variance = transformer.explained_variance_
+    sd = np.sqrt(variance)
+    eps = np.finfo(float).eps
+    if sd.min() <= eps or variance.min() <= len(variance) * eps * variance.max():
+        raise ValueError(
+            "theta_transformer: PCA(whiten=True) divides by standard deviations, here by "
+            f"{sd.min():.3g}, and theta could not be recovered; take whiten=False."
+        )
+    return np.full(len(z), -np.log(sd).sum())
 
 
 def _power(transformer: PowerTransformer, z: Array) -> Array:
@@ -56,16 +69,9 @@ def _power(transformer: PowerTransformer, z: Array) -> Array:
         ladj = np.sign(z) * (lambdas - 1) * np.log1p(np.abs(z))
     else:
         ladj = (lambdas - 1) * np.log(z)
-    return ladj.sum(axis=1) - np.log(_power_scale(transformer)).sum()
-
-
-def _power_scale(transformer: PowerTransformer) -> Array:
-    """Recover the scale of the standardisation from two points; it is one where there is none."""
-    points = np.ones((2, len(transformer.lambdas_))) * [[1.0], [2.0]]
-    power = {"yeo-johnson": yeojohnson, "box-cox": boxcox}[transformer.method]
-    columns = zip(points.T, transformer.lambdas_, strict=True)
-    powers = np.column_stack([power(column, lmbda) for column, lmbda in columns])
-    return np.diff(powers, axis=0)[0] / np.diff(transformer.transform(points), axis=0)[0]
+    # Two transformed points would give the scale too, but lose digits where theta is far from 0.
+    scale = transformer._scaler.scale_ if transformer.standardize else np.ones(1)
+    return ladj.sum(axis=1) - np.log(scale).sum()
 
 
 def _pipeline(transformer: Pipeline, z: Array) -> Array:
@@ -120,3 +126,23 @@ def log_abs_det_jacobian(transformer: BaseEstimator, z: Array) -> Array:
         f"theta_transformer must be one of {[kind.__name__ for kind in _RULES]}, whose "
         f"log-determinants are known, got {transformer!r}. A density cannot be had through another."
     )
+
+
+def cover_the_line(transformer: BaseEstimator) -> None:
+    """
+    Hold the powers of power transformers where the transform reaches the whole real line.
+
+    A power below 0 or above 2 (Yeo-Johnson), or other than 0 (Box-Cox), has a bounded image: a
+    density on the real line would put mass beyond it, where there is no theta.
+
+    Parameters
+    ----------
+    transformer : estimator
+        A fitted transformer, changed in place.
+    """
+    if isinstance(transformer, Pipeline):
+        for _, step in transformer.steps:
+            cover_the_line(step)
+    if isinstance(transformer, PowerTransformer):
+        highest = 2.0 if transformer.method == "yeo-johnson" else 0.0
+        transformer.lambdas_ = np.clip(transformer.lambdas_, 0.0, highest)

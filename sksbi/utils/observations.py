@@ -82,7 +82,7 @@ class ObservationLayout:
             raise ValueError(f"x must have at least one feature, got shape {values.shape}.")
         reader = BaseEstimator()
         if isinstance(x, pd.DataFrame):
-            validate_data(reader, x, skip_check_array=True)
+            _compare_names(reader, x, reset=True)
         names = getattr(reader, "feature_names_in_", None)
         return cls(values.shape[1:], None if names is None else tuple(names)), values
 
@@ -107,38 +107,56 @@ class ObservationLayout:
         """
         index = x.index if isinstance(x, pd.DataFrame | pd.Series) else None
         x = self._unlabelled(x)
-        single = np.ndim(x) == len(self.shape)
+        single = self._is_single(x)
         values = check_numbers(np.asarray(x)[None] if single else x, "x", **_ANY_SHAPE)
-        if values.shape[1:] != self.shape:
-            batch = f"({', '.join(['m', *map(str, self.shape)])})"
-            raise ValueError(
-                f"x must be one observation of shape {self.shape} or a batch of shape {batch}, as "
-                f"in fit, got shape {np.shape(x)}."
-            )
         if single or index is None:
             index = pd.RangeIndex(len(values))
         return Observations(values, single, index)
 
+    def _is_single(self, x: object) -> bool:
+        """Tell one observation from a batch by the dimensions."""
+        try:
+            shape = np.shape(x)
+        except ValueError as error:
+            raise ValueError(f"x: {error}") from error
+        if self.shape not in (shape, shape[1:]):
+            raise self._shape_error(f"shape {shape}")
+        return shape == self.shape
+
+    def _shape_error(self, got: str) -> ValueError:
+        """Say what x may look like."""
+        batch = f"({', '.join(['m', *map(str, self.shape)])})"
+        return ValueError(
+            f"x must be one observation of shape {self.shape} or a batch of shape {batch}, as in "
+            f"fit, got {got}."
+        )
+
     def _unlabelled(self, x: object) -> object:
         """Check the labels of a dict, Series or DataFrame; turn one observation into an array."""
         if isinstance(x, Mapping):
+            if len(self.shape) != 1:
+                raise self._shape_error(f"a {type(x).__name__}")
             x = pd.Series(dict(x))
         if isinstance(x, pd.Series) and len(self.shape) == 1:
-            if all(isinstance(name, str) for name in x.index):
-                self._check_names(x.to_frame().T)
+            self._check_names(x.to_frame().T)
             return x.to_numpy()
         if isinstance(x, pd.DataFrame):
             self._check_names(x)
         return x
 
     def _check_names(self, table: pd.DataFrame) -> None:
-        """Hold that the columns are those of fit, in order, in scikit-learn's words."""
-        if self.names is None:
+        """Hold that the columns, if they have names, are those of fit, in order."""
+        if self.names is None or not any(isinstance(name, str) for name in table.columns):
             return
         reader = BaseEstimator()
         reader.feature_names_in_ = np.asarray(self.names, dtype=object)
         reader.n_features_in_ = len(self.names)
-        try:
-            validate_data(reader, table, reset=False, skip_check_array=True)
-        except ValueError as error:
-            raise ValueError(f"x: {error}") from error
+        _compare_names(reader, table, reset=False)
+
+
+def _compare_names(reader: BaseEstimator, table: pd.DataFrame, *, reset: bool) -> None:
+    """Remember columns in a reader, or compare them, in scikit-learn's words."""
+    try:
+        validate_data(reader, table, reset=reset, skip_check_array=True)
+    except (ValueError, TypeError) as error:
+        raise type(error)(f"x: {error}") from error

@@ -61,6 +61,7 @@ def maximise(
         best = np.where((top > best_value)[:, None], leaders[:, 0], best)
         best_value = np.maximum(top, best_value)
         mean = leaders.mean(axis=1, keepdims=True)
-        sd = leaders.std(axis=1, keepdims=True)
-        population = mean + sd * generator.standard_normal(start.shape)
+        root = np.linalg.qr(leaders - mean, mode="r") / np.sqrt(n_elite)
+        noise = generator.standard_normal((*start.shape[:2], root.shape[1]))
+        population = mean + noise @ root
     return best

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from numbers import Integral, Real
 from typing import Any
 
@@ -43,7 +44,7 @@ def check_numbers(values: ArrayLike, name: str, **options: Any) -> NDArray[np.fl
         message = str(error)
         if message.startswith(("could not convert", "float()", "Cannot convert", "must be real")):
             raise type(error)(f"{name} must hold numbers only: {message}") from error
-        if name in message:
+        if re.search(rf"\b{name}\b(?!\.)", message):
             raise
         raise type(error)(f"{name}: {message}") from error
 
@@ -74,8 +75,8 @@ def check_theta(
     columns = theta if isinstance(theta, pd.DataFrame) else array
     try:
         validate_data(estimator, columns, reset=reset, skip_check_array=True)
-    except ValueError as error:
-        raise ValueError(f"theta: {error}") from error
+    except (ValueError, TypeError) as error:
+        raise type(error)(f"theta: {error}") from error
     return array
 
 
@@ -109,6 +110,7 @@ def check_weights(sample_weight: ArrayLike | None, n: int) -> NDArray[np.float64
         raise ValueError(f"sample_weight must be non-negative, got {weights.min()}.")
     if weights.max() == 0:
         raise ValueError(f"sample_weight must not be all zero, got {n} zeros.")
+    weights = weights / weights.max()  # so that equal weights become one, bit for bit
     return weights / weights.mean()
 
 
