@@ -243,7 +243,7 @@ def build_net(
     ----------
     module, criterion : torch.nn.Module
         The criterion maps (module(x), theta) to losses of shape (n,).
-    optimizer, lr, batch_size, max_epochs, patience, callbacks, device, verbose
+    optimizer, lr, batch_size, max_epochs, patience, callbacks, device, verbose : object
         As in the estimators.
     passed_on : mapping
         The parameters with the prefixes of skorch.

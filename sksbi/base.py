@@ -229,8 +229,8 @@ class BaseInference(BaseEstimator):
             array = check_numbers(theta, "theta", allow_nd=True)
             if (array.shape[0], array.shape[2]) != (m, self.n_features_in_):
                 raise ValueError(
-                    f"theta of three dimensions must have shape ({m}, n, {self.n_features_in_}) for "
-                    f"{m} observations, got {array.shape}."
+                    f"theta of three dimensions must have shape ({m}, n, {self.n_features_in_}) "
+                    f"for {m} observations, got {array.shape}."
                 )
             rows = np.repeat(np.arange(m), array.shape[1])
             flat = array.reshape(-1, array.shape[2])

@@ -56,6 +56,9 @@ class Pipeline(sklearn.pipeline.Pipeline):
     (5, 1)
     """
 
+    def __init__(self, steps, *, memory=None, verbose=False):
+        super().__init__(steps, memory=memory, verbose=verbose)
+
     @answers_to_X_y
     def fit(self, theta, x=None, **params):
         """

@@ -16,7 +16,20 @@ _CRITERIA: dict[str, Callable[..., nn.Module]] = {
 
 
 def criterion_names() -> list[str]:
-    """List the criteria that have a name."""
+    """
+    List the criteria that have a name.
+
+    Returns
+    -------
+    list of str
+        The names.
+
+    Examples
+    --------
+    >>> from sksbi.losses import criterion_names
+    >>> criterion_names()
+    ['negative_log_likelihood']
+    """
     return sorted(_CRITERIA)
 
 
@@ -43,6 +56,12 @@ def build_criterion(criterion: str | Callable[..., nn.Module], **options: object
         If the name is unknown.
     TypeError
         If it is neither a name nor callable, or does not take an option.
+
+    Examples
+    --------
+    >>> from sksbi.losses import build_criterion
+    >>> build_criterion("negative_log_likelihood")
+    NegativeLogLikelihood()
     """
     rule = f"criterion must be one of {criterion_names()} or a callable criterion(**options)"
     if isinstance(criterion, str) and criterion not in _CRITERIA:

@@ -106,7 +106,7 @@ class PosteriorRegressor(RegressorMixin, MetaEstimatorMixin, BaseEstimator):
         self.seed_ = draw_seed(generator)
         self.estimator_ = NPE() if self.estimator is None else clone(self.estimator)
         if self.random_state is not None:
-            self.estimator_.set_params(random_state=draw_seed(generator))
+            self.estimator_.set_params(**_seeds(self.estimator_, generator))
         self.estimator_.fit(theta, x, **fit_params)
         return self
 
@@ -138,5 +138,12 @@ class PosteriorRegressor(RegressorMixin, MetaEstimatorMixin, BaseEstimator):
 
     def _moments(self, row):
         """Compute mean and standard deviation of the posterior for one row."""
-        draws = np.asarray(self.estimator_.sample(row, self.n_samples, random_state=self.seed_))
+        draws = self.estimator_.sample(row, self.n_samples, random_state=self.seed_)
+        draws = np.ascontiguousarray(draws)
         return draws.mean(axis=0), draws.std(axis=0)
+
+
+def _seeds(estimator, generator):
+    """Draw a seed for every random_state of an estimator and of its parts, a Pipeline's steps."""
+    names = sorted(estimator.get_params())
+    return {name: draw_seed(generator) for name in names if name.split("__")[-1] == "random_state"}

@@ -58,7 +58,20 @@ _FLOWS: dict[str, Callable[..., nn.Module]] = {
 
 
 def flow_names() -> list[str]:
-    """List the flows that have a name."""
+    """
+    List the flows that have a name.
+
+    Returns
+    -------
+    list of str
+        The names.
+
+    Examples
+    --------
+    >>> from sksbi.nn import flow_names
+    >>> flow_names()
+    ['bpf', 'cnf', 'gmm', 'maf', 'naf', 'nice', 'nsf', 'sospf', 'unaf']
+    """
     return sorted(_FLOWS)
 
 

@@ -61,8 +61,7 @@ class ParameterSpace:
         z = self._unbounded(theta)
         if self.transformer is not None:
             log_abs_det_jacobian(self.transformer.fit(z), z[:1])
-            cover_the_line(self.transformer)
-            z = self.transformer.transform(z)
+            z = cover_the_line(self.transformer, z)
         self.scaler_ = _returning_arrays(StandardScaler()).fit(z, sample_weight=sample_weight)
         return self
 
@@ -111,7 +110,7 @@ class ParameterSpace:
         finite = np.isfinite(u).all(axis=1, keepdims=True)
         z = self.scaler_.inverse_transform(np.where(finite, u, 0.0))
         if self.transformer is not None:
-            with warnings.catch_warnings():
+            with warnings.catch_warnings(), np.errstate(over="ignore"):
                 warnings.filterwarnings("ignore", "Some values in column", UserWarning)
                 z = self.transformer.inverse_transform(z)
         finite &= np.isfinite(z).all(axis=1, keepdims=True)

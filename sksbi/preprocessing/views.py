@@ -79,7 +79,7 @@ class RobustViews(TransformerMixin, BaseEstimator):
         columns = self._columns(x)
         low, self.center_, high = np.quantile(columns, [0.25, 0.5, 0.75], axis=0)
         self.spread_ = _first_positive(high - low, _standard_deviation(columns))
-        views = np.arcsinh((columns - self.center_) / self.spread_)
+        views = self._saturated(columns)
         self.mean_ = views.mean(axis=0)
         self.scale_ = _first_positive(_standard_deviation(views))
         return self
@@ -116,9 +116,13 @@ class RobustViews(TransformerMixin, BaseEstimator):
         for start in range(0, len(x), _BLOCK):
             rows = slice(start, start + _BLOCK)
             columns = self._columns(np.asarray(x[rows], float))
-            saturated = np.arcsinh((columns - self.center_) / self.spread_)
-            views[rows] = (saturated - self.mean_) / self.scale_
+            views[rows] = (self._saturated(columns) - self.mean_) / self.scale_
         return views
+
+    def _saturated(self, columns: NDArray[np.floating]) -> NDArray[np.floating]:
+        """Apply the asinh; what overflows counts as the largest float."""
+        with np.errstate(over="ignore"):
+            return np.arcsinh(np.nan_to_num((columns - self.center_) / self.spread_))
 
 
 def _standard_deviation(x: NDArray[np.floating]) -> NDArray[np.floating]:

@@ -225,7 +225,7 @@ class Prior(ABC):
 
     def log_abs_det_jacobian(self, theta: ArrayLike, z: ArrayLike) -> Array:
         """
-        Evaluate log |dz / dtheta|.
+        Evaluate the log-determinant of the map, the logarithm of ``abs(dz / dtheta)``.
 
         Parameters
         ----------

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from copy import copy
 
 import numpy as np
 from numpy.typing import NDArray
@@ -128,9 +129,9 @@ def log_abs_det_jacobian(transformer: BaseEstimator, z: Array) -> Array:
     )
 
 
-def cover_the_line(transformer: BaseEstimator) -> None:
+def cover_the_line(transformer: BaseEstimator, z: Array) -> Array:
     """
-    Hold the powers of power transformers where the transform reaches the whole real line.
+    Fit with the powers of power transformers held where they reach the whole real line.
 
     A power below 0 or above 2 (Yeo-Johnson), or other than 0 (Box-Cox), has a bounded image: a
     density on the real line would put mass beyond it, where there is no theta.
@@ -138,11 +139,24 @@ def cover_the_line(transformer: BaseEstimator) -> None:
     Parameters
     ----------
     transformer : estimator
-        A fitted transformer, changed in place.
+        A transformer that :func:`log_abs_det_jacobian` knows, fitted in place.
+    z : ndarray of shape (n, D)
+        What it is fitted on.
+
+    Returns
+    -------
+    ndarray of shape (n, D)
+        What the transformer makes of z.
     """
     if isinstance(transformer, Pipeline):
         for _, step in transformer.steps:
-            cover_the_line(step)
+            z = z if step in (None, "passthrough") else cover_the_line(step, z)
+        return z
+    transformer.fit(z)
     if isinstance(transformer, PowerTransformer):
         highest = 2.0 if transformer.method == "yeo-johnson" else 0.0
         transformer.lambdas_ = np.clip(transformer.lambdas_, 0.0, highest)
+        if transformer.standardize:
+            powers = copy(transformer).set_params(standardize=False).transform(z)
+            transformer._scaler.fit(powers)
+    return transformer.transform(z)

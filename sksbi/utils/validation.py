@@ -14,6 +14,8 @@ from sklearn.utils.validation import check_array, validate_data
 
 __all__ = ["check_count", "check_numbers", "check_real", "check_theta", "check_weights"]
 
+_NO_NUMBERS = ("could not convert", "float()", "Cannot convert", "must be real", "setting an array")
+
 
 def check_numbers(values: ArrayLike, name: str, **options: Any) -> NDArray[np.float64]:
     """
@@ -38,15 +40,27 @@ def check_numbers(values: ArrayLike, name: str, **options: Any) -> NDArray[np.fl
     ValueError, TypeError
         If there is anything but finite real numbers, or the shape is wrong.
     """
+    if _holds_dates(values):
+        raise TypeError(
+            f"{name} must hold numbers only, got dates or durations, which would count "
+            "nanoseconds: turn them into numbers of a unit, as in (t - t[0]) / pd.Timedelta('1D')."
+        )
     try:
         return check_array(values, input_name=name, dtype=np.float64, **options)
     except (ValueError, TypeError) as error:
         message = str(error)
-        if message.startswith(("could not convert", "float()", "Cannot convert", "must be real")):
+        if message.startswith(_NO_NUMBERS):
             raise type(error)(f"{name} must hold numbers only: {message}") from error
         if re.search(rf"\b{name}\b(?!\.)", message):
             raise
         raise type(error)(f"{name}: {message}") from error
+
+
+def _holds_dates(values: ArrayLike) -> bool:
+    """Tell whether a column is of dates or durations."""
+    is_table = isinstance(values, pd.DataFrame)
+    dtypes = values.dtypes if is_table else [getattr(values, "dtype", None)]
+    return any(getattr(dtype, "kind", None) in ("m", "M") for dtype in dtypes)
 
 
 def check_theta(

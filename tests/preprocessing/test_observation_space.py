@@ -1,0 +1,73 @@
+"""The observations' way to the network, for every shape of x."""
+
+import numpy as np
+import pytest
+import sklearn
+from sklearn.decomposition import PCA
+from sklearn.preprocessing import FunctionTransformer, StandardScaler
+
+from sksbi.preprocessing import ObservationSpace, RobustViews
+
+RNG = np.random.default_rng(0)
+
+
+def test_scalars_are_a_table_of_one_column() -> None:
+    x = RNG.lognormal(size=200)
+    space = ObservationSpace(None, keep_shape=False).fit(x)
+    np.testing.assert_array_equal(space.transform(x), RobustViews().fit_transform(x[:, None]))
+
+
+@pytest.mark.parametrize("shape", [(200, 4), (200, 3, 5), (200, 2, 3, 4)])
+def test_elements_have_views_of_their_own_unless_the_shape_is_kept(shape: tuple) -> None:
+    x = RNG.normal(size=shape)
+    views = ObservationSpace(None, keep_shape=False).fit(x).transform(x)
+    np.testing.assert_array_equal(views, RobustViews().fit_transform(x.reshape(200, -1)))
+
+
+@pytest.mark.parametrize("shape", [(200, 3, 5), (200, 2, 3, 4)])
+def test_all_of_an_image_shares_one_scale(shape: tuple) -> None:
+    x = RNG.lognormal(sigma=2, size=shape)
+    kept = ObservationSpace(None, keep_shape=True).fit(x).transform(x)
+    assert kept.shape == shape
+    np.testing.assert_allclose([kept.mean(), kept.std()], [0, 1], atol=1e-4)
+    order = np.argsort(x, axis=None)
+    assert (np.diff(kept.ravel()[order]) >= 0).all()
+
+
+def test_an_embedding_sees_as_many_columns_as_the_user_gave() -> None:
+    x = RNG.lognormal(size=(200, 4)) * [1e-5, 1.0, 1e5, 1.0]
+    kept = ObservationSpace(None, keep_shape=True).fit(x).transform(x)
+    assert kept.shape == x.shape
+    np.testing.assert_allclose(kept.mean(axis=0), 0, atol=1e-4)
+    np.testing.assert_allclose(kept.std(axis=0), 1, atol=1e-4)
+
+
+def test_one_observation_is_scaled_as_in_a_batch() -> None:
+    x = RNG.lognormal(size=(200, 3, 5))
+    for keep_shape in (True, False):
+        space = ObservationSpace(None, keep_shape).fit(x)
+        np.testing.assert_array_equal(space.transform(x[7:8]), space.transform(x)[7:8])
+
+
+def test_the_users_transformer_comes_first_and_is_copied() -> None:
+    x = RNG.normal(size=(200, 6))
+    pca = PCA(2)
+    space = ObservationSpace(pca, keep_shape=False).fit(x)
+    expected = RobustViews().fit_transform(PCA(2).fit_transform(x))
+    np.testing.assert_allclose(space.transform(x), expected, atol=1e-6)
+    assert not hasattr(pca, "components_")
+
+
+def test_tables_from_a_transformer_are_taken() -> None:
+    x = RNG.normal(size=(200, 3))
+    expected = ObservationSpace(StandardScaler(), False).fit(x).transform(x)
+    with sklearn.config_context(transform_output="pandas"):
+        got = ObservationSpace(StandardScaler(), False).fit(x).transform(x)
+    np.testing.assert_array_equal(got, expected)
+
+
+@pytest.mark.parametrize("shape", [(20,), (20, 3, 5)])
+def test_a_transformer_needs_a_table(shape: tuple) -> None:
+    space = ObservationSpace(FunctionTransformer(), keep_shape=False)
+    with pytest.raises(ValueError, match=rf"x_transformer .*two dimensions .*\({shape[0]},"):
+        space.fit(np.ones(shape))

@@ -1,0 +1,63 @@
+"""Draws, modes and summaries: their forms, and that every number lands in its place."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from sksbi.utils.observations import Observations
+from sksbi.utils.tables import draws_table, rows_table, summary_table
+
+COLUMNS = ["mass", "rate"]
+BATCH = Observations(np.zeros((3, 1)), False, pd.Index(["a", "b", "c"]))
+SINGLE = Observations(np.zeros((1, 1)), True, pd.RangeIndex(1))
+DRAWS = np.random.default_rng(0).normal(size=(3, 200, 2))
+
+
+def test_arrays_stay_arrays() -> None:
+    assert draws_table(DRAWS, BATCH, None) is DRAWS
+    np.testing.assert_array_equal(draws_table(DRAWS[:1], SINGLE, None), DRAWS[0])
+    np.testing.assert_array_equal(rows_table(DRAWS[:, 0], BATCH, None), DRAWS[:, 0])
+    np.testing.assert_array_equal(rows_table(DRAWS[:1, 0], SINGLE, None), DRAWS[0, 0])
+
+
+def test_a_table_of_draws_is_indexed_by_observation_and_draw() -> None:
+    table = draws_table(DRAWS, BATCH, COLUMNS)
+    assert table.index.names == ["observation", "draw"]
+    assert list(table.columns) == COLUMNS
+    for i, label in enumerate(BATCH.index):
+        np.testing.assert_array_equal(table.loc[label], DRAWS[i])
+    assert table.loc[("b", 17), "rate"] == DRAWS[1, 17, 1]
+
+
+def test_the_draws_of_one_observation_have_a_plain_index() -> None:
+    table = draws_table(DRAWS[:1], SINGLE, COLUMNS)
+    pd.testing.assert_frame_equal(table, pd.DataFrame(DRAWS[0], columns=COLUMNS))
+
+
+def test_modes_are_a_series_or_a_table() -> None:
+    one = rows_table(DRAWS[:1, 0], SINGLE, COLUMNS)
+    pd.testing.assert_series_equal(one, pd.Series(DRAWS[0, 0], index=COLUMNS))
+    table = rows_table(DRAWS[:, 0], BATCH, COLUMNS)
+    assert table.index.name == "observation"
+    assert table.loc["c", "rate"] == DRAWS[2, 0, 1]
+
+
+@pytest.mark.parametrize("level", [0.5, 0.9])
+def test_a_summary_holds_the_statistics_of_every_parameter(level: float) -> None:
+    table = summary_table(DRAWS, BATCH, COLUMNS, level)
+    assert list(table.columns) == ["mean", "sd", "median", "lower", "upper"]
+    for i, label in enumerate(BATCH.index):
+        for j, name in enumerate(COLUMNS):
+            row, draws = table.loc[(label, name)], DRAWS[i, :, j]
+            np.testing.assert_allclose([row["mean"], row["sd"]], [draws.mean(), draws.std()])
+            assert row["median"] == np.median(draws)
+            inside = (draws >= row["lower"]) & (draws <= row["upper"])
+            np.testing.assert_allclose(inside.mean(), level, atol=0.01)
+            np.testing.assert_allclose((draws < row["lower"]).mean(), (1 - level) / 2, atol=0.01)
+
+
+def test_the_summary_of_one_observation_has_a_row_a_parameter() -> None:
+    table = summary_table(DRAWS[:1], SINGLE, COLUMNS, 0.9)
+    assert table.index.tolist() == COLUMNS
+    expected = summary_table(DRAWS, BATCH, COLUMNS, 0.9).loc["a"]
+    pd.testing.assert_frame_equal(table, expected)
