@@ -24,8 +24,8 @@ def maximise(
     Find the highest points of m functions, from draws around them.
 
     In every round each population is replaced by draws from a Gaussian fitted to its best tenth,
-    so it contracts onto a maximum; no gradient and no step size are needed. The best point seen is
-    kept.
+    so it contracts onto a maximum; no gradient and no step size are needed. Its center is the best
+    point seen, since the mean of the best tenth may lie between two maxima.
 
     Parameters
     ----------
@@ -60,8 +60,8 @@ def maximise(
         top = np.take_along_axis(values, order[:, :1], axis=1)[:, 0]
         best = np.where((top > best_value)[:, None], leaders[:, 0], best)
         best_value = np.maximum(top, best_value)
-        mean = leaders.mean(axis=1, keepdims=True)
-        root = np.linalg.qr(leaders - mean, mode="r") / np.sqrt(n_elite)
+        center = best[:, None]
+        root = np.linalg.qr(leaders - center, mode="r") / np.sqrt(n_elite)
         noise = generator.standard_normal((*start.shape[:2], root.shape[1]))
-        population = mean + noise @ root
+        population = center + noise @ root
     return best

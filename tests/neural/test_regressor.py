@@ -1,0 +1,184 @@
+"""PosteriorRegressor is a scikit-learn regressor whose predictions are posterior means."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.base import clone
+from sklearn.compose import TransformedTargetRegressor
+from sklearn.decomposition import PCA
+from sklearn.exceptions import NotFittedError
+from sklearn.linear_model import LinearRegression
+from sklearn.metrics import make_scorer, mean_absolute_error, r2_score
+from sklearn.model_selection import GridSearchCV, KFold, cross_val_predict, cross_val_score
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+
+import sksbi.pipeline
+from sksbi import NPE, PosteriorRegressor
+
+TINY = {
+    "flow": "maf",
+    "transforms": 2,
+    "hidden_features": (16,),
+    "max_epochs": 3,
+    "lr": 1e-2,
+    "random_state": 0,
+}
+NOISE = 0.5
+
+
+def linear_gaussian(n: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """Simulate theta ~ N(0, I) and two noisy looks at each: the posterior variance is 1 / 9."""
+    rng = np.random.default_rng(seed)
+    theta = rng.normal(size=(n, 2))
+    return np.hstack([theta, theta]) + NOISE * rng.normal(size=(n, 4)), theta
+
+
+X, Y = linear_gaussian(200, seed=0)
+
+
+@pytest.fixture(scope="module")
+def tiny() -> PosteriorRegressor:
+    """Fit a little."""
+    return PosteriorRegressor(NPE(**TINY), n_samples=100, random_state=0).fit(X, Y)
+
+
+@pytest.fixture(scope="module")
+def trained() -> PosteriorRegressor:
+    """Fit until the closed form is met."""
+    npe = NPE(**TINY | {"hidden_features": (32, 32), "max_epochs": 15})
+    return PosteriorRegressor(npe, n_samples=200, random_state=0).fit(*linear_gaussian(2000, 1))
+
+
+def test_r2_and_the_standard_deviation_come_close_to_the_closed_form(
+    trained: PosteriorRegressor,
+) -> None:
+    """Of the variance 1, the posterior leaves 1 / 9: R2 is 8 / 9, but for 200 draws a mean."""
+    x, theta = linear_gaussian(300, seed=2)
+    mean, sd = trained.predict(x, return_std=True)
+    assert trained.score(x, theta) == pytest.approx(8 / 9, abs=0.04)
+    assert trained.score(x, theta) == r2_score(theta, mean)
+    np.testing.assert_allclose(np.median(sd, axis=0), 1 / 3, rtol=0.15)
+    exact = (x[:, :2] + x[:, 2:]) / (2 + NOISE**2)
+    assert np.sqrt(np.mean((mean - exact) ** 2)) < 0.15 / 3 * 2
+
+
+def test_predictions_are_means_of_the_inner_posterior(tiny: PosteriorRegressor) -> None:
+    mean, sd = tiny.predict(X[:20], return_std=True)
+    draws = tiny.estimator_.sample(X[:20], 4000, random_state=7)
+    np.testing.assert_array_less(np.abs(mean - draws.mean(axis=1)), 5 * sd / np.sqrt(100))
+    ratio = sd / draws.std(axis=1)
+    np.testing.assert_array_less(np.abs(ratio - 1), 6 / np.sqrt(2 * 100))
+
+
+def test_predictions_do_not_depend_on_the_call_or_on_other_rows(tiny: PosteriorRegressor) -> None:
+    all_rows = tiny.predict(X[:30])
+    np.testing.assert_array_equal(tiny.predict(X[:30]), all_rows)
+    np.testing.assert_array_equal(tiny.predict(X[29::-1]), all_rows[::-1])
+    np.testing.assert_array_equal(tiny.predict(X[11:12]), all_rows[11:12])
+    np.testing.assert_array_equal(tiny.predict(X[[5, 5]]), all_rows[[5, 5]])
+
+
+def test_the_seed_decides_everything(tiny: PosteriorRegressor) -> None:
+    np.testing.assert_array_equal(clone(tiny).fit(X, Y).predict(X[:5]), tiny.predict(X[:5]))
+    other = clone(tiny).set_params(random_state=1).fit(X, Y).predict(X[:5])
+    assert not np.isclose(other, tiny.predict(X[:5])).any()
+    unseeded = PosteriorRegressor(NPE(**TINY), n_samples=20).fit(X, Y)
+    assert unseeded.estimator_.random_state == 0
+    np.testing.assert_array_equal(unseeded.predict(X[:5]), unseeded.predict(X[:5]))
+    nowhere = PosteriorRegressor(NPE(**TINY | {"random_state": None}), n_samples=20).fit(X, Y)
+    np.testing.assert_array_equal(nowhere.predict(X[:5]), nowhere.predict(X[4::-1])[::-1])
+
+
+@pytest.mark.parametrize("form", [np.asarray, list, pd.Series])
+def test_a_column_of_y_gives_predictions_of_one_dimension(form: object) -> None:
+    flat = PosteriorRegressor(NPE(**TINY), n_samples=20, random_state=0).fit(X, form(Y[:, 0]))
+    wide = clone(flat).fit(X, Y[:, :1])
+    mean, sd = flat.predict(X[:6], return_std=True)
+    assert mean.shape == sd.shape == (6,)
+    assert wide.predict(X[:6]).shape == (6, 1)
+    np.testing.assert_array_equal(mean, wide.predict(X[:6])[:, 0])
+
+
+def test_tables_give_the_numbers_of_arrays(tiny: PosteriorRegressor) -> None:
+    x, y = pd.DataFrame(X, columns=list("abcd")), pd.DataFrame(Y, columns=["mass", "rate"])
+    on_tables = clone(tiny).fit(x, y)
+    np.testing.assert_array_equal(on_tables.predict(x[:5]), tiny.predict(X[:5]))
+    assert list(on_tables.feature_names_in_) == list("abcd")
+    assert list(on_tables.estimator_.feature_names_in_) == ["mass", "rate"]
+    assert on_tables.score(x, y) == pytest.approx(tiny.score(X, Y), rel=1e-12)
+    with pytest.raises(ValueError, match="feature names"):
+        on_tables.predict(x[["b", "a", "c", "d"]])
+
+
+def test_cross_val_predict_in_the_stock_pipeline_is_what_the_folds_predict() -> None:
+    regressor = PosteriorRegressor(NPE(**TINY), n_samples=20, random_state=0)
+    pipe = make_pipeline(StandardScaler(), PCA(2), regressor)
+    folds = KFold(2, shuffle=True, random_state=0)
+    predictions = cross_val_predict(pipe, X, Y, cv=folds)
+    for train, test in folds.split(X):
+        by_hand = clone(pipe).fit(X[train], Y[train]).predict(X[test])
+        np.testing.assert_array_equal(predictions[test], by_hand)
+
+
+def test_a_transformed_target_keeps_predictions_where_it_maps_them() -> None:
+    positive = np.exp(Y[:, 0])
+    regressor = PosteriorRegressor(NPE(**TINY), n_samples=20, random_state=0)
+    target = TransformedTargetRegressor(regressor, func=np.log, inverse_func=np.exp)
+    on_logarithms = clone(regressor).fit(X, np.log(positive))
+    expected = np.exp(on_logarithms.predict(X[:9]))
+    np.testing.assert_array_equal(target.fit(X, positive).predict(X[:9]), expected)
+
+
+def test_scorers_and_searches_see_a_regressor() -> None:
+    npe = NPE(**TINY | {"max_epochs": 8})
+    regressor = PosteriorRegressor(npe, n_samples=20, random_state=0)
+    scorer = make_scorer(mean_absolute_error, greater_is_better=False)
+    search = GridSearchCV(regressor, {"estimator__lr": [1e-6, 2e-2]}, scoring=scorer, cv=2)
+    search.fit(X, Y)
+    useless, useful = search.cv_results_["mean_test_score"]
+    assert useful > useless + 0.1
+    assert search.best_estimator_.estimator_.lr == search.best_params_["estimator__lr"] == 2e-2
+    refitted = clone(regressor).set_params(estimator__lr=2e-2).fit(X, Y)
+    assert search.score(X, Y) == -mean_absolute_error(Y, refitted.predict(X))
+    scores = cross_val_score(refitted, X, Y, cv=2, scoring=scorer)
+    assert scores.mean() == pytest.approx(useful, rel=1e-12)
+
+
+def test_weights_reach_the_estimator(tiny: PosteriorRegressor) -> None:
+    weights = np.r_[np.ones(100), np.zeros(100)]
+    weighted = clone(tiny).fit(X, Y, sample_weight=weights)
+    half = clone(tiny).fit(X[:100], Y[:100])
+    np.testing.assert_array_equal(weighted.predict(X[:5]), half.predict(X[:5]))
+
+
+def test_around_our_pipeline(tiny: PosteriorRegressor) -> None:
+    pipe = sksbi.pipeline.make_pipeline(PCA(2), NPE(**TINY))
+    regressor = PosteriorRegressor(pipe, n_samples=20, random_state=0).fit(X, Y)
+    again = clone(regressor).fit(X, Y)
+    np.testing.assert_array_equal(regressor.predict(X[:4]), again.predict(X[:4]))
+    other = clone(regressor).set_params(random_state=1).fit(X, Y)
+    assert not np.isclose(other.predict(X[:4]), again.predict(X[:4])).any()
+    assert pipe["npe"].random_state == 0
+
+
+def test_the_estimator_of_the_user_is_not_fitted_or_changed() -> None:
+    npe = NPE(**TINY)
+    PosteriorRegressor(npe, n_samples=20, random_state=5).fit(X, Y)
+    assert not hasattr(npe, "net_")
+    assert npe.random_state == 0
+
+
+def test_bad_input_is_named(tiny: PosteriorRegressor) -> None:
+    with pytest.raises(ValueError, match="y is None: y is theta"):
+        PosteriorRegressor().fit(X, None)
+    with pytest.raises(ValueError, match="X has 3 features, but PosteriorRegressor is expecting 4"):
+        tiny.predict(X[:, :3])
+    with pytest.raises(ValueError, match="'n_samples' parameter.*Got 0"):
+        PosteriorRegressor(n_samples=0).fit(X, Y)
+    with pytest.raises(ValueError, match="'estimator' parameter.*Got LinearRegression"):
+        PosteriorRegressor(LinearRegression()).fit(X, Y)
+    with pytest.raises(ValueError, match="inconsistent numbers of samples: .*199.*200|200.*199"):
+        clone(tiny).fit(X, Y[:-1])
+    with pytest.raises(NotFittedError, match="PosteriorRegressor"):
+        clone(tiny).predict(X)
