@@ -1,7 +1,7 @@
 """
 Accuracy: C2ST between an estimator's draws and sbibm's reference posteriors (0.5 is perfect).
 
-    python tests/benchmarks/accuracy.py two_moons,slcp 1000,10000 --wheel build/sbibm-1.1.0-py2.py3-none-any.whl
+    python tests/benchmarks/accuracy.py two_moons,slcp 1000,10000 --wheel build/sbibm-1.1.0*.whl
 
 Observations and reference draws are read from the wheel of sbibm (Benchmarking simulation-based
 inference, Lueckmann et al., 2021, https://arxiv.org/abs/2101.04653). Each cell (task, budget,
@@ -107,7 +107,10 @@ def table(lines: list[dict]) -> str:
     frame = pd.DataFrame(lines)
     keys = ["task", "budget", "estimator", "options"]
     means = frame.groupby(keys)[["mean", "fit_seconds", "draw_seconds"]].mean().round(3)
-    rows = ["| task | simulations | estimator | C2ST | fit, s | 10,000 draws, s |", "|---" * 6 + "|"]
+    rows = [
+        "| task | simulations | estimator | C2ST | fit, s | 10,000 draws, s |",
+        "|---" * 6 + "|",
+    ]
     for (task, budget, estimator, options), row in means.iterrows():
         name = estimator if options == "{}" else f"{estimator} {options}"
         cells = [task, budget, name, row["mean"], row["fit_seconds"], row["draw_seconds"]]

@@ -89,10 +89,14 @@ def main() -> None:
     """Print the table."""
     theta, x = data()
     tensors = [torch.from_numpy(a.astype(np.float32)) for a in (theta, x)]
-    print(f"| network | bare loop, s | NPE.fit, s | ratio (median of {REPETITIONS}) |\n|---|---|---|---|")
+    print(
+        f"| network | bare loop, s | NPE.fit, s | ratio (median of {REPETITIONS}) |\n|---|---|---|---|"
+    )
     for name, flow in FLOWS.items():
         fit(flow, theta, x), bare_loop(flow, *tensors)
-        pairs = np.array([(bare_loop(flow, *tensors), fit(flow, theta, x)) for _ in range(REPETITIONS)])
+        pairs = np.array(
+            [(bare_loop(flow, *tensors), fit(flow, theta, x)) for _ in range(REPETITIONS)]
+        )
         bare, ours = np.median(pairs, axis=0)
         print(f"| {name} | {bare:.2f} | {ours:.2f} | {np.median(pairs[:, 1] / pairs[:, 0]):.2f} |")
 
