@@ -1,0 +1,104 @@
+"""
+The table of all public estimators, over which the common tests run, and what they are fitted on.
+
+A new estimator is one line in ``ESTIMATORS``, with settings that make its fit quick and still good
+enough for scikit-learn's own checks.
+"""
+
+import inspect
+from collections.abc import Callable
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy import stats
+from sklearn.base import BaseEstimator, clone
+
+import sksbi
+from sksbi import NPE, PosteriorRegressor
+
+TINY = {"flow": "maf", "transforms": 2, "hidden_features": (16,), "max_epochs": 3}
+
+ESTIMATORS = [
+    NPE(**TINY),
+    PosteriorRegressor(
+        NPE(**TINY | {"transforms": 1, "max_epochs": 8, "lr": 2e-2, "batch_size": 50}), n_samples=50
+    ),
+]
+
+Pairs = tuple[pd.DataFrame, pd.DataFrame]
+
+
+def _name(estimator: BaseEstimator) -> str:
+    """Name a case after its class."""
+    return type(estimator).__name__
+
+
+@pytest.fixture(scope="session", params=ESTIMATORS, ids=_name)
+def estimator(request: pytest.FixtureRequest) -> BaseEstimator:
+    """Give each public estimator in turn, not fitted."""
+    return clone(request.param)
+
+
+@pytest.fixture(scope="session", params=[e for e in ESTIMATORS if hasattr(e, "sample")], ids=_name)
+def posterior(request: pytest.FixtureRequest, prior: dict) -> BaseEstimator:
+    """Give each estimator of p(theta | x) in turn, not fitted, with a prior and a seed."""
+    return clone(request.param).set_params(prior=prior, random_state=0)
+
+
+@pytest.fixture(scope="session")
+def table() -> list[BaseEstimator]:
+    """Give all public estimators at once."""
+    return [clone(estimator) for estimator in ESTIMATORS]
+
+
+@pytest.fixture(scope="session")
+def public_classes() -> set[type]:
+    """Find the estimators that the package exports."""
+    exported = (getattr(sksbi, name) for name in sksbi.__all__)
+    return {e for e in exported if inspect.isclass(e) and issubclass(e, BaseEstimator)}
+
+
+@pytest.fixture(scope="session")
+def prior() -> dict:
+    """Give a prior with an unbounded and a bounded parameter."""
+    return {"mean": stats.norm(0, 1), "sd": stats.uniform(0.5, 1.5)}
+
+
+@pytest.fixture(scope="session")
+def make_pairs(prior: dict) -> Callable[..., Pairs]:
+    """Give the simulator: four draws from a normal distribution of unknown mean and sd."""
+
+    def make(n: int, seed: int = 0) -> Pairs:
+        rng = np.random.default_rng(seed)
+        theta = pd.DataFrame({k: p.rvs(n, random_state=rng) for k, p in prior.items()})
+        noise = rng.standard_normal((n, 4))
+        x = theta[["mean"]].to_numpy() + theta[["sd"]].to_numpy() * noise
+        return theta, pd.DataFrame(x, columns=["a", "b", "c", "d"])
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def pairs(make_pairs: Callable[..., Pairs]) -> Pairs:
+    """Give 200 pairs as tables."""
+    return make_pairs(200)
+
+
+@pytest.fixture(scope="session")
+def arrays(pairs: Pairs) -> tuple[np.ndarray, np.ndarray]:
+    """Give the same pairs as arrays."""
+    theta, x = pairs
+    return theta.to_numpy(), x.to_numpy()
+
+
+@pytest.fixture(scope="session")
+def fitted(posterior: BaseEstimator, pairs: Pairs) -> BaseEstimator:
+    """Fit on tables; not to be changed."""
+    return clone(posterior).fit(*pairs)
+
+
+@pytest.fixture(scope="session")
+def fitted_arrays(posterior: BaseEstimator, arrays: tuple[np.ndarray, np.ndarray]) -> BaseEstimator:
+    """Fit on arrays; not to be changed."""
+    return clone(posterior).fit(*arrays)

@@ -1,0 +1,185 @@
+"""scikit-learn's searches and cross-validation, on tables, serial and in processes."""
+
+from collections.abc import Callable
+from functools import partial
+
+import joblib
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+import zuko
+from scipy import stats
+from sklearn.base import BaseEstimator, clone
+from sklearn.experimental import enable_halving_search_cv  # noqa: F401
+from sklearn.model_selection import (
+    GridSearchCV,
+    HalvingGridSearchCV,
+    KFold,
+    RandomizedSearchCV,
+    cross_val_score,
+    cross_validate,
+)
+
+Pairs = tuple[pd.DataFrame, pd.DataFrame]
+
+
+def fold_scores(estimator: BaseEstimator, pairs: Pairs, cv: KFold) -> list[float]:
+    """Score by hand: both tables split by the same rows."""
+    theta, x = pairs
+    return [
+        clone(estimator).fit(theta.iloc[train], x.iloc[train]).score(theta.iloc[test], x.iloc[test])
+        for train, test in cv.split(theta)
+    ]
+
+
+def split_scores(search: BaseEstimator) -> np.ndarray:
+    """Collect the score of every candidate on every split."""
+    results = pd.DataFrame(search.cv_results_)
+    return results.filter(regex=r"split\d+_test_score").to_numpy()
+
+
+def test_cross_validation_splits_theta_and_x_alike(posterior: BaseEstimator, pairs: Pairs) -> None:
+    cv = KFold(3, shuffle=True, random_state=0)
+    expected = fold_scores(posterior, pairs, cv)
+    result = cross_validate(posterior, *pairs, cv=cv, return_estimator=True, error_score="raise")
+    assert result["test_score"].tolist() == expected
+    assert cross_val_score(posterior, *pairs, cv=cv).tolist() == expected
+    assert list(result["estimator"][0].feature_names_in_) == ["mean", "sd"]
+
+
+def test_grid_search_scores_and_refits_the_best(posterior: BaseEstimator, pairs: Pairs) -> None:
+    cv = KFold(2)
+    grid = {"lr": [1e-5, 1e-2], "hidden_features": [(8,), (16, 16)]}
+    search = GridSearchCV(posterior, grid, cv=cv, error_score="raise").fit(*pairs)
+    for parameters, scores in zip(search.cv_results_["params"], split_scores(search), strict=True):
+        candidate = clone(posterior).set_params(**parameters)
+        assert scores.tolist() == fold_scores(candidate, pairs, cv)
+    assert search.best_params_["lr"] == 1e-2
+    refitted = clone(posterior).set_params(**search.best_params_).fit(*pairs)
+    np.testing.assert_array_equal(
+        search.best_estimator_.log_prob(*pairs), refitted.log_prob(*pairs)
+    )
+    assert search.score(*pairs) == refitted.score(*pairs)
+
+
+def test_randomized_search_draws_from_distributions(posterior: BaseEstimator, pairs: Pairs) -> None:
+    space = {"lr": stats.loguniform(1e-4, 1e-2), "optimizer__weight_decay": stats.uniform(0, 0.1)}
+    search = RandomizedSearchCV(
+        posterior, space, n_iter=3, cv=2, random_state=0, error_score="raise"
+    ).fit(*pairs)
+    best = search.best_estimator_
+    assert search.best_params_.items() <= best.get_params().items()
+    assert best.history_["lr"].max() <= search.best_params_["lr"]
+    assert len({tuple(scores) for scores in split_scores(search)}) == 3
+
+
+@pytest.mark.parametrize(
+    ("resource", "limits"),
+    [
+        ("max_epochs", {"min_resources": 2, "max_resources": 4}),
+        ("n_samples", {"min_resources": 100, "max_resources": 200}),
+    ],
+)
+def test_halving_search(
+    posterior: BaseEstimator, pairs: Pairs, resource: str, limits: dict[str, int]
+) -> None:
+    search = HalvingGridSearchCV(
+        posterior,
+        {"lr": [1e-7, 1e-2]},
+        resource=resource,
+        factor=2,
+        cv=2,
+        random_state=0,
+        error_score="raise",
+        **limits,
+    ).fit(*pairs)
+    assert search.n_resources_ == list(limits.values())
+    assert search.best_params_["lr"] == 1e-2
+    epochs = limits["max_resources"] if resource == "max_epochs" else posterior.max_epochs
+    assert len(search.best_estimator_.history_) == epochs
+
+
+def splines(features: int, context: int, **options: object) -> torch.nn.Module:
+    return zuko.flows.NSF(features, context, bins=3, **options)
+
+
+SEARCHED = {
+    "optimizer__weight_decay": [0.0, 10.0],
+    "optimizer": ["adamw", torch.optim.Adam, partial(torch.optim.SGD, momentum=0.9)],
+    "callbacks__gradient_clipping__gradient_clip_value": [5.0, 1e-9],
+    "callbacks__lr_scheduler": [None],
+    "flow": ["nsf", splines, zuko.flows.MAF],
+    "module__activation": [torch.nn.ReLU, torch.nn.Tanh],
+    "iterator_train__batch_size": [20, 90],
+}
+
+
+@pytest.mark.parametrize("name", SEARCHED)
+def test_parameters_of_every_part_are_searched(
+    posterior: BaseEstimator, pairs: Pairs, name: str
+) -> None:
+    """Each value arrives: it scores like an estimator built with it, and unlike the others."""
+    cv, values = KFold(2), SEARCHED[name]
+    search = GridSearchCV(posterior, {name: values}, cv=cv, error_score="raise").fit(*pairs)
+    scores = split_scores(search)
+    for value, row in zip(values, scores, strict=True):
+        parameters = posterior.get_params(deep=False) | {name: value}
+        assert row.tolist() == fold_scores(type(posterior)(**parameters), pairs, cv)
+    distinct = len({tuple(row) for row in [*scores, fold_scores(posterior, pairs, cv)]})
+    assert distinct >= max(2, len(values))
+
+
+def test_two_names_of_one_flow_are_one_flow(posterior: BaseEstimator, pairs: Pairs) -> None:
+    flows = [splines, partial(zuko.flows.NSF, bins=3)]
+    search = GridSearchCV(posterior, {"flow": flows}, cv=2, error_score="raise").fit(*pairs)
+    first, second = split_scores(search)
+    np.testing.assert_array_equal(first, second)
+
+
+def in_parallel(
+    estimator: BaseEstimator, pairs: Pairs, n_jobs: int | None
+) -> tuple[np.ndarray, np.ndarray]:
+    """Search with a number of jobs: all scores, and draws of the best."""
+    grid = {"lr": [1e-3, 1e-2], "flow": ["maf", partial(zuko.flows.NSF, bins=4)]}
+    search = GridSearchCV(estimator, grid, cv=2, n_jobs=n_jobs, error_score="raise").fit(*pairs)
+    draws = search.best_estimator_.sample(pairs[1].iloc[0], 100, random_state=0)
+    return split_scores(search), draws.to_numpy()
+
+
+@pytest.mark.parametrize(
+    "n", [600, pytest.param(10_000, marks=pytest.mark.slow)], ids=["600 rows", "10,000 rows"]
+)
+def test_two_processes_equal_serial_bit_for_bit(
+    posterior: BaseEstimator, make_pairs: Callable[..., Pairs], n: int
+) -> None:
+    estimator = clone(posterior).set_params(batch_size=100, max_epochs=2)
+    pairs = make_pairs(n)
+    serial = in_parallel(estimator, pairs, None)
+    for expected, result in zip(serial, in_parallel(estimator, pairs, 2), strict=True):
+        np.testing.assert_array_equal(result, expected)
+
+
+def test_two_threads_equal_serial_bit_for_bit(posterior: BaseEstimator, pairs: Pairs) -> None:
+    serial = in_parallel(posterior, pairs, None)
+    with joblib.parallel_config("threading", n_jobs=2):
+        threads = in_parallel(posterior, pairs, None)
+    for expected, result in zip(serial, threads, strict=True):
+        np.testing.assert_array_equal(result, expected)
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("default")
+def test_dask_equals_serial_bit_for_bit(posterior: BaseEstimator, pairs: Pairs) -> None:
+    distributed = pytest.importorskip("distributed")
+    serial = in_parallel(posterior, pairs, None)
+    with (
+        distributed.LocalCluster(
+            n_workers=2, threads_per_worker=1, dashboard_address=None
+        ) as cluster,
+        distributed.Client(cluster),
+        joblib.parallel_config("dask"),
+    ):
+        remote = in_parallel(posterior, pairs, None)
+    for expected, result in zip(serial, remote, strict=True):
+        np.testing.assert_array_equal(result, expected)

@@ -1,0 +1,228 @@
+"""What every estimator of p(theta | x) promises about its training."""
+
+import pickle
+from collections.abc import Callable
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from scipy.stats import norm
+from sklearn.base import BaseEstimator, clone
+from sklearn.model_selection import KFold, ShuffleSplit
+
+from sksbi import NPE
+
+Pairs = tuple[pd.DataFrame, pd.DataFrame]
+Arrays = tuple[np.ndarray, np.ndarray]
+
+
+def same(first: BaseEstimator, second: BaseEstimator, x: object) -> None:
+    """Hold that two fits give the same draws, bit for bit."""
+    draws = (np.asarray(e.sample(x, 20, random_state=1)) for e in (first, second))
+    np.testing.assert_array_equal(*draws)
+
+
+# sample_weight.
+
+
+def test_rows_of_weight_zero_count_as_absent(posterior: BaseEstimator, pairs: Pairs) -> None:
+    theta, x = pairs
+    kept = np.random.default_rng(0).uniform(size=len(theta)) < 0.7
+    odd_x = x.copy()
+    odd_x[~kept] = 1e6
+    weighted = clone(posterior).fit(theta, odd_x, sample_weight=kept.astype(float))
+    absent = clone(posterior).fit(theta[kept], x[kept])
+    same(weighted, absent, x[:3])
+    columns = ["train_loss", "valid_loss"]
+    pd.testing.assert_frame_equal(
+        weighted.history_[columns], absent.history_[columns], rtol=0, atol=0
+    )
+
+
+@pytest.mark.parametrize("scale", [2.0**-20, 1024.0])
+def test_the_scale_of_weights_does_not_matter(
+    posterior: BaseEstimator, arrays: Arrays, scale: float
+) -> None:
+    weights = np.random.default_rng(1).uniform(0, 2, len(arrays[0]))
+    first = clone(posterior).fit(*arrays, sample_weight=weights)
+    second = clone(posterior).fit(*arrays, sample_weight=scale * weights)
+    same(first, second, arrays[1][:3])
+
+
+def test_equal_weights_are_no_weights(posterior: BaseEstimator, arrays: Arrays) -> None:
+    weighted = clone(posterior).fit(*arrays, sample_weight=np.full(len(arrays[0]), 0.3))
+    same(weighted, clone(posterior).fit(*arrays), arrays[1][:3])
+
+
+def test_weights_move_the_posterior(posterior: BaseEstimator, make_pairs: Callable) -> None:
+    """Weights exp(2 mean) shift the prior N(0, 1) by 2: useless x shows that prior."""
+    theta, _ = make_pairs(1000)
+    x = np.random.default_rng(2).standard_normal(len(theta))
+    weights = np.exp(2 * theta["mean"].clip(-2, 2))
+    estimator = clone(posterior).set_params(max_epochs=20, lr=1e-2)
+    draws = estimator.fit(theta, x, sample_weight=weights).sample(0.0, 2000)["mean"]
+    expected = np.average(theta["mean"], weights=weights)
+    effective = weights.sum() ** 2 / (weights**2).sum()
+    # half a standard deviation for 20 epochs, on top of the noise of the weighted mean
+    assert draws.mean() == pytest.approx(expected, abs=0.3 + 3 / np.sqrt(effective))
+    assert expected > 1.0
+
+
+# warm_start.
+
+
+def test_warm_start_goes_on(posterior: BaseEstimator, pairs: Pairs) -> None:
+    warm = clone(posterior).set_params(warm_start=True).fit(*pairs)
+    before = warm.history_
+    again = warm.fit(*pairs).history_
+    assert again["epoch"].tolist() == [1, 2, 3, 4, 5, 6]
+    pd.testing.assert_frame_equal(again[:3], before)
+    assert again["train_loss"][3] < before["train_loss"][0]
+    assert again["train_loss"].iloc[-1] < before["train_loss"].iloc[-1]
+
+
+def test_warm_start_goes_on_after_a_pickle(posterior: BaseEstimator, pairs: Pairs) -> None:
+    warm = clone(posterior).set_params(warm_start=True).fit(*pairs)
+    copy = pickle.loads(pickle.dumps(warm))
+    same(warm.fit(*pairs), copy.fit(*pairs), pairs[1].iloc[:3])
+    assert len(copy.history_) == 6
+
+
+def test_without_warm_start_fit_begins_anew(posterior: BaseEstimator, pairs: Pairs) -> None:
+    estimator = clone(posterior).fit(*pairs)
+    first = pickle.loads(pickle.dumps(estimator))
+    assert len(estimator.fit(*pairs).history_) == 3
+    same(first, estimator, pairs[1].iloc[:3])
+
+
+def test_warm_start_on_new_pairs_keeps_the_scalings(posterior: BaseEstimator, pairs: Pairs) -> None:
+    """With steps of almost no length the densities stay, whatever the new pairs look like."""
+    theta, x = pairs
+    warm = clone(posterior).set_params(warm_start=True, optimizer="sgd").fit(theta, x)
+    before = warm.log_prob(theta, x)
+    warm.set_params(lr=1e-12).fit(theta, 3 * x + 5)
+    np.testing.assert_allclose(warm.log_prob(theta, x), before, rtol=0, atol=1e-4)
+
+
+def test_warm_start_takes_a_changed_learning_rate(posterior: BaseEstimator, pairs: Pairs) -> None:
+    warm = clone(posterior).set_params(warm_start=True, lr=1e-3, callbacks__lr_scheduler=None)
+    warm.fit(*pairs).set_params(lr=1e-5).fit(*pairs)
+    assert warm.history_["lr"].tolist() == [1e-3] * 3 + [1e-5] * 3
+
+
+@pytest.mark.parametrize("name", ["theta", "x"])
+def test_warm_start_refuses_other_columns(
+    posterior: BaseEstimator, pairs: Pairs, name: str
+) -> None:
+    warm = clone(posterior).set_params(warm_start=True, prior=None).fit(*pairs)
+    tables = dict(zip(("theta", "x"), pairs, strict=True))
+    tables[name] = tables[name].rename(columns=lambda column: column + "2")
+    with pytest.raises(ValueError, match=rf"(?s){name}.*fit.*2"):
+        warm.fit(**tables)
+
+
+# validation_fraction.
+
+
+def fold(pairs: Pairs, _: Callable[..., Pairs]) -> tuple[KFold, Pairs]:
+    """Hold out by a splitter: its first fold."""
+    _, valid = next(KFold(4).split(pairs[0]))
+    return KFold(4), (pairs[0].iloc[valid], pairs[1].iloc[valid])
+
+
+def pair(_: Pairs, make_pairs: Callable[..., Pairs]) -> tuple[Pairs, Pairs]:
+    """Hold out a pair of tables."""
+    return (make_pairs(50, seed=1),) * 2
+
+
+@pytest.mark.parametrize("make", [fold, pair])
+def test_validation_loss_is_of_the_held_out_rows(
+    posterior: BaseEstimator, pairs: Pairs, make_pairs: Callable, make: Callable
+) -> None:
+    """Between two stages of a training it falls by as much as the score of these rows grows."""
+    choice, held_out = make(pairs, make_pairs)
+    warm = clone(posterior).set_params(validation_fraction=choice, patience=None, warm_start=True)
+    scores = [warm.fit(*pairs).score(*held_out) for _ in range(2)]
+    losses = warm.history_["valid_loss"].iloc[[2, 5]].to_numpy()
+    assert abs(scores[1] - scores[0]) > 1e-2
+    assert losses[0] - losses[1] == pytest.approx(scores[1] - scores[0], abs=1e-5)
+
+
+def test_splitters_decide_what_is_held_out(posterior: BaseEstimator, arrays: Arrays) -> None:
+    """A held-out row does not move the weights: with other theta there, the training loss stays."""
+    theta, x = arrays
+    splitter = ShuffleSplit(1, test_size=0.2, random_state=0)
+    _, valid = next(splitter.split(theta))
+    swapped = x.copy()
+    swapped[valid] = x[valid][::-1]
+    estimator = clone(posterior).set_params(validation_fraction=splitter, patience=None)
+    first, second = clone(estimator).fit(theta, x), clone(estimator).fit(theta, swapped)
+    np.testing.assert_array_equal(first.history_["train_loss"], second.history_["train_loss"])
+    assert (first.history_["valid_loss"] != second.history_["valid_loss"]).all()
+
+
+def test_validation_by_a_pair_trains_on_all_rows(
+    posterior: BaseEstimator, make_pairs: Callable[..., Pairs], pairs: Pairs
+) -> None:
+    held_out = make_pairs(50, seed=1)
+    both = clone(posterior).set_params(validation_fraction=held_out, patience=None).fit(*pairs)
+    none = clone(posterior).set_params(validation_fraction=None).fit(*pairs)
+    assert "valid_loss" not in none.history_
+    np.testing.assert_array_equal(both.history_["train_loss"], none.history_["train_loss"])
+
+
+def test_a_float_holds_out_rows_by_the_seed(posterior: BaseEstimator, arrays: Arrays) -> None:
+    """The held-out rows differ from seed to seed."""
+    theta, x = arrays
+    losses = [
+        clone(posterior)
+        .set_params(validation_fraction=0.25, random_state=seed)
+        .fit(theta, x)
+        .history_["valid_loss"][0]
+        for seed in (0, 1)
+    ]
+    assert losses[0] != losses[1]
+
+
+# Images.
+
+
+def blobs(n: int, rng: np.random.Generator) -> Arrays:
+    """Draw noisy 8 by 8 images of a blob, and its position."""
+    theta = rng.uniform(1, 6, (n, 2))
+    grid = np.arange(8)
+    rows, columns = (norm.pdf(grid, theta[:, [k]], 1.0) for k in (0, 1))
+    images = 10 * rows[:, :, None] * columns[:, None, :]
+    return theta, images + 0.1 * rng.standard_normal((n, 8, 8))
+
+
+def test_learns_from_images() -> None:
+    """
+    The posterior mean is close to the position.
+
+    The Fisher information of a Gaussian blob of amplitude 10 / (2 pi) and width 1 under pixel noise
+    0.1 is A^2 pi / (2 0.1^2), so no estimate is better than 0.05; a guess without looking errs by
+    5 / sqrt(12) = 1.44. A quarter of a pixel is asked for.
+    """
+    theta, x = blobs(2000, np.random.default_rng(0))
+    convolutions = torch.nn.Sequential(
+        torch.nn.Unflatten(1, (1, 8)),
+        torch.nn.Conv2d(1, 8, 3, stride=2, padding=1),
+        torch.nn.ReLU(),
+        torch.nn.Flatten(),
+        torch.nn.Linear(128, 16),
+    )
+    npe = NPE(
+        [norm(3.5, 1.5)] * 2,
+        flow="maf",
+        transforms=2,
+        hidden_features=(32,),
+        embedding=convolutions,
+        lr=1e-2,
+        max_epochs=15,
+        random_state=0,
+    ).fit(theta, x)
+    truth, images = blobs(100, np.random.default_rng(1))
+    error = npe.sample(images, 200).mean(axis=1) - truth
+    assert np.sqrt((error**2).mean()) < 0.25
