@@ -27,6 +27,7 @@ from sksbi.utils.validation import (
     check_real,
     check_theta,
     check_weights,
+    undo_rounding,
 )
 
 __all__ = ["BaseInference"]
@@ -118,7 +119,7 @@ class BaseInference(BaseEstimator):
                 f"{layout}."
             )
         self.x_layout_ = layout
-        self.prior_ = self._check_prior(theta, array)
+        self.prior_, array = self._check_prior(theta, array)
         self.theta_columns_ = list(theta.columns) if isinstance(theta, pd.DataFrame) else None
         weights = check_weights(sample_weight, len(array))
         self.seed_ = draw_seed(check_generator(self.random_state))
@@ -143,8 +144,9 @@ class BaseInference(BaseEstimator):
     def _check_prior(self, theta, array):
         """Adapt the prior, and hold theta against its names and its support."""
         if self.prior is None:
-            return None
+            return None, array
         prior = check_prior(self.prior, n_features=array.shape[1])
+        array = undo_rounding(theta, array, prior.support)
         names = getattr(self, "feature_names_in_", None)
         if prior.names is not None and names is not None and list(names) != list(prior.names):
             raise ValueError(
@@ -159,7 +161,7 @@ class BaseInference(BaseEstimator):
                 f"do not, the first in row {first}: {array[first]}. Were theta and x swapped? The "
                 "order is fit(theta, x)."
             )
-        return prior
+        return prior, array
 
     def sample(self, x, n_samples=1000, *, random_state=None):
         """
@@ -210,7 +212,7 @@ class BaseInference(BaseEstimator):
             The parameters.
         x : array-like, scalar, dict, Series or DataFrame
             As many observations as theta has rows, or one for all of them. With theta of shape
-            (m, n, D): m observations.
+            (m, n, D), or the table of draws that ``sample`` gave for a batch: m observations.
 
         Returns
         -------
@@ -225,6 +227,18 @@ class BaseInference(BaseEstimator):
         check_is_fitted(self)
         observations = self.x_layout_.read(x)
         m = len(observations.values)
+        array = self._read_theta(theta, m)
+        if array.ndim == 2 and m not in (1, len(array)):
+            raise ValueError(
+                f"theta has {len(array)} rows and x has {m} observations: give as many, or one x."
+            )
+        draws_each = array.shape[1] if array.ndim == 3 else len(array) // m
+        rows = np.repeat(np.arange(m), draws_each)
+        flat = array.reshape(-1, array.shape[-1])
+        return self._guarded_log_prob(flat, observations.values, rows).reshape(array.shape[:-1])
+
+    def _read_theta(self, theta, m):
+        """Validate theta of shape (n, D) or, for m observations, (m, n, D)."""
         if np.ndim(theta) == 3:
             array = check_numbers(theta, "theta", allow_nd=True)
             if (array.shape[0], array.shape[2]) != (m, self.n_features_in_):
@@ -232,16 +246,11 @@ class BaseInference(BaseEstimator):
                     f"theta of three dimensions must have shape ({m}, n, {self.n_features_in_}) "
                     f"for {m} observations, got {array.shape}."
                 )
-            rows = np.repeat(np.arange(m), array.shape[1])
-            flat = array.reshape(-1, array.shape[2])
-            return self._guarded_log_prob(flat, observations.values, rows).reshape(array.shape[:2])
-        array = check_theta(self, theta, reset=False)
-        if m not in (1, len(array)):
-            raise ValueError(
-                f"theta has {len(array)} rows and x has {m} observations: give as many, or one x."
-            )
-        rows = np.zeros(len(array), int) if m == 1 else np.arange(m)
-        return self._guarded_log_prob(array, observations.values, rows)
+        else:
+            array = check_theta(self, theta, reset=False)
+        if isinstance(theta, pd.DataFrame) and theta.index.names == ["observation", "draw"]:
+            array = array.reshape(m, -1, array.shape[1]) if len(array) % m == 0 else array
+        return array if self.prior_ is None else undo_rounding(theta, array, self.prior_.support)
 
     def _guarded_log_prob(self, theta, x, rows):
         """Leave out what lies outside the support, and turn NaN into -inf."""
@@ -279,6 +288,8 @@ class BaseInference(BaseEstimator):
         """
         check_is_fitted(self)
         array = check_theta(self, theta, reset=False)
+        if self.prior_ is not None:
+            array = undo_rounding(theta, array, self.prior_.support)
         observations = self.x_layout_.read(x)
         check_consistent_length(array, observations.values)
         weights = check_weights(sample_weight, len(array))

@@ -200,7 +200,7 @@ class NeuralEstimator(BaseInference):
                 f"validation_fraction as a tuple must be (theta, x), got {len(pair)} items."
             )
         theta = check_theta(self, pair[0], reset=False)
-        self._check_prior(pair[0], theta)
+        _, theta = self._check_prior(pair[0], theta)
         x = self.x_layout_.read(pair[1]).values
         check_consistent_length(theta, x)
         return theta, x, np.ones(len(theta))

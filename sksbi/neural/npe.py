@@ -69,7 +69,7 @@ class NPE(NeuralEstimator):
     optimizer : str or callable, default="adamw"
         The optimizer: a name, a torch optimizer class or a partial of one. The name "adamw" comes
         with a weight decay of 0.3; ``optimizer__weight_decay`` sets another.
-    lr : float, default=2e-3
+    lr : float, default=5e-3
         The highest learning rate of the one-cycle schedule.
     batch_size : int, default=100
         The number of rows in a training step.
@@ -161,7 +161,7 @@ class NPE(NeuralEstimator):
         x_transformer=None,
         criterion="negative_log_likelihood",
         optimizer="adamw",
-        lr=2e-3,
+        lr=5e-3,
         batch_size=100,
         max_epochs=None,
         validation_fraction=0.1,

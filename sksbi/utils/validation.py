@@ -12,7 +12,14 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_array, validate_data
 
-__all__ = ["check_count", "check_numbers", "check_real", "check_theta", "check_weights"]
+__all__ = [
+    "check_count",
+    "check_numbers",
+    "check_real",
+    "check_theta",
+    "check_weights",
+    "undo_rounding",
+]
 
 _NO_NUMBERS = ("could not convert", "float()", "Cannot convert", "must be real", "setting an array")
 
@@ -92,6 +99,35 @@ def check_theta(
     except (ValueError, TypeError) as error:
         raise type(error)(f"theta: {error}") from error
     return array
+
+
+def undo_rounding(
+    theta: ArrayLike, array: NDArray[np.float64], support: tuple[NDArray, NDArray]
+) -> NDArray[np.float64]:
+    """
+    Move float32 values that rounding took over a bound back onto it.
+
+    Parameters
+    ----------
+    theta : array-like
+        What the user passed.
+    array : ndarray of shape (..., D)
+        The same as float64.
+    support : tuple of (low, high), ndarrays of shape (D,)
+        The bounds.
+
+    Returns
+    -------
+    ndarray of shape (..., D)
+        The parameters; as they are unless theta was float32 or float16.
+    """
+    is_table = isinstance(theta, pd.DataFrame)
+    dtypes = set(theta.dtypes) if is_table else {getattr(theta, "dtype", None)}
+    if not dtypes <= {np.dtype(np.float32), np.dtype(np.float16)}:
+        return array
+    on_bound = np.clip(array, *support)
+    slack = np.finfo(min(dtypes, key=lambda dtype: dtype.itemsize)).eps * np.abs(on_bound)
+    return np.where(np.abs(array - on_bound) <= slack, on_bound, array)
 
 
 def check_weights(sample_weight: ArrayLike | None, n: int) -> NDArray[np.float64]:

@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from scipy import stats
 from sklearn.base import BaseEstimator, clone
 
 Pairs = tuple[pd.DataFrame, pd.DataFrame]
@@ -184,6 +185,28 @@ def test_forms_of_log_prob_agree(fitted_arrays: BaseEstimator, arrays: Arrays) -
         broadcast = fitted_arrays.log_prob(theta[k], x[k])
         np.testing.assert_array_equal(broadcast, fitted_arrays.log_prob(theta[k], x[k : k + 1]))
         np.testing.assert_allclose(cube[k], broadcast, rtol=0, atol=1e-4)
+
+
+def test_the_table_of_draws_goes_back_into_log_prob(fitted: BaseEstimator, pairs: Pairs) -> None:
+    """What sample gave for a batch is read as (m, n, D)."""
+    _, x = pairs
+    draws = fitted.sample(x.iloc[:3], 4)
+    log_prob = fitted.log_prob(draws, x.iloc[:3])
+    np.testing.assert_array_equal(
+        log_prob, fitted.log_prob(draws.to_numpy().reshape(3, 4, -1), x.iloc[:3])
+    )
+
+
+def test_float32_at_a_bound_counts_as_inside(posterior: BaseEstimator, arrays: Arrays) -> None:
+    """Rounding to float32 takes 0.3 over a bound of 0.3; the same number in float64 is outside."""
+    theta, x = arrays
+    theta = np.column_stack([theta[:, 0], np.linspace(0.0, 0.3, len(theta))]).astype(np.float32)
+    assert theta.astype(float).max() > 0.3
+    estimator = clone(posterior).set_params(prior=[stats.norm(), stats.uniform(0, 0.3)])
+    estimator.fit(theta, x)
+    assert np.isfinite(estimator.log_prob(theta, x)).all()
+    assert np.isfinite(estimator.score(theta, x))
+    assert np.isneginf(estimator.log_prob(theta[-1:].astype(float), x[-1]))
 
 
 def test_log_prob_outside_the_support_is_minus_infinity(
