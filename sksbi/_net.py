@@ -200,7 +200,8 @@ def check_passed_on(
     chosen = {k[len(prefix) :]: v for k, v in passed_on.items() if k.startswith(prefix)}
     parameters = inspect.signature(constructor).parameters.values()
     names = [p.name for p in parameters if p.kind is not p.VAR_KEYWORD]
-    unknown = [name for name in chosen if name not in names]
+    of_skorch = ["param_groups"] if prefix == "optimizer__" else []
+    unknown = [name for name in chosen if name not in names + of_skorch]
     if unknown and len(names) == len(parameters):
         raise ValueError(
             f"{prefix}{unknown[0]} is not a parameter of {prefix[:-2]}={constructor!r}, which "
@@ -217,6 +218,19 @@ def _check_callback_names(passed_on: Mapping[str, object], callbacks: Sequence) 
         name = key.split("__")[1]
         if key.startswith("callbacks__") and name not in names | {"epoch_timer"}:
             raise ValueError(f"{key}: there is no callback {name!r}, there are {sorted(names)}.")
+
+
+def _for_skorch(passed_on: Mapping[str, object], callbacks: Sequence) -> dict[str, object]:
+    """Select what skorch takes; settings of callbacks that this fit is without are left out."""
+    present = {c[0] for c in callbacks if isinstance(c, tuple)}
+
+    def is_for_skorch(key: str) -> bool:
+        replaces_callback = key.startswith("callbacks__") and key.count("__") == 1
+        sets_callback = key.startswith("callbacks__") and key.split("__")[1] in present
+        is_other = key.startswith(("optimizer__", "iterator_train__"))
+        return is_other or replaces_callback or sets_callback
+
+    return {key: value for key, value in passed_on.items() if is_for_skorch(key)}
 
 
 def build_net(
@@ -266,13 +280,6 @@ def build_net(
     patience = None if valid is None else patience
     named = _named_callbacks(callbacks, lr, steps, patience, verbose)
     _check_callback_names(passed_on, named)
-    present = {name for name, _ in (c for c in named if isinstance(c, tuple))}
-    chosen = {
-        k: v
-        for k, v in passed_on.items()
-        if k.startswith(("optimizer__", "iterator_train__"))
-        or (k.startswith("callbacks__") and (k.split("__")[1] in present or k.count("__") == 1))
-    }
     net = NeuralNet(
         module,
         WeightedMean(criterion),
@@ -288,7 +295,8 @@ def build_net(
         callbacks__print_log=None,
         device=device,
         verbose=0,
-        **{"iterator_train__shuffle": True, "iterator_train__generator": generator} | chosen,
+        **{"iterator_train__shuffle": True, "iterator_train__generator": generator}
+        | _for_skorch(passed_on, named),
     )
     return net.initialize()
 
