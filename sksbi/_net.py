@@ -135,11 +135,11 @@ class _Progress(Callback):
 
 
 def _optimizer(name: str | Callable) -> Callable:
-    """Find an optimizer by name; AdamW is fused, with a weight decay found by measurement."""
+    """Find an optimizer by name; AdamW is fused."""
     classes = {
         key.lower(): value for key, value in vars(torch.optim).items() if isinstance(value, type)
     }
-    classes["adamw"] = partial(torch.optim.AdamW, weight_decay=0.3, fused=True)
+    classes["adamw"] = partial(torch.optim.AdamW, fused=True)
     classes.pop("optimizer")
     if callable(name):
         return name

@@ -67,8 +67,7 @@ class NPE(NeuralEstimator):
     criterion : str or callable, default="negative_log_likelihood"
         The loss: a name, a class or a factory of a module (distribution, theta) -> losses (n,).
     optimizer : str or callable, default="adamw"
-        The optimizer: a name, a torch optimizer class or a partial of one. The name "adamw" comes
-        with a weight decay of 0.3; ``optimizer__weight_decay`` sets another.
+        The optimizer: a name, a torch optimizer class or a partial of one.
     lr : float, default=5e-3
         The highest learning rate of the one-cycle schedule.
     batch_size : int, default=100
