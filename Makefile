@@ -35,6 +35,8 @@ $(VENV)/%.stamp: $(VENV)/torch.stamp
 
 .PRECIOUS: $(VENV)/%.stamp
 
+# One thread: with two, a busy neighbour on one core would stall every step of the training.
+demo: export OMP_NUM_THREADS = 1
 demo: $(VENV)/plot.stamp
 	$(BIN)/python examples/plot_01_lynx_hare.py
 

@@ -161,7 +161,7 @@ npe = sksbi.NPE(
     hidden_features=(128, 128),
     embedding=partial(ResidualMLP, hidden_features=256, out_features=64),
     batch_size=1024,
-    max_epochs=12,
+    max_epochs=9,
     lr=7e-3,
     optimizer__weight_decay=0.1,
     verbose=1,

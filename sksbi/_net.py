@@ -27,6 +27,7 @@ from sksbi.data import Batches, Pairs
 from sksbi.losses.base import WeightedMean
 from sksbi.utils.random import borrowed_global_generator
 from sksbi.utils.tensors import to_numpy, to_torch
+from sksbi.utils.validation import check_count
 
 __all__ = [
     "EVALUATION_BATCH",
@@ -46,6 +47,21 @@ EVALUATION_BATCH = 512
 
 PASSED_ON = ("module__", "criterion__", "optimizer__", "iterator_train__", "callbacks__")
 
+_RESERVED = {
+    "optimizer__": {"lr": "set lr", "params": "they are the network's"},
+    "module__": {
+        "flow": "set flow",
+        "features": "it is the number of parameters",
+        "context": "it is the width of the embedding",
+        "transforms": "set transforms",
+        "hidden_features": "set hidden_features",
+    },
+    "iterator_train__": {
+        "dataset": "give theta and x to fit",
+        "generator": "set random_state",
+    },
+}
+
 
 class _Watch(Callback):
     """Stop at a loss that is no number; keep an epoch's history to one row."""
@@ -61,7 +77,7 @@ class _Watch(Callback):
                     f"highest is lr={net.lr}): take a smaller lr, clip gradients harder by "
                     "callbacks__gradient_clipping__gradient_clip_value, or look for outliers in x."
                 )
-        epoch["batches"] = []
+        epoch["batches"] = epoch["batches"][-1:]
 
 
 class WeightAveraging(Callback):
@@ -200,6 +216,8 @@ def check_passed_on(
     chosen = {k[len(prefix) :]: v for k, v in passed_on.items() if k.startswith(prefix)}
     parameters = inspect.signature(constructor).parameters.values()
     names = [p.name for p in parameters if p.kind is not p.VAR_KEYWORD]
+    for name in _RESERVED.get(prefix, {}).keys() & chosen.keys():
+        raise ValueError(f"{prefix}{name} is not to be set: {_RESERVED[prefix][name]}.")
     of_skorch = ["param_groups"] if prefix == "optimizer__" else []
     unknown = [name for name in chosen if name not in names + of_skorch]
     if unknown and len(names) == len(parameters):
@@ -276,7 +294,10 @@ def build_net(
     optimizer = _optimizer(optimizer)
     check_passed_on(passed_on, "optimizer__", optimizer)
     check_passed_on(passed_on, "iterator_train__", Batches)
-    steps = max_epochs * ceil(n_train / passed_on.get("iterator_train__batch_size", batch_size))
+    batch_size = check_count(
+        passed_on.get("iterator_train__batch_size", batch_size), "iterator_train__batch_size"
+    )
+    steps = max_epochs * ceil(n_train / batch_size)
     patience = None if valid is None else patience
     named = _named_callbacks(callbacks, lr, steps, patience, verbose)
     _check_callback_names(passed_on, named)

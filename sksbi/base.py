@@ -108,7 +108,9 @@ class BaseInference(BaseEstimator):
             )
         self._validate_params()
         resumes = self._resumes()
-        if not resumes:
+        if resumes:
+            self._check_resumable()
+        else:
             self._reset()
         array = check_theta(self, theta, reset=not resumes, minimum=2)
         layout, x_array = ObservationLayout.learn(x)
@@ -136,6 +138,10 @@ class BaseInference(BaseEstimator):
     @abstractmethod
     def __sklearn_is_fitted__(self):
         """Tell whether fit has come to its end."""
+
+    @abstractmethod
+    def _check_resumable(self):
+        """Hold that what a warm start goes on from has not been changed since."""
 
     @abstractmethod
     def _reset(self):
@@ -227,7 +233,7 @@ class BaseInference(BaseEstimator):
         check_is_fitted(self)
         observations = self.x_layout_.read(x)
         m = len(observations.values)
-        array = self._read_theta(theta, m)
+        array = self._read_theta(theta, observations)
         if array.ndim == 2 and m not in (1, len(array)):
             raise ValueError(
                 f"theta has {len(array)} rows and x has {m} observations: give as many, or one x."
@@ -237,9 +243,12 @@ class BaseInference(BaseEstimator):
         flat = array.reshape(-1, array.shape[-1])
         return self._guarded_log_prob(flat, observations.values, rows).reshape(array.shape[:-1])
 
-    def _read_theta(self, theta, m):
+    def _read_theta(self, theta, observations):
         """Validate theta of shape (n, D) or, for m observations, (m, n, D)."""
-        if np.ndim(theta) == 3:
+        m = len(observations.values)
+        if isinstance(theta, pd.Series) and not isinstance(theta.index, pd.RangeIndex):
+            theta = theta.to_frame().T
+        if getattr(theta, "ndim", 0) == 3 or isinstance(theta, list) and _depth(theta) == 3:
             array = check_numbers(theta, "theta", allow_nd=True)
             if (array.shape[0], array.shape[2]) != (m, self.n_features_in_):
                 raise ValueError(
@@ -248,8 +257,9 @@ class BaseInference(BaseEstimator):
                 )
         else:
             array = check_theta(self, theta, reset=False)
-        if isinstance(theta, pd.DataFrame) and theta.index.names == ["observation", "draw"]:
-            array = array.reshape(m, -1, array.shape[1]) if len(array) % m == 0 else array
+        if not observations.single and _is_table_of_draws(theta):
+            _check_draws_match(theta, observations)
+            array = array.reshape(m, -1, array.shape[1])
         return array if self.prior_ is None else undo_rounding(theta, array, self.prior_.support)
 
     def _guarded_log_prob(self, theta, x, rows):
@@ -375,3 +385,25 @@ class BaseInference(BaseEstimator):
         start = flat if self.prior_ is None else self.prior_.to_unbounded(flat)
         best = maximise(log_density, start.reshape(m, k, d), generator)
         return rows_table(to_theta(best).reshape(m, d), observations, self.theta_columns_)
+
+
+def _depth(theta):
+    """Count how deep lists of theta are nested, by their first items."""
+    return 1 + _depth(theta[0]) if isinstance(theta, list | tuple) and len(theta) else 0
+
+
+def _is_table_of_draws(theta):
+    """Tell a table that sample gave for a batch."""
+    return isinstance(theta, pd.DataFrame) and theta.index.names == ["observation", "draw"]
+
+
+def _check_draws_match(theta, observations):
+    """Hold that a table of draws has the observations of x, in order, with as many draws each."""
+    m, n = len(observations.values), len(theta)
+    labels = theta.index.get_level_values("observation")
+    if n % m or not labels.equals(observations.index.repeat(n // m).rename(labels.name)):
+        raise ValueError(
+            "theta as a table of draws must have the observations of x, in order, with as many "
+            f"draws each: x has {list(observations.index)}, theta {list(labels.unique())} in {n} "
+            "rows. To pair rows with rows, give theta.to_numpy() and one x a row."
+        )

@@ -44,6 +44,10 @@ class Pairs(Dataset):
         """Move all tensors to a device."""
         return Pairs(self.theta.to(device), self.x.to(device), self.weight.to(device))
 
+    def of_mean_weight_one(self) -> Pairs:
+        """Scale the weights to mean 1, so that a mean loss is a weighted mean."""
+        return Pairs(self.theta, self.x, self.weight / self.weight.mean())
+
     def take(self, rows: np.ndarray) -> Pairs:
         """Take some rows."""
         rows = torch.from_numpy(rows)

@@ -109,4 +109,10 @@ class WeightedMean(nn.Module):
             The mean of weight times loss.
         """
         theta, weight = target
-        return (self.criterion(output, theta) * weight).mean()
+        losses = self.criterion(output, theta)
+        if losses.shape != weight.shape:
+            raise ValueError(
+                f"criterion must return one loss a row, shape {tuple(weight.shape)}, got "
+                f"{tuple(losses.shape)} from {self.criterion!r}: take no mean, and flatten."
+            )
+        return (losses * weight).mean()

@@ -9,7 +9,9 @@ from contextlib import nullcontext
 from copy import deepcopy
 from math import ceil, prod
 from numbers import Integral, Real
+from pickle import PicklingError
 
+import joblib
 import numpy as np
 import pandas as pd
 import torch
@@ -24,7 +26,12 @@ from sksbi.exceptions import VersionWarning
 from sksbi.losses import build_criterion
 from sksbi.preprocessing import ObservationSpace, ParameterSpace
 from sksbi.utils.devices import check_device, device_or_cpu
-from sksbi.utils.random import borrowed_global_generator, draw_seed, torch_generator
+from sksbi.utils.random import (
+    borrowed_global_generator,
+    draw_seed,
+    seeded_copy,
+    torch_generator,
+)
 from sksbi.utils.validation import check_theta
 
 __all__ = ["NeuralEstimator", "build_embedding"]
@@ -58,7 +65,7 @@ class NeuralEstimator(BaseInference):
         "max_epochs": [Interval(Integral, 1, None, closed="left"), None],
         "validation_fraction": [
             Interval(Real, 0, 1, closed="neither"),
-            HasMethods(["split"]),
+            HasMethods(["split", "get_n_splits"]),
             tuple,
             None,
         ],
@@ -144,7 +151,7 @@ class NeuralEstimator(BaseInference):
         spaces = (
             (self._theta_space, self._x_space)
             if resumed
-            else self._learn_spaces(theta, x, sample_weight)
+            else self._learn_spaces(theta, x, sample_weight, generator)
         )
         train, valid = self._split(spaces, theta, x, sample_weight, generator)
         spec = self._make_spec(train, self._spec if resumed else None)
@@ -152,7 +159,8 @@ class NeuralEstimator(BaseInference):
             spec, draw_seed(generator), len(train), valid, torch_generator(generator)
         )
         if resumed:
-            _net.load_state(net, _net.pack_state(resumed, optimizer=True))
+            same = type(resumed.optimizer_) is type(net.optimizer_)
+            _net.load_state(net, _net.pack_state(resumed, optimizer=same))
         train = train.to(net.device)
         seed = draw_seed(generator)
         with borrowed_global_generator(seed) if _net.draws_globally(net, train) else nullcontext():
@@ -165,11 +173,32 @@ class NeuralEstimator(BaseInference):
         """Forget what was learnt."""
         vars(self).pop("_history", None)
 
-    def _learn_spaces(self, theta, x, sample_weight):
+    def _check_resumable(self):
+        """Hold that what shapes the network and its inputs is as it was in the fit before."""
+        now = {name: getattr(self, name) for name in self._shaping()} | self._passed_on()
+        before = self._spec | {"prior": None if self.prior_ is None else self.prior_.spec}
+        passed_on = {k for k in {*now, *before} if k.startswith(("module__", "criterion__"))}
+        for name in (*self._shaping(), *sorted(passed_on)):
+            if not _same(now.get(name), before.get(name)):
+                raise ValueError(
+                    f"warm_start goes on with what was fitted, and {name} was set to "
+                    f"{now.get(name)!r} since; it was {before.get(name)!r}. Set it back, or set "
+                    "warm_start=False to begin anew."
+                )
+
+    def _shaping(self):
+        """Name the parameters that a warm start cannot change."""
+        return ("prior", "theta_transformer", "x_transformer", *self._architecture)
+
+    def _learn_spaces(self, theta, x, sample_weight, generator):
         """Fit the maps from the user's units to the network's."""
         keep_shape = x.ndim > 2 or isinstance(self.embedding, torch.nn.Module)
-        theta_space = ParameterSpace(self.prior_, self.theta_transformer).fit(theta, sample_weight)
-        return theta_space, ObservationSpace(self.x_transformer, keep_shape).fit(x)
+        transformers = [
+            None if t is None else seeded_copy(t, generator)
+            for t in (self.theta_transformer, self.x_transformer)
+        ]
+        theta_space = ParameterSpace(self.prior_, transformers[0]).fit(theta, sample_weight)
+        return theta_space, ObservationSpace(transformers[1], keep_shape).fit(x)
 
     def _split(self, spaces, theta, x, sample_weight, generator):
         """Make the training and the validation set."""
@@ -184,14 +213,14 @@ class NeuralEstimator(BaseInference):
             order = generator.permutation(len(pairs))
             valid, train = order[:n_valid], order[n_valid:]
         else:
-            train, valid = next(iter(choice.split(theta, x)))
+            train, valid = _first_split(seeded_copy(choice, generator), theta, x)
         if min(len(train), len(valid)) == 0:
             raise ValueError(
                 f"validation_fraction={choice!r} leaves {len(train)} rows to train on and "
                 f"{len(valid)} to validate on, of {len(pairs)} with positive weight: give more "
                 "simulations, or None."
             )
-        return pairs.take(np.sort(train)), pairs.take(np.sort(valid))
+        return pairs.take(np.sort(train)), pairs.take(np.sort(valid)).of_mean_weight_one()
 
     def _check_validation(self, pair):
         """Validate a user's own validation set."""
@@ -208,8 +237,9 @@ class NeuralEstimator(BaseInference):
     def _make_spec(self, pairs, resumed):
         """Note all that it takes to build the net again, in this fit or after loading."""
         sizes = {"n_theta": pairs.theta.shape[1], "x_shape": tuple(pairs.x.shape[1:])}
-        names = (*self._architecture, *_SETTINGS, "device")
-        spec = {name: getattr(self, name) for name in names} | self._passed_on() | sizes
+        names = (*self._shaping()[1:], *_SETTINGS, "device")
+        spec = {name: getattr(self, name) for name in names} | self._passed_on()
+        spec = deepcopy(spec) | sizes
         if resumed is not None:
             architecture = {k: v for k, v in resumed.items() if not k.startswith(_TRAINING)}
             spec = {k: v for k, v in spec.items() if k.startswith(_TRAINING)} | architecture
@@ -269,6 +299,34 @@ def _default_epochs(n_train, batch_size):
     return min(300, max(30, ceil(2700 / ceil(n_train / batch_size))))
 
 
+def _same(a, b):
+    """Compare two values of a parameter by their contents."""
+    if a is b:
+        return True
+    try:
+        return joblib.hash(a) == joblib.hash(b)
+    except (PicklingError, AttributeError, TypeError):
+        return False
+
+
+def _first_split(splitter, theta, x):
+    """Take the first split, as row numbers."""
+    n = len(theta)
+    try:
+        parts = [np.asarray(part) for part in next(iter(splitter.split(theta, x)))]
+        rows = [np.arange(n)[part] for part in parts]
+    except (StopIteration, IndexError, TypeError) as error:
+        raise ValueError(
+            f"validation_fraction={splitter!r} must split into row numbers below {n} or masks of "
+            f"{n} rows: {type(error).__name__}: {error}"
+        ) from error
+    if len(rows) != 2 or len(np.intersect1d(*rows)):
+        raise ValueError(
+            f"validation_fraction={splitter!r} must split into two sets of rows that share none."
+        )
+    return rows
+
+
 def _pairs(spaces, theta, x, sample_weight):
     """Bring pairs to the network's units, as tensors."""
     theta_space, x_space = spaces
@@ -306,15 +364,22 @@ def build_embedding(embedding, x_shape):
     """
     if embedding is None:
         return torch.nn.Flatten(), prod(x_shape)
-    if isinstance(embedding, torch.nn.Module):
-        module = deepcopy(embedding)
-    else:
-        module = embedding(x_shape[0] if len(x_shape) == 1 else x_shape)
+    shape = f"(n, {', '.join(map(str, x_shape))})"
     try:
+        module = _copy_or_make(embedding, x_shape[0] if len(x_shape) == 1 else x_shape)
         with torch.no_grad():
             features = module.eval()(torch.zeros(2, *x_shape))
-    except RuntimeError as error:
+        if features.shape[0] != 2:
+            raise ValueError(f"of two observations it makes features {tuple(features.shape)}")
+    except (RuntimeError, TypeError, AttributeError, ValueError) as error:
         raise ValueError(
-            f"embedding cannot take x of shape (n, {', '.join(map(str, x_shape))}): {error}"
+            f"embedding={embedding!r} must map x of shape {shape} to a tensor of n rows: a module "
+            "does, or a callable that is given the features of one observation, such as "
+            f"functools.partial(sksbi.nn.MLP, out_features=16), makes one. It said: {error}"
         ) from error
     return module.train(), features[0].numel()
+
+
+def _copy_or_make(embedding, features):
+    """Copy a module, or have a callable make one."""
+    return deepcopy(embedding) if isinstance(embedding, torch.nn.Module) else embedding(features)

@@ -19,7 +19,7 @@ from sklearn.utils._param_validation import Interval
 from tqdm.auto import tqdm
 from zuko.distributions import DiagNormal, NormalizingFlow
 
-from sksbi._net import EVALUATION_BATCH
+from sksbi._net import EVALUATION_BATCH, check_passed_on
 from sksbi.neural.base import NeuralEstimator, build_embedding
 from sksbi.nn import ConditionalDensity, build_flow
 from sksbi.utils.random import borrowed_global_generator, torch_generator
@@ -196,7 +196,7 @@ class NPE(NeuralEstimator):
     def _build_module(self, spec):
         """Embed x, then condition the flow on it."""
         embedding, width = build_embedding(spec["embedding"], spec["x_shape"])
-        options = {k[len("module__") :]: v for k, v in spec.items() if k.startswith("module__")}
+        options = check_passed_on(spec, "module__", build_flow)
         for name in ("transforms", "hidden_features"):
             if spec[name] is not None:
                 options[name] = spec[name]

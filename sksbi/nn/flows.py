@@ -49,7 +49,6 @@ _FLOWS: dict[str, Callable[..., nn.Module]] = {
     "cnf": zuko.flows.CNF,
     "gmm": zuko.flows.GMM,
     "maf": maf,
-    "naf": zuko.flows.NAF,
     "nice": zuko.flows.NICE,
     "nsf": nsf,
     "sospf": zuko.flows.SOSPF,
@@ -70,7 +69,7 @@ def flow_names() -> list[str]:
     --------
     >>> from sksbi.nn import flow_names
     >>> flow_names()
-    ['bpf', 'cnf', 'gmm', 'maf', 'naf', 'nice', 'nsf', 'sospf', 'unaf']
+    ['bpf', 'cnf', 'gmm', 'maf', 'nice', 'nsf', 'sospf', 'unaf']
     """
     return sorted(_FLOWS)
 
@@ -125,9 +124,13 @@ def build_flow(
         )
     constructor = _FLOWS[flow] if isinstance(flow, str) else flow
     try:
-        return constructor(features, context, **options)
-    except TypeError as error:
-        raise TypeError(
+        module = constructor(features, context, **options)
+    except (TypeError, ValueError, RuntimeError, LookupError) as error:
+        kind = TypeError if isinstance(error, TypeError) else ValueError
+        raise kind(
             f"flow={flow!r} cannot be built with the options {options}: {error}. Options are "
             "transforms, hidden_features and what is given as module__*."
         ) from error
+    if not isinstance(module, nn.Module):
+        raise TypeError(f"flow={flow!r} must build a torch.nn.Module, got {module!r}.")
+    return module

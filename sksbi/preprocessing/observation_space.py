@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.base import BaseEstimator, clone
 
 from sksbi.preprocessing.views import RobustViews
+from sksbi.utils.validation import check_numbers
 
 __all__ = ["ObservationSpace"]
 
@@ -53,7 +56,7 @@ class ObservationSpace:
                     f"x_transformer works on x of two dimensions (n, L), got shape {x.shape}; "
                     "scale images and series before fit, or in the embedding."
                 )
-            x = np.asarray(self.transformer.fit_transform(x), float)
+            x = self._transformed(self.transformer.fit_transform, x)
         self.views_ = RobustViews(logarithms=not self.keep_shape).fit(self._columns(x))
         return self
 
@@ -72,8 +75,17 @@ class ObservationSpace:
             What the network sees.
         """
         if self.transformer is not None:
-            x = np.asarray(self.transformer.transform(x), float)
+            x = self._transformed(self.transformer.transform, x)
         return self._scaled(x)
+
+    def _transformed(self, transform: Callable, x: NDArray[np.floating]) -> NDArray[np.float64]:
+        """Apply the transformer, and hold that finite numbers come out."""
+        name = f"x_transformer={self.transformer!r}"
+        try:
+            x = transform(x)
+        except (ValueError, TypeError) as error:
+            raise type(error)(f"{name} cannot be applied to x: {error}") from error
+        return check_numbers(x, f"x after {name}", ensure_2d=False)
 
     def _columns(self, x: NDArray[np.floating]) -> NDArray[np.floating]:
         """Arrange x in columns: all elements of an image or a series share one scale."""

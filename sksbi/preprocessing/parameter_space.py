@@ -18,7 +18,7 @@ from sklearn.base import BaseEstimator, clone
 from sklearn.preprocessing import StandardScaler
 
 from sksbi.priors import Prior
-from sksbi.utils.jacobian import cover_the_line, log_abs_det_jacobian
+from sksbi.utils.jacobian import cover_the_line, in_domain, log_abs_det_jacobian
 
 __all__ = ["ParameterSpace"]
 
@@ -83,9 +83,15 @@ class ParameterSpace:
         u : ndarray of shape (n, D)
             What the network sees.
         ladj : ndarray of shape (n,)
-            The log-determinant log |det du/dtheta|.
+            The log-determinant log |det du/dtheta|, -inf where the transformer is not defined
+            (Box-Cox for negative numbers).
         """
         z = self._unbounded(theta)
+        if self.transformer is not None and not (defined := in_domain(self.transformer, z)).all():
+            u, ladj = np.zeros(z.shape), np.full(len(z), -np.inf)
+            if defined.any():
+                u[defined], ladj[defined] = self.to_network(theta[defined])
+            return u, ladj
         ladj = np.zeros(len(z)) if self.prior is None else self.prior.log_abs_det_jacobian(theta, z)
         if self.transformer is not None:
             ladj = ladj + log_abs_det_jacobian(self.transformer, z)

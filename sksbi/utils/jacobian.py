@@ -18,7 +18,7 @@ from sklearn.preprocessing import (
     StandardScaler,
 )
 
-__all__ = ["cover_the_line", "log_abs_det_jacobian"]
+__all__ = ["cover_the_line", "in_domain", "log_abs_det_jacobian"]
 
 Array = NDArray[np.float64]
 
@@ -127,6 +127,42 @@ def log_abs_det_jacobian(transformer: BaseEstimator, z: Array) -> Array:
         f"theta_transformer must be one of {[kind.__name__ for kind in _RULES]}, whose "
         f"log-determinants are known, got {transformer!r}. A density cannot be had through another."
     )
+
+
+def in_domain(transformer: BaseEstimator, z: Array) -> NDArray[np.bool_]:
+    """
+    Tell where a transformer is defined: Box-Cox for positive numbers only.
+
+    Parameters
+    ----------
+    transformer : estimator
+        A fitted transformer that :func:`log_abs_det_jacobian` knows.
+    z : ndarray of shape (n, D)
+        What it would be applied to.
+
+    Returns
+    -------
+    ndarray of shape (n,), bool
+        Whether it can be.
+    """
+    if isinstance(transformer, Pipeline):
+        defined = np.ones(len(z), bool)
+        for _, step in transformer.steps:
+            if step not in (None, "passthrough") and defined.any():
+                defined[defined] = in_domain(step, z[defined])
+                z = _where(defined, step, z)
+        return defined
+    if isinstance(transformer, PowerTransformer) and transformer.method == "box-cox":
+        return (z > 0).all(axis=1)
+    return np.ones(len(z), bool)
+
+
+def _where(rows: NDArray[np.bool_], transformer: BaseEstimator, z: Array) -> Array:
+    """Transform some rows, and leave the others."""
+    z = z.copy()
+    if rows.any():
+        z[rows] = transformer.transform(z[rows])
+    return z
 
 
 def cover_the_line(transformer: BaseEstimator, z: Array) -> Array:

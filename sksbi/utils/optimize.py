@@ -61,6 +61,8 @@ def maximise(
         best = np.where((top > best_value)[:, None], leaders[:, 0], best)
         best_value = np.maximum(top, best_value)
         center = best[:, None]
+        if np.ptp(leaders, axis=1).max() <= 1e-9 * (1 + np.abs(leaders).max()):
+            break
         root = np.linalg.qr(leaders - center, mode="r") / np.sqrt(n_elite)
         noise = generator.standard_normal((*start.shape[:2], root.shape[1]))
         population = center + noise @ root

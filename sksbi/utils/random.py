@@ -2,16 +2,26 @@
 
 from __future__ import annotations
 
+import re
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from copy import deepcopy
 from numbers import Integral
 
 import numpy as np
 import torch
+from sklearn.base import clone
 
-__all__ = ["borrowed_global_generator", "check_generator", "draw_seed", "torch_generator"]
+__all__ = [
+    "seeded_copy",
+    "borrowed_global_generator",
+    "check_generator",
+    "draw_seed",
+    "torch_generator",
+]
 
+_RANDOM_STATE = re.compile(r"(^|__)random_state$")
 _GLOBAL_GENERATOR_LOCK = threading.RLock()
 
 
@@ -63,6 +73,32 @@ def torch_generator(
 ) -> torch.Generator:
     """Seed a torch Generator from a NumPy one."""
     return torch.Generator(device).manual_seed(draw_seed(generator))
+
+
+def seeded_copy(part: object, generator: np.random.Generator) -> object:
+    """
+    Copy a transformer or a splitter, and seed what has ``random_state=None`` in it.
+
+    Parameters
+    ----------
+    part : object
+        An estimator, which is cloned, or a splitter, which is copied.
+    generator : numpy.random.Generator
+        Where the seeds come from.
+
+    Returns
+    -------
+    object
+        The copy.
+    """
+    if not hasattr(part, "get_params"):
+        part = deepcopy(part)
+        if getattr(part, "random_state", 0) is None:
+            part.random_state = draw_seed(generator)
+        return part
+    part = clone(part)
+    names = [n for n, v in part.get_params().items() if v is None and _RANDOM_STATE.search(n)]
+    return part.set_params(**{name: draw_seed(generator) for name in sorted(names)})
 
 
 @contextmanager

@@ -58,7 +58,7 @@ def check_numbers(values: ArrayLike, name: str, **options: Any) -> NDArray[np.fl
         message = str(error)
         if message.startswith(_NO_NUMBERS):
             raise type(error)(f"{name} must hold numbers only: {message}") from error
-        if re.search(rf"\b{name}\b(?!\.)", message):
+        if re.search(rf"\b{re.escape(name)}\b(?!\.)", message):
             raise
         raise type(error)(f"{name}: {message}") from error
 
@@ -94,6 +94,9 @@ def check_theta(
     """
     array = check_numbers(theta, "theta", ensure_min_samples=minimum)
     columns = theta if isinstance(theta, pd.DataFrame) else array
+    names = getattr(estimator, "feature_names_in_", None)
+    if not reset and columns is array and names is not None and array.shape[1] == len(names):
+        return array
     try:
         validate_data(estimator, columns, reset=reset, skip_check_array=True)
     except (ValueError, TypeError) as error:

@@ -199,7 +199,7 @@ PARAMETERS: dict[str, tuple[dict[str, object], type[Exception], str]] = {
     "embedding of another width": (
         {"embedding": torch.nn.Linear(7, 2)},
         ValueError,
-        r"embedding cannot take x of shape \(n, 4\)",
+        r"embedding=Linear.* must map x of shape \(n, 4\)",
     ),
     "prior of another dimension": (
         {"prior": [stats.norm()] * 3},
