@@ -185,7 +185,26 @@ def _named_callbacks(
             patience=patience, threshold=0.0, threshold_mode="abs", load_best=True
         )
         callbacks.append(("early_stopping", stopping))
+    for callback in user or []:
+        _check_callback(callback, {name for name, _ in callbacks} | _OPTIONAL.keys())
     return callbacks + deepcopy(list(user or []))
+
+
+def _check_callback(callback: object, taken: set[str]) -> None:
+    """Hold that a user's callback is one, under a name of its own."""
+    name, inner = callback if isinstance(callback, tuple) and len(callback) == 2 else ("", callback)
+    if not (isinstance(inner, Callback) or isinstance(inner, type) and issubclass(inner, Callback)):
+        raise TypeError(
+            f"callbacks must hold skorch callbacks, or pairs (name, callback), got {callback!r}."
+        )
+    if name in taken:
+        raise ValueError(
+            f"callbacks holds {name!r}, the name of a built-in one: replace that by "
+            f"callbacks__{name}=..., or choose another name."
+        )
+
+
+_OPTIONAL: dict[str, type[Callback]] = {"progress": _Progress, "early_stopping": EarlyStopping}
 
 
 def check_passed_on(
@@ -229,13 +248,17 @@ def check_passed_on(
 
 
 def _check_callback_names(passed_on: Mapping[str, object], callbacks: Sequence) -> None:
-    """Hold that every callbacks__name refers to a callback."""
-    optional = {"progress", "early_stopping"}
-    names = {c[0] if isinstance(c, tuple) else type(c).__name__ for c in callbacks} | optional
-    for key in passed_on:
-        name = key.split("__")[1]
-        if key.startswith("callbacks__") and name not in names | {"epoch_timer"}:
-            raise ValueError(f"{key}: there is no callback {name!r}, there are {sorted(names)}.")
+    """Hold that every callbacks__name refers to a callback, and sets what that one has."""
+    names = {c[0] if isinstance(c, tuple) else type(c).__name__ for c in callbacks}
+    for key in (k for k in passed_on if k.startswith("callbacks__")):
+        _, name, *option = key.split("__", 2)
+        if name not in {*names, *_OPTIONAL, "epoch_timer"}:
+            known = sorted({*names, *_OPTIONAL})
+            raise ValueError(f"{key}: there is no callback {name!r}, there are {known}.")
+        if not option and not isinstance(passed_on[key], Callback | None):
+            raise TypeError(f"{key} must be a skorch callback or None, got {passed_on[key]!r}.")
+        if option and name in _OPTIONAL and name not in names:
+            check_passed_on({f"{name}__{option[0]}": 0}, f"{name}__", _OPTIONAL[name])
 
 
 def _for_skorch(passed_on: Mapping[str, object], callbacks: Sequence) -> dict[str, object]:
@@ -319,7 +342,13 @@ def build_net(
         **{"iterator_train__shuffle": True, "iterator_train__generator": generator}
         | _for_skorch(passed_on, named),
     )
-    return net.initialize()
+    try:
+        return net.initialize()
+    except (TypeError, ValueError) as error:
+        options = _for_skorch(passed_on, named)
+        raise type(error)(
+            f"optimizer={optimizer!r} or a callback does not take one of {options}: {error}"
+        ) from error
 
 
 def train(net: NeuralNet, pairs: Pairs) -> None:

@@ -32,7 +32,7 @@ from sksbi.utils.random import (
     seeded_copy,
     torch_generator,
 )
-from sksbi.utils.validation import check_theta
+from sksbi.utils.validation import check_instance, check_theta
 
 __all__ = ["NeuralEstimator", "build_embedding"]
 
@@ -193,6 +193,8 @@ class NeuralEstimator(BaseInference):
     def _learn_spaces(self, theta, x, sample_weight, generator):
         """Fit the maps from the user's units to the network's."""
         keep_shape = x.ndim > 2 or isinstance(self.embedding, torch.nn.Module)
+        for name in ("theta_transformer", "x_transformer"):
+            check_instance(getattr(self, name), name)
         transformers = [
             None if t is None else seeded_copy(t, generator)
             for t in (self.theta_transformer, self.x_transformer)

@@ -12,7 +12,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 
 from sksbi.neural.npe import NPE
 from sksbi.utils.random import check_generator, draw_seed
-from sksbi.utils.validation import check_numbers
+from sksbi.utils.validation import check_instance, check_numbers
 
 __all__ = ["PosteriorRegressor"]
 
@@ -94,6 +94,7 @@ class PosteriorRegressor(RegressorMixin, MetaEstimatorMixin, BaseEstimator):
             If X or y is not as above.
         """
         self._validate_params()
+        check_instance(self.estimator, "estimator")
         if y is None:
             raise ValueError(
                 "PosteriorRegressor requires y to be passed, but the target y is None: y is theta."

@@ -14,6 +14,7 @@ from sklearn.utils.validation import check_array, validate_data
 
 __all__ = [
     "check_count",
+    "check_instance",
     "check_numbers",
     "check_real",
     "check_theta",
@@ -165,6 +166,29 @@ def check_weights(sample_weight: ArrayLike | None, n: int) -> NDArray[np.float64
         raise ValueError(f"sample_weight must not be all zero, got {n} zeros.")
     weights = weights / weights.max()  # so that equal weights become one, bit for bit
     return weights / weights.mean()
+
+
+def check_instance(value: object, name: str) -> None:
+    """
+    Hold that an estimator is not a class.
+
+    Parameters
+    ----------
+    value : object
+        What the user passed.
+    name : str
+        The argument's name, for errors.
+
+    Raises
+    ------
+    TypeError
+        If it is a class.
+    """
+    if isinstance(value, type):
+        raise TypeError(
+            f"{name} must be an estimator, got the class {value.__name__}: call it, as in "
+            f"{value.__name__}()."
+        )
 
 
 def check_count(value: object, name: str, *, low: int = 1) -> int:

@@ -19,6 +19,7 @@ from sklearn.preprocessing import (
     QuantileTransformer,
     StandardScaler,
 )
+from skorch.callbacks import EarlyStopping
 
 from sksbi import NPE
 from sksbi.nn import MLP
@@ -177,3 +178,25 @@ def test_the_mode_goes_back_into_log_prob_as_it_is() -> None:
     theta, x = pd.DataFrame(THETA, columns=["a", "b"]), pd.DataFrame(X, columns=["u", "v"])
     npe = NPE(**FAST).fit(theta, x)
     assert npe.log_prob(npe.map(X[0]), X[0]) >= npe.log_prob(npe.sample(X[0], 100), X[0]).max()
+
+
+@pytest.mark.parametrize(
+    ("parameters", "message"),
+    [
+        ({"callbacks": [1]}, r"callbacks must hold skorch callbacks.* got 1"),
+        ({"callbacks": [("early_stopping", EarlyStopping())]}, "callbacks__early_stopping="),
+        ({"callbacks__gradient_clipping": 3}, "callbacks__gradient_clipping must be .* got 3"),
+        ({"callbacks__early_stopping__foo": 3, "patience": None}, "early_stopping__foo is not"),
+        ({"callbacks__progress__foo": 3}, "progress__foo is not"),
+        ({"optimizer__weight_decay": "a"}, "'optimizer__weight_decay': 'a'"),
+        ({"theta_transformer": StandardScaler}, r"theta_transformer must be .*StandardScaler\(\)"),
+        ({"x_transformer": StandardScaler}, r"x_transformer must be .*StandardScaler\(\)"),
+        ({"hidden_features": (-3,)}, r"flow='maf' cannot be built .*\(-3,\)"),
+        ({"flow": "nsf", "module__bins": -1}, "flow='nsf' cannot be built .*'bins': -1"),
+        ({"iterator_train__batch_size": 0}, "iterator_train__batch_size must be .* got 0"),
+    ],
+    ids=lambda value: "-".join(value) if isinstance(value, dict) else "",
+)
+def test_parameters_that_no_part_takes_are_refused(parameters: dict, message: str) -> None:
+    with pytest.raises((TypeError, ValueError), match=f"(?s){message}"):
+        NPE(**FAST | parameters).fit(THETA, X)
