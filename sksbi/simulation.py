@@ -42,6 +42,7 @@ from sksbi.utils.results import (
     stack,
     take,
 )
+from sksbi.utils.validation import check_count
 
 __all__ = ["run_simulator", "simulate"]
 
@@ -101,6 +102,8 @@ def simulate(
 
     Raises
     ------
+    TypeError
+        If an argument is of a wrong type.
     ValueError
         If an argument is out of range, or two rows have results of different shape or names. If
         ``on_error="raise"`` or the whole first chunk fails, the simulator's own first error is
@@ -124,7 +127,8 @@ def simulate(
     >>> theta.columns.tolist(), x.columns.tolist()
     (['mean', 'sd'], ['x'])
     """
-    _check_positive_int(n_samples, "n_samples")
+    n_samples = check_count(n_samples, "n_samples")
+    _check_n_jobs(n_jobs)
     prior, rng = check_prior(prior), check_generator(random_state)
     theta = prior.sample(n_samples, rng)
     if prior.names is not None:
@@ -183,7 +187,7 @@ def run_simulator(
 
     Raises
     ------
-    ValueError
+    TypeError, ValueError
         As in :func:`sksbi.simulate`, and the simulator's own first error.
 
     Examples
@@ -194,7 +198,8 @@ def run_simulator(
     [[1.0], [4.0]]
     """
     theta = _check_theta(theta)
-    _check_positive_int(chunk_size, "chunk_size")
+    chunk_size = check_count(chunk_size, "chunk_size")
+    _check_n_jobs(n_jobs)
     if on_error not in _ON_ERROR:
         raise ValueError(f"on_error must be one of {_ON_ERROR}, got {on_error!r}.")
     runner = _Runner(
@@ -327,10 +332,15 @@ def _takes_rng(simulator: Callable) -> bool:
         return False
 
 
-def _check_positive_int(value: object, name: str) -> None:
-    """Check that an argument is a positive integer."""
-    if not isinstance(value, Integral) or isinstance(value, bool) or value < 1:
-        raise ValueError(f"{name} must be an int of at least 1, got {value!r}.")
+def _check_n_jobs(n_jobs: object) -> None:
+    """Check that the number of jobs is None or an integer other than 0."""
+    rule = "n_jobs must be None or an int other than 0, such as -1 for all cores"
+    if n_jobs is None:
+        return
+    if not isinstance(n_jobs, Integral) or isinstance(n_jobs, bool):
+        raise TypeError(f"{rule}, got {n_jobs!r} of type {type(n_jobs).__name__}.")
+    if n_jobs == 0:
+        raise ValueError(f"{rule}, got 0.")
 
 
 def _check_theta(theta: ArrayLike | pd.DataFrame) -> Table:

@@ -10,6 +10,7 @@ import joblib
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 from scipy import stats
 
 from sksbi.exceptions import SimulationWarning
@@ -124,6 +125,24 @@ def test_the_form_of_vectorised_results(simulator, expected):
         expected = pd.DataFrame(THETA, columns=["u", "v"])
     same = pd.testing.assert_frame_equal if hasattr(x, "columns") else np.testing.assert_array_equal
     same(x, expected)
+
+
+@pytest.mark.parametrize(
+    "wrap",
+    [
+        lambda t: torch.tensor(t),
+        lambda t: torch.tensor(t, requires_grad=True) * 1,
+        lambda t: list(torch.tensor(t)),
+        lambda t: list(torch.tensor(t, requires_grad=True)),
+        lambda t: {"u": torch.tensor(t[..., 0], requires_grad=True), "v": torch.tensor(t[..., 1])},
+    ],
+)
+@pytest.mark.parametrize("vectorized", [False, True])
+def test_tensors_become_arrays_without_a_warning(wrap, vectorized):
+    _, x = run_simulator(wrap, THETA, vectorized=vectorized, chunk_size=3)
+    np.testing.assert_array_equal(np.asarray(x), THETA)
+    dtypes = x.dtypes if isinstance(x, pd.DataFrame) else [x.dtype]
+    assert set(dtypes) == {np.dtype(np.float64)}
 
 
 @pytest.mark.parametrize("simulator", [math.prod, functools.partial(np.multiply, 2), Shifted(3)])
@@ -360,6 +379,10 @@ def test_names_in_another_order_are_put_in_order():
         (lambda t: pd.DataFrame({"u": [1.0]}), r"got a DataFrame of shape \(1, 1\) at row 0"),
         (lambda t: {"u": [1.0, 2.0]}, r"'u': \(2,\)"),
         (lambda t: pd.Series([1, 2], index=["u", "u"]), r"\['u'\] twice"),
+        (lambda t: {}, "at least one value .* got no name at row 0"),
+        (lambda t: [], r"at least one value .* got an array of shape \(0,\) at row 0"),
+        (lambda t: [[1.0, 2.0], [3.0]], "got at row 0 a list that NumPy makes no array of"),
+        (lambda t: {"u": [[1.0], []]}, "got at row 0, 'u' a list"),
     ],
 )
 def test_rows_that_fit_no_table_raise(simulator, words):
@@ -373,6 +396,10 @@ def test_rows_that_fit_no_table_raise(simulator, words):
         (lambda t: t[:2], r"the 3 rows of its chunk, got shape \(2, 2\)"),
         (lambda t: 1.0, r"the 3 rows of its chunk, got shape \(\)"),
         (lambda t: pd.DataFrame(t[:2]), r"the 3 rows of its chunk, got shape \(2, 2\)"),
+        (lambda t: {}, "at least one value .* got a dict without columns"),
+        (lambda t: pd.DataFrame(t)[[]], r"at least one value .* shape \(3, 0\)"),
+        (lambda t: t[:, :0], r"at least one value .* shape \(3, 0\)"),
+        (lambda t: [[1.0], [1.0, 2.0], [3.0]], "got at its chunk of 3 rows a list"),
         (lambda t: {"u": t}, r"shape \(3,\).*'u': \(3, 2\)"),
         (lambda t: pd.DataFrame(t, columns=["u", "u"]), r"\['u'\] twice"),
     ],
@@ -385,10 +412,14 @@ def test_vectorised_results_of_the_wrong_length_raise(simulator, words):
 @pytest.mark.parametrize(
     ("options", "error", "words"),
     [
-        ({"n_samples": 0}, ValueError, "n_samples must be an int of at least 1, got 0"),
-        ({"n_samples": 2.5}, ValueError, "n_samples .* got 2.5"),
-        ({"n_samples": True}, ValueError, "n_samples .* got True"),
+        ({"n_samples": 0}, ValueError, "n_samples must be an int >= 1, got 0"),
+        ({"n_samples": 2.5}, TypeError, "n_samples .* got 2.5"),
+        ({"n_samples": True}, TypeError, "n_samples .* got True"),
         ({"chunk_size": 0}, ValueError, "chunk_size .* got 0"),
+        ({"chunk_size": "many"}, TypeError, "chunk_size .* got 'many'"),
+        ({"n_jobs": 0}, ValueError, "n_jobs must be None or an int other than 0.* got 0"),
+        ({"n_jobs": "a"}, TypeError, "n_jobs must be None or an int .* got 'a' of type str"),
+        ({"n_jobs": 1.5}, TypeError, "n_jobs must be None or an int .* got 1.5"),
         ({"on_error": "ignore"}, ValueError, "on_error .* got 'ignore'"),
         ({"simulator": 3}, TypeError, "simulator must be callable, got 3"),
         ({"random_state": "seed"}, ValueError, "random_state .* got 'seed'"),

@@ -5,20 +5,16 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+import pandas as pd
 
 __all__ = ["fitted_step", "sample_one"]
 
 
 def fitted_step(estimator: Any, attribute: str) -> Any:
     """Return the object that has this attribute: the estimator, or a pipeline's last step."""
-    if hasattr(estimator, attribute):
-        return estimator
-    try:
-        last = estimator[-1]
-    except (TypeError, KeyError, IndexError):
-        last = None
-    if hasattr(last, attribute):
-        return last
+    for step in (estimator, _last_step(estimator)):
+        if hasattr(step, attribute):
+            return step
     raise ValueError(
         f"estimator must have {attribute!r}, or be a pipeline whose last step has it, got "
         f"{type(estimator).__name__}; call fit first, and of a search give best_estimator_."
@@ -26,7 +22,12 @@ def fitted_step(estimator: Any, attribute: str) -> Any:
 
 
 def sample_one(estimator: Any, x: object, n_samples: int, random_state: object) -> Any:
-    """Draw from the posterior of one observation, (n_samples, D); a batch raises."""
+    """
+    Draw from the posterior of one observation, (n_samples, D); a batch raises.
+
+    Where theta was an array in fit and the prior has names, the draws are a table with these names.
+    """
+    _check_samples(estimator, x)
     draws = estimator.sample(x, n_samples, random_state=random_state)
     index = getattr(draws, "index", None)
     if np.ndim(draws) != 2 or getattr(index, "nlevels", 1) > 1:
@@ -34,4 +35,37 @@ def sample_one(estimator: Any, x: object, n_samples: int, random_state: object) 
             "x must be one observation, got a batch whose draws have shape "
             f"{np.shape(draws)}; give one row of it, x.iloc[0] or x[0]."
         )
-    return draws
+    names = None if isinstance(draws, pd.DataFrame) else _prior_names(estimator)
+    return draws if names is None else pd.DataFrame(draws, columns=names)
+
+
+def _last_step(estimator: Any) -> Any:
+    """Return the last step of a pipeline, None of anything else."""
+    try:
+        return estimator[-1]
+    except (TypeError, KeyError, IndexError):
+        return None
+
+
+def _check_samples(estimator: Any, x: object) -> None:
+    """Check that the estimator can draw; a table's own ``sample`` is something else."""
+    no_estimator = isinstance(estimator, type | pd.DataFrame | pd.Series)
+    if not no_estimator and callable(getattr(estimator, "sample", None)):
+        return
+    hint = "Of a search give best_estimator_, and of a pipeline one of sksbi.pipeline."
+    if isinstance(estimator, type):
+        hint = "Give an instance after fit."
+    elif hasattr(x, "fit"):
+        hint = "Were estimator and x swapped? The estimator comes first."
+    raise TypeError(
+        "estimator must be a fitted object that can sample, such as NPE after fit, got "
+        f"{estimator if isinstance(estimator, type) else type(estimator).__name__}. {hint}"
+    )
+
+
+def _prior_names(estimator: Any) -> list[str] | None:
+    """Return the parameters' names if fit knew them from the prior."""
+    for step in (estimator, _last_step(estimator)):
+        if getattr(getattr(step, "prior_", None), "names", None) is not None:
+            return step._parameter_names()
+    return None

@@ -43,6 +43,8 @@ def check_row(row: object, names: list[str], argument: str) -> np.ndarray:
     labelled = _labelled(row)
     if labelled is None:
         values = as_float(row, argument)
+        if values.ndim == 0 and len(names) == 1:
+            values = values.reshape(1)
         if values.shape not in {(len(names),), (1, len(names))}:
             raise ValueError(
                 f"{argument} must have {len(names)} values, got an array of shape {values.shape}."

@@ -44,9 +44,16 @@ def empty_figure(
 ) -> Figure | SubFigure:
     """Make a figure of this size in inches, or take the user's if nothing is drawn in it."""
     plt = import_pyplot()
+    from matplotlib.figure import FigureBase
+
     if fig is None:
         fig = plt.figure(figsize=figsize, layout="constrained")
         fig.get_layout_engine().set(w_pad=0.02, h_pad=0.02, wspace=0.02, hspace=0.02)
+    elif not isinstance(fig, FigureBase):
+        raise TypeError(
+            f"fig must be a matplotlib Figure or SubFigure, got {fig!r} of type "
+            f"{type(fig).__name__}; for the size of a new one give figsize."
+        )
     elif fig.axes:
         raise ValueError(
             f"fig must be empty, got a figure with {len(fig.axes)} axes; call fig.clear() first, "
@@ -57,12 +64,13 @@ def empty_figure(
 
 def check_levels(levels: Sequence[float]) -> list[float]:
     """Check probabilities strictly between 0 and 1, and sort them from wide to narrow."""
-    values = np.unique(np.asarray(levels, dtype=np.float64))[::-1]
+    rule = "levels must be probabilities strictly between 0 and 1, such as (0.5, 0.9), got"
+    try:
+        values = np.unique(np.asarray(levels, dtype=np.float64))[::-1]
+    except (TypeError, ValueError) as error:
+        raise TypeError(f"{rule} {levels!r}.") from error
     if values.size == 0 or not np.all((values > 0) & (values < 1)):
-        raise ValueError(
-            "levels must be probabilities strictly between 0 and 1, such as (0.5, 0.9), "
-            f"got {levels!r}."
-        )
+        raise ValueError(f"{rule} {levels!r}.")
     return values.tolist()
 
 

@@ -134,8 +134,15 @@ class LossDisplay:
         ------
         ImportError
             If matplotlib is missing.
+        TypeError
+            If ``ax`` is no Axes.
         """
         import_pyplot()
+        if ax is not None and not hasattr(ax, "plot"):
+            raise TypeError(
+                f"ax must be matplotlib Axes, got {ax!r} of type {type(ax).__name__}; leave it out "
+                "for a new figure."
+            )
         self.ax_ = empty_figure(None, figsize).add_subplot() if ax is None else ax
         self.figure_ = self.ax_.figure
         epoch = self.history["epoch"].to_numpy()

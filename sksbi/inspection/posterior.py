@@ -95,8 +95,8 @@ class PosteriorDisplay:
         true_theta : array-like of shape (D,), dict or Series, default=None
             Known true values, drawn as lines. A dict or Series may leave parameters out.
         names : sequence of D str, default=None
-            What the axes are called, such as ``r"$\\alpha$"``; the default is the columns, for
-            arrays theta_0, theta_1 and so on.
+            What the axes are called, such as ``r"$\\alpha$"``; the default is theta's columns, else
+            the prior's names, else theta_0, theta_1 and so on.
         label : str, default=None
             The posterior's name in the legend.
         **plot_options
@@ -109,6 +109,8 @@ class PosteriorDisplay:
 
         Raises
         ------
+        TypeError
+            If ``estimator`` cannot sample, as a search: give its ``best_estimator_``.
         ValueError
             If ``x`` is a batch of observations.
         """
@@ -194,6 +196,8 @@ class PosteriorDisplay:
         ------
         ImportError
             If matplotlib is missing.
+        TypeError
+            If ``fig`` is no figure, or a level no number.
         ValueError
             If a level is not strictly between 0 and 1, or ``fig`` is not empty.
         """

@@ -101,8 +101,9 @@ class PredictiveDisplay:
         estimator : estimator or pipeline
             A fitted object with ``sample``.
         simulator : callable
-            As :func:`sksbi.simulate` takes it. Runs that fail are left out with a warning.
-        x_observed : array-like, Series or dict of length L
+            As :func:`sksbi.simulate` takes it: it gets Series or DataFrames if theta in fit was a
+            DataFrame or the prior has names. Runs that fail are left out with a warning.
+        x_observed : scalar, array-like, Series or dict of length L
             One observation, as ``estimator.sample`` takes it.
         n_samples : int, default=1000
             The number of draws and of simulations.
@@ -126,6 +127,8 @@ class PredictiveDisplay:
 
         Raises
         ------
+        TypeError
+            If ``estimator`` cannot sample, as a search: give its ``best_estimator_``.
         ValueError
             If ``x_observed`` is a batch, or the simulator's output is no vector or does not match
             it.
@@ -160,9 +163,9 @@ class PredictiveDisplay:
         ----------
         x_simulated : array-like or DataFrame of shape (n, L), or dict of str to such
             The simulations, one a row; a dict holds one table a series.
-        x_observed : array-like, Series or dict of length L
-            The observation, NaN where there is none; where ``x_simulated`` is a dict, a dict of the
-            same series.
+        x_observed : scalar, array-like, Series or dict of length L
+            The observation, NaN where there is none, a scalar if L is 1; where
+            ``x_simulated`` is a dict, a dict of the same series.
         groups : dict of str to columns, default=None
             Which columns belong to which series: a slice, or a sequence of names or positions. By
             default all columns are one series, x.
@@ -222,6 +225,8 @@ class PredictiveDisplay:
         ------
         ImportError
             If matplotlib is missing.
+        TypeError
+            If ``fig`` is no figure, or a level no number.
         ValueError
             If a level is not strictly between 0 and 1, ``fig`` is not empty, or ``log`` is asked of
             values that are not positive.

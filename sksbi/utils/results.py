@@ -22,11 +22,37 @@ __all__ = [
 
 Table = np.ndarray | pd.DataFrame
 
+_NOTHING = "The simulator must return at least one value (None or NaN marks a run that failed)"
+
 
 def take(table: Table, rows: slice | np.ndarray | int) -> Table | pd.Series:
     """Copy one row or some rows of a table; a DataFrame gets a fresh index."""
     part = table.iloc[rows] if isinstance(table, pd.DataFrame) else table[rows]
     return part.reset_index(drop=True) if isinstance(part, pd.DataFrame) else part.copy()
+
+
+def _to_numpy(result: object) -> object:
+    """Turn torch tensors, and those in a list, into arrays: NumPy would warn, or ask to detach."""
+    if isinstance(result, list | tuple):
+        return [_to_numpy(value) for value in result]
+    if hasattr(result, "detach") and hasattr(result, "numpy"):
+        return result.detach().cpu().numpy()
+    return result
+
+
+def _to_array(result: object, where: str) -> np.ndarray:
+    """Copy what a simulator returned into an array that holds at least one value."""
+    try:
+        array = np.array(_to_numpy(result))
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise ValueError(
+            f"The simulator must return a number, an array, a dict or a Series, got at {where} a "
+            f"{type(result).__name__} that NumPy makes no array of, as where rows differ in "
+            f"length: {error}"
+        ) from error
+    if array.size == 0:
+        raise ValueError(f"{_NOTHING}, got an array of shape {array.shape} at {where}.")
+    return array
 
 
 def check_value(result: object, row: int) -> np.ndarray | dict[Hashable, object]:
@@ -40,8 +66,10 @@ def check_value(result: object, row: int) -> np.ndarray | dict[Hashable, object]
         _check_unique(result.index)
         result = result.to_dict()
     if not isinstance(result, Mapping):
-        return np.array(result)
-    values = {key: np.asarray(value) for key, value in result.items()}
+        return _to_array(result, f"row {row}")
+    if not result:
+        raise ValueError(f"{_NOTHING}, got no name at row {row}.")
+    values = {key: _to_array(value, f"row {row}, {key!r}") for key, value in result.items()}
     if shapes := {key: value.shape for key, value in values.items() if value.ndim}:
         raise ValueError(
             f"Every named value must be a single one, got the shapes {shapes} at row {row}: give "
@@ -53,7 +81,9 @@ def check_value(result: object, row: int) -> np.ndarray | dict[Hashable, object]
 def check_table(result: object, n_rows: int) -> Table:
     """Turn the result of a vectorised simulator into a table, free of aliases."""
     if isinstance(result, Mapping):
-        result = {key: np.array(value) for key, value in result.items()}
+        if not result:
+            raise ValueError(f"{_NOTHING}, got a dict without columns.")
+        result = {key: _to_array(value, f"column {key!r}") for key, value in result.items()}
         if shapes := {k: v.shape for k, v in result.items() if v.shape != (n_rows,)}:
             raise ValueError(
                 f"Every column of a vectorised simulator must have shape ({n_rows},), as the chunk "
@@ -64,12 +94,14 @@ def check_table(result: object, n_rows: int) -> Table:
         _check_unique(result.columns)
         result = result.reset_index(drop=True)
     else:
-        result = np.array(result)
+        result = _to_array(result, f"its chunk of {n_rows} rows")
     if result.shape[:1] != (n_rows,):
         raise ValueError(
             "The first dimension of what a vectorised simulator returns must be the "
             f"{n_rows} rows of its chunk, got shape {result.shape}."
         )
+    if 0 in result.shape:
+        raise ValueError(f"{_NOTHING}, got a table of shape {result.shape}.")
     return result
 
 

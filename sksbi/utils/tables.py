@@ -65,8 +65,10 @@ def rows_table(
     """
     if columns is None:
         return rows[0] if observations.single else rows
-    table = pd.DataFrame(rows, index=observations.index, columns=list(columns))
-    return table.iloc[0].rename(None) if observations.single else table.rename_axis("observation")
+    if observations.single:
+        return pd.Series(rows[0], index=list(columns))
+    index = observations.index.to_flat_index().rename("observation")  # as a level of draws_table
+    return pd.DataFrame(rows, index=index, columns=list(columns))
 
 
 def summary_table(

@@ -77,6 +77,11 @@ def test_given_axes_are_drawn_into_and_nothing_global_changes():
     assert dict(mpl.rcParams) == settings
 
 
+def test_what_is_no_axes_is_refused():
+    with pytest.raises(TypeError, match="ax must be matplotlib Axes, got 3 of type int"):
+        LossDisplay.from_history(HISTORY, ax=3)
+
+
 def test_one_epoch_is_drawn():
     LossDisplay.from_history(HISTORY[:1]).figure_.canvas.draw()
 

@@ -1,6 +1,7 @@
 """The corner plot: its regions hold the stated mass, its axes say what they show."""
 
 import builtins
+from types import SimpleNamespace
 
 import matplotlib as mpl
 import numpy as np
@@ -8,10 +9,14 @@ import pandas as pd
 import pytest
 from matplotlib import pyplot as plt
 from matplotlib.path import Path
+from sklearn.model_selection import GridSearchCV
 
 from sksbi.inspection import PosteriorDisplay
+from sksbi.neural import NPE
 
 mpl.use("Agg")
+
+MINUS = "\N{MINUS SIGN}"
 
 
 @pytest.fixture(autouse=True)
@@ -49,6 +54,26 @@ class Posterior:
         x = np.asarray(x)
         draws = x + noise if x.ndim == 1 else x[:, None] + noise
         return draws if x.ndim == 1 else draws.reshape(len(x), n_samples, 2)
+
+
+class Named(Posterior):
+    """Draw arrays, though the prior has names, as after fit on arrays."""
+
+    prior_ = SimpleNamespace(names=("a", "b"))
+
+    def _parameter_names(self):
+        return list(self.prior_.names)
+
+
+class Steps:
+    """Give its last step, and sample by it, as a pipeline does."""
+
+    def __init__(self, last):
+        self.last = last
+        self.sample = last.sample
+
+    def __getitem__(self, index):
+        return {-1: self.last}[index]
 
 
 def share_inside(paths, draws):
@@ -161,6 +186,28 @@ def test_an_estimator_is_sampled_at_one_observation():
     assert np.array_equal(display.samples["NPE"], expected)
 
 
+@pytest.mark.parametrize("estimator", [Named(), Steps(Named())])
+def test_arrays_take_the_names_of_the_prior(estimator):
+    display = PosteriorDisplay.from_estimator(estimator, [0.0, 5.0], true_theta={"b": 1.0})
+    assert [ax.get_xlabel() for ax in display.axes_[1]] == ["a", "b"]
+    assert display.true_theta["b"] == 1.0
+
+
+@pytest.mark.parametrize(
+    ("estimator", "x", "match"),
+    [
+        (GridSearchCV(NPE(), {}), [0.0], "got GridSearchCV. Of a search give best_estimator_"),
+        (np.zeros(2), NPE(), "got ndarray. Were estimator and x swapped"),
+        (pd.DataFrame({"a": [1.0]}), NPE(), "got DataFrame. Were estimator and x swapped"),
+        (NPE, [0.0], "got <class .*NPE'>. Give an instance after fit"),
+        (None, [0.0], "got NoneType"),
+    ],
+)
+def test_what_cannot_sample_is_refused(estimator, x, match):
+    with pytest.raises(TypeError, match=f"estimator must be .*{match}"):
+        PosteriorDisplay.from_estimator(estimator, x)
+
+
 def test_a_batch_is_refused():
     with pytest.raises(ValueError, match=r"x must be one observation.*\(4, 10, 2\)"):
         PosteriorDisplay.from_estimator(Posterior(), np.zeros((4, 2)), n_samples=10)
@@ -221,6 +268,24 @@ def test_labels_do_not_collide_with_eight_parameters():
     assert all(a.y0 > b.y1 for a, b in zip(boxes, boxes[1:], strict=False))
 
 
+@pytest.mark.parametrize("d", [1, 2, 5])
+def test_factors_and_offsets_of_the_ticks_are_in_the_labels(d):
+    scale, shift = [1e-12, 1e12, 1.0, 1e-3, 1e-9][:d], [0.0, 0.0, 5.0, 1e9, -1.0][:d]
+    draws = normal(500, d) * scale + shift
+    axes = PosteriorDisplay.from_samples(draws, names=list("abcde")[:d]).axes_
+    axes[0, 0].figure.canvas.draw()
+    texts = [ax.get_xlabel().replace("\n", " ") for ax in axes[-1]]
+    expected = ["a / 1e-12", "b / 1e12", "c", "d - 1e9", "(e + 1) / 1e-9"][:d]
+    expected = [text.replace("-", MINUS) for text in expected]
+    assert texts == expected
+    assert [ax.get_ylabel().replace("\n", " ") for ax in axes[1:, 0]] == expected[1:]
+    shown = [ax for ax in axes.flat if ax is not None]
+    assert not any(ax.xaxis.offsetText.get_visible() for ax in shown)
+    assert not any(ax.yaxis.offsetText.get_visible() for ax in shown)
+    ticks = [float(t.get_text().replace(MINUS, "-")) for t in axes[-1, 0].get_xticklabels()]
+    np.testing.assert_allclose(np.array(ticks) * 1e-12, axes[-1, 0].get_xticks(), atol=1e-20)
+
+
 GOOD = normal(20, 2)
 
 
@@ -245,6 +310,19 @@ GOOD = normal(20, 2)
 def test_bad_input_is_refused(samples, options, match):
     with pytest.raises(ValueError, match=match):
         PosteriorDisplay.from_samples(samples, **options)
+
+
+@pytest.mark.parametrize(
+    ("options", "match"),
+    [
+        ({"levels": "a"}, r"levels must be probabilities .* got 'a'"),
+        ({"levels": [0.5, "b"]}, r"levels must be probabilities .* got \[0.5, 'b'\]"),
+        ({"fig": 3}, "fig must be a matplotlib Figure or SubFigure, got 3 of type int"),
+    ],
+)
+def test_options_of_the_wrong_type_are_refused(options, match):
+    with pytest.raises(TypeError, match=match):
+        PosteriorDisplay.from_samples(GOOD, **options)
 
 
 def test_tables_of_other_columns_are_refused():

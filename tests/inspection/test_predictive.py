@@ -1,12 +1,16 @@
 """The predictive plot: its bands are quantiles, its panels the series that were asked for."""
 
+from types import SimpleNamespace
+
 import matplotlib as mpl
 import numpy as np
 import pandas as pd
 import pytest
 from matplotlib import pyplot as plt
+from sklearn.model_selection import GridSearchCV
 
 from sksbi.inspection import PredictiveDisplay
+from sksbi.neural import NPE
 
 mpl.use("Agg")
 
@@ -33,6 +37,26 @@ class Posterior:
         rng = np.random.default_rng(random_state)
         x = np.asarray(x)[..., None, :]
         return x + rng.normal(size=(*x.shape[:-2], n_samples, 3))
+
+
+class Named(Posterior):
+    """Draw arrays, though the prior has names, as after fit on arrays."""
+
+    prior_ = SimpleNamespace(names=("a", "b", "c"))
+
+    def _parameter_names(self):
+        return list(self.prior_.names)
+
+
+class Steps:
+    """Give its last step, and sample by it, as a pipeline does."""
+
+    def __init__(self, last):
+        self.last = last
+        self.sample = last.sample
+
+    def __getitem__(self, index):
+        return {-1: self.last}[index]
 
 
 def band(filled, n):
@@ -154,6 +178,36 @@ def test_a_simulator_may_return_one_number():
         random_state=np.random.default_rng(),
     )
     assert display.simulated["x"].shape == (50, 1)
+
+
+@pytest.mark.parametrize("vectorized", [False, True])
+@pytest.mark.parametrize("estimator", [Named(), Steps(Named())])
+def test_the_simulator_gets_the_names_of_the_prior(estimator, vectorized):
+    seen = []
+
+    def simulator(theta):
+        seen.append(theta)
+        return theta[["a", "b", "c"]].to_numpy()
+
+    PredictiveDisplay.from_estimator(
+        estimator, simulator, [0.0, 1.0, 2.0], n_samples=10, vectorized=vectorized
+    )
+    assert all(isinstance(t, pd.DataFrame if vectorized else pd.Series) for t in seen)
+
+
+@pytest.mark.parametrize("observed", [0.5, np.float64(0.5), np.array(0.5)])
+def test_an_observation_may_be_one_number(observed):
+    rng = np.random.default_rng(0)
+    theta = rng.normal(size=(40, 1))
+    npe = NPE(max_epochs=1, random_state=0).fit(theta, theta[:, 0] + rng.normal(size=40))
+    display = PredictiveDisplay.from_estimator(npe, lambda t: t[0], observed, n_samples=20)
+    assert display.observed["x"].tolist() == [0.5]
+    assert display.simulated["x"].shape == (20, 1)
+
+
+def test_a_search_is_refused():
+    with pytest.raises(TypeError, match="Of a search give best_estimator_"):
+        PredictiveDisplay.from_estimator(GridSearchCV(NPE(), {}), np.sum, np.zeros(3))
 
 
 def test_a_batch_is_refused():

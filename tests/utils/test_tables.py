@@ -42,6 +42,17 @@ def test_modes_are_a_series_or_a_table() -> None:
     assert table.loc["c", "rate"] == DRAWS[2, 0, 1]
 
 
+def test_observations_of_several_index_levels_are_labelled_by_tuples() -> None:
+    index = pd.MultiIndex.from_product([["a", "b", "c"], [2020]], names=["site", "year"])
+    batch = Observations(BATCH.values, False, index)
+    modes = rows_table(DRAWS[:, 0], batch, COLUMNS)
+    draws = draws_table(DRAWS, batch, COLUMNS)
+    assert modes.index.name == "observation"
+    assert modes.index.nlevels == 1
+    assert modes.index.tolist() == draws.index.levels[0].tolist() == index.tolist()
+    np.testing.assert_array_equal(modes, DRAWS[:, 0])
+
+
 @pytest.mark.parametrize("level", [0.5, 0.9])
 def test_a_summary_holds_the_statistics_of_every_parameter(level: float) -> None:
     table = summary_table(DRAWS, BATCH, COLUMNS, level)
