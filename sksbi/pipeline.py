@@ -7,14 +7,18 @@ This one sends x through them, and theta to the estimator at the end.
 
 from __future__ import annotations
 
+import reprlib
 from collections.abc import Mapping
 
 import numpy as np
 import pandas as pd
+import scipy.sparse
 import sklearn.pipeline
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted
 
+from sksbi.base import BaseInference
+from sksbi.priors import check_prior
 from sksbi.utils.signature import answers_to_X_y
 from sksbi.utils.validation import check_numbers
 
@@ -31,7 +35,8 @@ class Pipeline(sklearn.pipeline.Pipeline):
     Transformers of x, and an inference estimator at the end.
 
     x goes to the first step as it is: tables with strings and categories, images, whatever the step
-    takes. theta is the y of the transformers, for those that learn from it.
+    takes. theta is the y of the transformers, for those that learn from it. The x of a pair given
+    as the estimator's ``validation_fraction`` goes through the fitted transformers too.
 
     Parameters
     ----------
@@ -83,7 +88,8 @@ class Pipeline(sklearn.pipeline.Pipeline):
         TypeError
             If the last step is no inference estimator.
         ValueError
-            If a parameter belongs to no step.
+            If a parameter belongs to no step, or the last step's prior has another number of
+            parameters than theta.
         """
         name, final = self.steps[-1]
         if not hasattr(final, "sample"):
@@ -93,14 +99,29 @@ class Pipeline(sklearn.pipeline.Pipeline):
             )
         if x is None:
             raise ValueError("Pipeline requires y to be passed, but the target y is None: y is x.")
-        check_numbers(theta, "theta")
+        n_features = check_numbers(theta, "theta").shape[1]
+        if isinstance(final, BaseInference) and final.prior is not None:
+            check_prior(final.prior, n_features)  # before the transformers take their time
         ours, theirs = _split_parameters(params, name, [step for step, _ in self.steps])
         transformers = self._transformers()
         transformed = transformers.fit_transform(x, theta, **theirs)
         self.steps = [*transformers.steps[:-1], (name, final)]
         self.x_template_ = _template(x)
-        final.fit(theta, transformed, **ours)
+        self._fit_final(theta, transformed, ours)
         return self
+
+    def _fit_final(self, theta, transformed, params):
+        """Fit the last step; the x of its own validation pair is transformed for the while."""
+        final = self.steps[-1][1]
+        pair = getattr(final, "validation_fraction", None)
+        if not (isinstance(pair, tuple) and len(pair) == 2):
+            final.fit(theta, transformed, **params)
+            return
+        final.validation_fraction = (pair[0], self._transform(pair[1]))
+        try:
+            final.fit(theta, transformed, **params)
+        finally:
+            final.validation_fraction = pair
 
     def _transformers(self):
         """Build scikit-learn's own Pipeline of all steps but the last."""
@@ -108,8 +129,16 @@ class Pipeline(sklearn.pipeline.Pipeline):
         return sklearn.pipeline.Pipeline(steps, memory=self.memory, verbose=self.verbose)
 
     def _transform_observations(self, x):
-        """Send one observation or a batch through the transformers, and keep which it was."""
+        """Transform what is asked of the fitted pipeline."""
         check_is_fitted(self)
+        return self._transform(x)
+
+    def _transform(self, x):
+        """Send one observation or a batch through the transformers, and keep which it was."""
+        if x is None:
+            raise ValueError(
+                "x must be one observation or a batch in the form of fit's x, got None."
+            )
         template = getattr(self, "x_template_", None)
         table, single = (x, False) if template is None else _as_table(x, template)
         transformed = self._transformers().transform(table)
@@ -282,16 +311,18 @@ def _split_parameters(params, final, steps):
 
 
 def _template(x):
-    """Remember columns and dtypes, or the number of dimensions, of x in fit."""
-    return x.iloc[:0] if isinstance(x, pd.DataFrame | pd.Series) else np.asarray(x)[:0]
+    """Remember columns and dtypes, or the number of dimensions, of x in fit, and no row of it."""
+    if isinstance(x, pd.DataFrame | pd.Series):
+        return x.iloc[:0].reset_index(drop=True).copy()
+    if scipy.sparse.issparse(x):
+        return x.tocsr()[:0]
+    return np.asarray(x)[:0].copy()
 
 
 def _as_table(x, template):
     """Turn one observation into one row in the form of fit's x; tell whether it was one."""
     if not isinstance(template, pd.DataFrame):
-        x = list(x.values()) if isinstance(x, Mapping) else x
-        single = np.ndim(x) == template.ndim - 1
-        return (np.asarray(x)[None] if single else x), single
+        return _as_batch(x, template)
     if isinstance(x, Mapping | pd.Series):
         x = pd.Series(dict(x), dtype=object)
     labels = list(x.keys()) if isinstance(x, pd.Series | pd.DataFrame) else []
@@ -302,9 +333,94 @@ def _as_table(x, template):
         )
     if isinstance(x, pd.DataFrame):
         return x, False
+    if np.ndim(x) not in (1, 2):
+        raise _shape_error(x, template)
     single = np.ndim(x) == 1
-    rows = [list(x)] if single else np.asarray(x)
+    # Without object, numbers next to strings would become strings.
+    dtype = object if isinstance(x, list | tuple) else None
+    rows = [list(x)] if single else np.asarray(x, dtype=dtype)
     width = np.shape(rows)[1]
     if width != template.shape[1]:
         raise ValueError(f"x must have {template.shape[1]} columns as in fit, got {width}.")
-    return pd.DataFrame(rows, columns=template.columns).astype(template.dtypes), single
+    raw = pd.DataFrame(rows, columns=template.columns)
+    table = pd.DataFrame({i: _cast(raw.iloc[:, i], d) for i, d in enumerate(template.dtypes)})
+    return table.set_axis(template.columns, axis=1), single
+
+
+def _as_batch(x, template):
+    """Do the same for arrays, sparse matrices, Series and lists."""
+    holds_objects = template.ndim == 1 and template.dtype == object
+    if isinstance(x, Mapping) and not holds_objects:
+        x = list(x.values())
+    if np.ndim(x) < template.ndim - 1:
+        raise _shape_error(x, template)
+    single = np.ndim(x) == template.ndim - 1
+    return (np.asarray(x)[None] if single else x), single
+
+
+def _shape_error(x, template):
+    """Say what x may look like."""
+    shape = template.shape[1:]
+    batch = f"({', '.join(['m', *map(str, shape)])})"
+    return ValueError(
+        f"x must be one observation of shape {shape} or a batch of shape {batch}, as in fit, got "
+        f"{reprlib.repr(x)} of shape {np.shape(x)}."
+    )
+
+
+def _cast(column, dtype):
+    """Give a column fit's dtype; numbers that it cannot hold stay float."""
+    if isinstance(dtype, pd.CategoricalDtype):
+        unknown = column.notna() & ~column.isin(dtype.categories)
+        _refuse(column, unknown, f"one of fit's categories {list(dtype.categories)}")
+    elif dtype.kind in "biuf":
+        return _cast_numbers(column, dtype)
+    try:
+        return column.astype(dtype)
+    except (TypeError, ValueError) as error:
+        raise ValueError(
+            f"x must hold {dtype} in column {column.name!r}, as in fit, got "
+            f"{reprlib.repr(column.tolist())}: {error}"
+        ) from error
+
+
+def _cast_numbers(column, dtype):
+    """Give a column fit's numeric dtype if that keeps the values; else make it float."""
+    missing = column.isna()
+    if dtype.kind != "f" and isinstance(dtype, np.dtype):
+        _refuse(column, missing, f"a number in every row, for {dtype} holds no missing one,")
+    if column.dtype.kind not in "biuf":
+        _refuse(column, ~missing & ~column.map(_is_number).astype(bool), f"{dtype} numbers")
+        values = [np.nan if gap else v for v, gap in zip(column, missing, strict=True)]
+        column = pd.Series(values, column.index, dtype=object, name=column.name)
+    if dtype.kind == "f":
+        return column.astype(dtype)
+    try:
+        with np.errstate(invalid="ignore"):
+            cast = column.astype(dtype)
+        if (cast == column)[~missing].all():
+            return cast
+    except (TypeError, ValueError, OverflowError):
+        pass  # a fraction in Int64, or a number out of range
+    return column.astype(np.float64)
+
+
+def _is_number(value):
+    """Tell whether something counts as a real number; text never does."""
+    if isinstance(value, str | bytes):
+        return False
+    try:
+        float(value)
+    except (TypeError, ValueError, OverflowError):
+        return False
+    return True
+
+
+def _refuse(column, wrong, rule):
+    """Raise for the first value of a column that breaks a rule."""
+    if wrong.any():
+        value = column[wrong].iloc[0]
+        raise ValueError(
+            f"x must hold {rule} in column {column.name!r}, as in fit, got {value!r}: give a "
+            "value that fit's column could hold, or fit with such values."
+        )

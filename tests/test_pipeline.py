@@ -1,16 +1,20 @@
 """Our Pipeline sends x, and never theta, through its steps, and knows one observation from many."""
 
+import gc
+import weakref
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
-from scipy import stats
+from scipy import sparse, stats
 from sklearn.base import BaseEstimator, TransformerMixin, clone
 from sklearn.compose import make_column_transformer
-from sklearn.decomposition import PCA
+from sklearn.decomposition import PCA, TruncatedSVD
 from sklearn.exceptions import NotFittedError
+from sklearn.feature_extraction import DictVectorizer
 from sklearn.feature_selection import SelectFromModel
+from sklearn.impute import SimpleImputer
 from sklearn.linear_model import LinearRegression
 from sklearn.model_selection import GridSearchCV
 from sklearn.preprocessing import FunctionTransformer, OneHotEncoder, StandardScaler
@@ -185,6 +189,9 @@ def test_one_observation_of_mixed_columns_in_every_form(form: object, on_mixed: 
     np.testing.assert_array_equal(
         on_mixed.sample(table.iloc[:4].to_numpy(), 8), on_mixed.sample(table.iloc[:4], 8)
     )
+    rows = [form(row) for _, row in table.iloc[:4].iterrows()]
+    if form is not dict:
+        np.testing.assert_array_equal(on_mixed.sample(rows, 8), on_mixed.sample(table[:4], 8))
 
 
 def test_one_observation_reaches_the_steps_with_the_dtypes_of_fit() -> None:
@@ -378,3 +385,116 @@ def test_the_last_step_must_infer() -> None:
         make_pipeline(StandardScaler(), LinearRegression()).fit(THETA, X)
     with pytest.raises(ValueError, match="y is None: y is x"):
         make_pipeline(StandardScaler(), NPE(**TINY)).fit(THETA)
+
+
+def test_the_form_of_fit_keeps_no_row_of_x_alive() -> None:
+    for form in (np.asarray, lambda x: pd.DataFrame(x, copy=False)):
+        values = X.copy()
+        pipe = make_pipeline(StandardScaler(), NPE(**TINY)).fit(THETA, form(values))
+        reference = weakref.ref(values)
+        del values
+        gc.collect()
+        assert (reference(), len(pipe.x_template_)) == (None, 0)
+
+
+NUMBERS = {"int64": [1, 2, 3], "uint8": [1, 2, 255], "bool": [True, False, True]}
+NUMBERS |= {"Int64": [1, 2, 3], "boolean": [True, False, True], "float32": [0.5, 1, 2]}
+TOO_MUCH = {"int64": [1.99, 2.0**70, np.inf], "uint8": [1.99, 300, -1], "bool": [0.3, 2]}
+TOO_MUCH |= {"Int64": [1.99, 1e30], "boolean": [2]}
+
+
+def seeing(dtype: object, values: list) -> tuple[Pipeline, list]:
+    """Fit on a table of one column "c", and note what the first step sees."""
+    seen = []
+    look = FunctionTransformer(lambda x: seen.append(x["c"]) or np.zeros((len(x), 1)))
+    table = pd.DataFrame({"c": pd.Series(values * 10, dtype=dtype)})
+    return make_pipeline(look, NPE(**TINY)).fit(THETA[: len(table)], table), seen
+
+
+@pytest.mark.parametrize("dtype", NUMBERS)
+def test_a_number_gets_the_dtype_of_fit_only_if_it_stays_itself(dtype: str) -> None:
+    pipe, seen = seeing(dtype, NUMBERS[dtype])
+    for value in TOO_MUCH.get(dtype, []):
+        for one in ({"c": value}, [value], [[value]], np.array([value]), np.array([[value]])):
+            pipe.sample(one, 2)
+            assert (seen[-1].dtype, seen[-1].tolist()) == (float, [value])
+    for one in ({"c": 1.0}, [1], [np.float64(1)], [True], [[1], [0.0]], np.array([[1.0]])):
+        pipe.sample(one, 2)
+        assert (seen[-1].dtype, seen[-1].iloc[0]) == (dtype, 1)
+
+
+@pytest.mark.parametrize("value", [None, np.nan, pd.NA, "2", "two", 1j, pd.Timestamp(0)])
+def test_what_is_no_number_is_named_with_its_column(value: object) -> None:
+    for dtype in ("int64", "bool") if pd.isna(value) else ("int64", "bool", "float64"):
+        pipe = seeing(dtype, [0, 1, 1])[0]
+        for one in ({"c": value}, [[value], [1]]):
+            with pytest.raises(ValueError, match=r"^x must hold .*column 'c'.*got ") as caught:
+                pipe.sample(one)
+            assert repr(value) in str(caught.value)
+
+
+def test_a_missing_number_reaches_the_imputer() -> None:
+    pipe = make_pipeline(SimpleImputer(), NPE(**TINY)).fit(THETA, X_TABLE)
+    filled = pipe.sample([X[:, 0].mean(), *X[0, 1:]], 5)
+    for gap in (np.nan, None, pd.NA):
+        np.testing.assert_array_equal(pipe.sample([gap, *X[0, 1:]], 5), filled)
+    pipe, seen = seeing("Int64", [1, 2, None])
+    pipe.sample({"c": None}, 2)
+    assert seen[-1].isna().all()
+
+
+@pytest.mark.parametrize("form", [list, lambda row: row.to_dict(), lambda row: [list(row)] * 2])
+def test_an_unknown_category_is_named(form: object) -> None:
+    codes = FunctionTransformer(lambda x: x["grade"].cat.codes.to_numpy()[:, None])
+    pipe = make_pipeline(codes, NPE(**TINY)).fit(*mixed_table())
+    row = mixed_table()[1].iloc[0].replace(["x", "y", "z"], "q")
+    with pytest.raises(ValueError, match=r"x must .*\['x', 'y', 'z'\] in column 'grade'.*got 'q'"):
+        pipe.sample(form(row))
+
+
+def test_the_users_own_validation_pair_is_transformed() -> None:
+    scaler = StandardScaler().fit(X[:100])
+    pair, scaled = (THETA[100:], X[100:]), (THETA[100:], scaler.transform(X[100:]))
+    by_hand = NPE(**TINY, validation_fraction=scaled).fit(THETA[:100], scaler.transform(X[:100]))
+    pipe = make_pipeline(StandardScaler(), NPE(**TINY, validation_fraction=pair))
+    pipe.fit(THETA[:100], X[:100])
+    assert pipe.history_["valid_loss"].tolist() == by_hand.history_["valid_loss"].tolist()
+    assert pipe.get_params()["npe__validation_fraction"] is pair
+    with pytest.raises(ValueError, match="sample_weight"):
+        pipe.fit(THETA[:100], X[:100], npe__sample_weight=[1.0])
+    assert pipe["npe"].validation_fraction is pair
+    pipe = make_pipeline(PCA(2), NPE(**TINY, validation_fraction=(THETA, X_TABLE)))
+    assert np.isfinite(pipe.fit(THETA, X_TABLE).history_["valid_loss"]).all()
+
+
+@pytest.mark.parametrize("kind", ["on_arrays", "on_tables"])
+def test_no_observation_is_named(kind: str, request: pytest.FixtureRequest) -> None:
+    pipe = request.getfixturevalue(kind)
+    for ask in (pipe.sample, pipe.score, pipe.map, pipe[1:].sample):
+        with pytest.raises(ValueError, match=r"^x must be one observation or a batch.*got None"):
+            ask(None) if ask != pipe.score else ask(THETA)
+    shapes = r"x must be one observation of shape \(4,\) or a batch of shape \(m, 4\), as in fit"
+    with pytest.raises(ValueError, match=rf"{shapes}, got 3.0 of shape \(\)"):
+        pipe.sample(3.0)
+
+
+def test_sparse_matrices() -> None:
+    for form in (sparse.csr_array, sparse.coo_array, sparse.csr_matrix):
+        pipe = make_pipeline(TruncatedSVD(2, random_state=0), NPE(**TINY)).fit(THETA, form(X))
+        batch = pipe.sample(form(X[:1]), 5)
+        np.testing.assert_array_equal(batch, pipe.sample(X[0], 5)[None])
+
+
+def test_observations_that_are_dicts() -> None:
+    records = pd.DataFrame(X).rename(columns=str).to_dict("records")
+    for form in (list, pd.Series):
+        pipe = make_pipeline(DictVectorizer(sparse=False), NPE(**TINY)).fit(THETA, form(records))
+        batch = pipe.sample(form(records[:1]), 5)
+        np.testing.assert_array_equal(batch, pipe.sample(records[0], 5)[None])
+
+
+def test_a_prior_of_another_width_is_noticed_before_the_transformers_are_fitted() -> None:
+    Counting.fits = 0
+    with pytest.raises(ValueError, match="prior has 2 parameters, theta has 4 columns"):
+        make_pipeline(Counting(), NPE(PRIOR, **TINY)).fit(X, THETA)
+    assert Counting.fits == 0
