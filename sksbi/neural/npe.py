@@ -61,7 +61,8 @@ class NPE(NeuralEstimator):
     theta_transformer : estimator or None, default=None
         A scikit-learn transformer of theta in the prior's unbounded space: StandardScaler,
         MinMaxScaler, MaxAbsScaler, RobustScaler, PowerTransformer, PCA of full rank or a Pipeline
-        of them, as its log-determinant enters the density.
+        of them, as its log-determinant enters the density. The powers of a PowerTransformer are
+        held where it reaches the whole real line.
     x_transformer : estimator or None, default=None
         A scikit-learn transformer of x, before the built-in robust scaling.
     criterion : str or callable, default="negative_log_likelihood"
