@@ -24,7 +24,6 @@ LAYERS = {
     "nn": 1,
     "preprocessing": 1,
     "priors": 1,
-    "samplers": 1,
     "data": 2,
     "datasets": 2,
     "losses": 2,
