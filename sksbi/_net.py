@@ -16,7 +16,7 @@ from math import ceil, isfinite
 
 import torch
 from skorch import NeuralNet
-from skorch.callbacks import Callback, EarlyStopping, GradientNormClipping, LRScheduler
+from skorch.callbacks import Callback, EarlyStopping, LRScheduler
 from skorch.helper import predefined_split
 from torch import nn
 from torch.optim.lr_scheduler import OneCycleLR
@@ -32,6 +32,7 @@ from sksbi.utils.validation import check_count
 __all__ = [
     "EVALUATION_BATCH",
     "PASSED_ON",
+    "GradientClipping",
     "WeightAveraging",
     "build_net",
     "check_passed_on",
@@ -80,6 +81,38 @@ class _Watch(Callback):
         epoch["batches"] = epoch["batches"][-1:]
 
 
+class GradientClipping(Callback):
+    """
+    Clip the norm of all gradients together, as skorch's ``GradientNormClipping`` does.
+
+    It finds the parameters once a fit: a walk through the modules in every step takes a tenth of
+    the time of a small flow.
+
+    Parameters
+    ----------
+    gradient_clip_value : float, default=5.0
+        The largest norm.
+    gradient_clip_norm_type : float, default=2
+        The type of the norm.
+    """
+
+    def __init__(
+        self, gradient_clip_value: float = 5.0, gradient_clip_norm_type: float = 2
+    ) -> None:
+        self.gradient_clip_value = gradient_clip_value
+        self.gradient_clip_norm_type = gradient_clip_norm_type
+
+    def on_train_begin(self, net: NeuralNet, **_: object) -> None:
+        """Find the parameters."""
+        self.parameters_ = list(net.module_.parameters())
+
+    def on_grad_computed(self, net: NeuralNet, *_: object, **__: object) -> None:
+        """Clip."""
+        nn.utils.clip_grad_norm_(
+            self.parameters_, self.gradient_clip_value, self.gradient_clip_norm_type
+        )
+
+
 class WeightAveraging(Callback):
     """
     Validate with, and end on, an exponential moving average of the weights.
@@ -103,32 +136,32 @@ class WeightAveraging(Callback):
 
     def on_train_begin(self, net: NeuralNet, **_: object) -> None:
         """Begin the average at the present weights."""
-        self.other_ = [p.detach().clone() for p in net.module_.parameters()]
+        self.parameters_ = list(net.module_.parameters())
+        self.other_ = [p.detach().clone() for p in self.parameters_]
         self.steps_, self.averaged_ = 0, False
 
     def on_batch_begin(self, net: NeuralNet, training: bool = False, **_: object) -> None:
         """Put the moving weights in place for training, the average for validation."""
         if training == self.averaged_:
-            self._swap(net)
+            self._swap()
 
     def on_batch_end(self, net: NeuralNet, training: bool = False, **_: object) -> None:
         """Move the average towards the weights."""
         if training:
             self.steps_ += 1
             decay = min(self.decay, (1 + self.steps_) / (10 + self.steps_))
-            moving = [p.detach() for p in net.module_.parameters()]
+            moving = [p.detach() for p in self.parameters_]
             get_ema_multi_avg_fn(decay)(self.other_, moving, self.steps_)
 
     def on_epoch_end(self, net: NeuralNet, **_: object) -> None:
         """Leave the average in place."""
         if not self.averaged_:
-            self._swap(net)
+            self._swap()
 
-    def _swap(self, net: NeuralNet) -> None:
+    def _swap(self) -> None:
         """Exchange the weights in place and the other ones."""
-        parameters = list(net.module_.parameters())
-        kept = [p.data for p in parameters]
-        for p, other in zip(parameters, self.other_, strict=True):
+        kept = [p.data for p in self.parameters_]
+        for p, other in zip(self.parameters_, self.other_, strict=True):
             p.data = other
         self.other_, self.averaged_ = kept, not self.averaged_
 
@@ -175,7 +208,7 @@ def _named_callbacks(
     callbacks = [
         ("watch", _Watch()),
         ("lr_scheduler", LRScheduler(policy=one_cycle, step_every="batch", event_name=None)),
-        ("gradient_clipping", GradientNormClipping(gradient_clip_value=5.0)),
+        ("gradient_clipping", GradientClipping()),
         ("weight_averaging", WeightAveraging()),
     ]
     if verbose:

@@ -61,7 +61,8 @@ def bare_loop(flow: object, theta: torch.Tensor, x: torch.Tensor) -> float:
     valid, train = slice(0, N_VALID), torch.arange(N_VALID, N)
     n_batches = len(train) // BATCH
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, LR, total_steps=EPOCHS * n_batches)
-    average = [p.detach().clone() for p in module.parameters()]
+    parameters = list(module.parameters())
+    average = [p.detach().clone() for p in parameters]
     move_average = get_ema_multi_avg_fn(0.995)
     losses = []
     for _ in range(EPOCHS):
@@ -70,10 +71,10 @@ def bare_loop(flow: object, theta: torch.Tensor, x: torch.Tensor) -> float:
             optimizer.zero_grad()
             loss = -module(x[rows]).log_prob(theta[rows]).mean()
             loss.backward()
-            nn.utils.clip_grad_norm_(module.parameters(), 5.0)
+            nn.utils.clip_grad_norm_(parameters, 5.0)
             optimizer.step()
             schedule.step()
-            move_average(average, [p.detach() for p in module.parameters()], None)
+            move_average(average, [p.detach() for p in parameters], None)
             losses.append(loss.item())
         module.eval()
         with torch.no_grad():
