@@ -83,17 +83,12 @@ class _Watch(Callback):
 
 class GradientClipping(Callback):
     """
-    Clip the norm of all gradients together, as skorch's ``GradientNormClipping`` does.
-
-    It finds the parameters once a fit: a walk through the modules in every step takes a tenth of
-    the time of a small flow.
+    Clip the norm of all gradients, as skorch's, without a walk through the modules in every step.
 
     Parameters
     ----------
-    gradient_clip_value : float, default=5.0
-        The largest norm.
-    gradient_clip_norm_type : float, default=2
-        The type of the norm.
+    gradient_clip_value, gradient_clip_norm_type : float, default=5.0 and 2
+        The largest norm, and its type.
     """
 
     def __init__(

@@ -21,7 +21,7 @@ from torch.optim.swa_utils import get_ema_multi_avg_fn
 
 from sksbi import NPE
 
-N, N_VALID, BATCH, EPOCHS, LR, REPETITIONS = 10_000, 1_000, 100, 5, 1e-3, 7
+N, N_VALID, BATCH, EPOCHS, LR, REPETITIONS = 10_000, 1_000, 100, 30, 1e-3, 3
 
 
 class Diagonal(nn.Module):
