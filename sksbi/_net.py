@@ -1,9 +1,8 @@
 """
 Training with skorch: the only file that imports it.
 
-A net is a stock ``skorch.NeuralNet`` around a module and a criterion. Ours are the batches (slices
-of whole tensors: a DataLoader costs more than a small network does), the callbacks that have names,
-and the rule that a loss which is no number stops the training.
+A net is a stock ``skorch.NeuralNet`` around a module and a criterion. Ours are some callbacks, and
+the rule that a loss which is no number stops the training.
 """
 
 from __future__ import annotations
@@ -112,8 +111,7 @@ class WeightAveraging(Callback):
     """
     Validate with, and end on, an exponential moving average of the weights.
 
-    The training loss in the history is that of the moving weights, the validation loss that of
-    their average, which generalises better and needs no annealed learning rate to be good.
+    In the history the training loss is of the moving weights, the validation loss of the average.
 
     Parameters
     ----------
