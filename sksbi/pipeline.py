@@ -325,12 +325,7 @@ def _as_table(x, template):
         return _as_batch(x, template)
     if isinstance(x, Mapping | pd.Series):
         x = pd.Series(dict(x), dtype=object)
-    labels = list(x.keys()) if isinstance(x, pd.Series | pd.DataFrame) else []
-    is_named = any(isinstance(label, str) for label in labels)
-    if is_named and labels != list(template.columns):
-        raise ValueError(
-            f"x must have fit's columns in the same order, {list(template.columns)}, got {labels}."
-        )
+    _check_labels(x, template)
     if isinstance(x, pd.DataFrame):
         return x, False
     if np.ndim(x) not in (1, 2):
@@ -345,6 +340,16 @@ def _as_table(x, template):
     raw = pd.DataFrame(rows, columns=template.columns)
     table = pd.DataFrame({i: _cast(raw.iloc[:, i], d) for i, d in enumerate(template.dtypes)})
     return table.set_axis(template.columns, axis=1), single
+
+
+def _check_labels(x, template):
+    """Hold that names in x are fit's columns, in order."""
+    labels = list(x.keys()) if isinstance(x, pd.Series | pd.DataFrame) else []
+    is_named = any(isinstance(label, str) for label in labels)
+    if is_named and labels != list(template.columns):
+        raise ValueError(
+            f"x must have fit's columns in the same order, {list(template.columns)}, got {labels}."
+        )
 
 
 def _as_batch(x, template):

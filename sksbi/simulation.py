@@ -380,9 +380,7 @@ def _describe_theta(theta: Table, row: int) -> str:
 def _assemble(chunks: list[_Chunk], theta: Table, *, keep: bool) -> tuple[Table, Table]:
     """Put the chunks together; leave the failed rows out, or keep them."""
     full = [chunk for chunk in chunks if chunk.values is not None]
-    forms = [form_of(v if isinstance(v := c.values, pd.DataFrame) else v[0]) for c in full]
-    for chunk, form in zip(full, forms, strict=True):
-        check_same_form(forms[0], full[0].rows[0], form, chunk.rows[0])
+    _check_chunks_agree(full)
     if keep:
         rows = np.concatenate([chunk.rows for chunk in full])
         x = concatenate([chunk.values for chunk in full])
@@ -392,6 +390,13 @@ def _assemble(chunks: list[_Chunk], theta: Table, *, keep: bool) -> tuple[Table,
         failure = next(chunk.failure for chunk in chunks if chunk.failure)
         _warn(failure, len(theta) - len(rows), theta)
     return take(theta, rows), concatenate([take(c.values, c.finite) for c in full])
+
+
+def _check_chunks_agree(chunks: list[_Chunk]) -> None:
+    """Check that all chunks have results of the same shape or names."""
+    forms = [form_of(v if isinstance(v := c.values, pd.DataFrame) else v[0]) for c in chunks]
+    for chunk, form in zip(chunks, forms, strict=True):
+        check_same_form(forms[0], chunks[0].rows[0], form, chunk.rows[0])
 
 
 def _warn(failure: _Failure, n_failed: int, theta: Table) -> None:
