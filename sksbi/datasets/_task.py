@@ -179,14 +179,13 @@ class Task:
 
         Raises
         ------
-        NotImplementedError
-            If the posterior of this task has no closed form.
         ValueError
-            If x is not one finite observation, n_samples is not positive, or no parameters inside
-            the prior can have produced x.
+            If the posterior of this task has no closed form (see ``has_exact_posterior``), x is not
+            one finite observation, n_samples is not positive, or no parameters inside the prior can
+            have produced x.
         """
         if self.exact_posterior is None:
-            raise NotImplementedError(
+            raise ValueError(
                 f"The posterior of the task {self.name!r} has no closed form: draw from it by MCMC "
                 "on log_likelihood and the prior."
             )
