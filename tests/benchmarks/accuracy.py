@@ -1,99 +1,168 @@
 """
 Accuracy: C2ST between an estimator's draws and sbibm's reference posteriors (0.5 is perfect).
 
-    python tests/benchmarks/accuracy.py two_moons,slcp 1000,10000 --wheel build/sbibm-1.1.0*.whl
+    pip download --no-deps --dest build sbibm==1.1.0
+    export SBIBM_WHEEL=build/sbibm-1.1.0-py2.py3-none-any.whl
+    python tests/benchmarks/accuracy.py two_moons,slcp 1000,10000 --options '{"flow": "maf"}'
 
-Observations and reference draws are read from the wheel of sbibm (Benchmarking simulation-based
-inference, Lueckmann et al., 2021, https://arxiv.org/abs/2101.04653). Each cell (task, budget,
-estimator, seed) adds one JSON line to the output, with the C2ST for every observation and wall
-seconds of fit and of drawing; cells that are there are not run again. A table ends the run.
+The ten tasks, their observations and reference draws are those of sbibm (Benchmarking
+simulation-based inference, Lueckmann et al., 2021, https://arxiv.org/abs/2101.04653). Each cell
+(task, simulations, estimator, options, seed) adds one JSON line to the output: the C2ST for every
+observation, wall seconds of fit and of drawing for one observation, and for normalised densities
+the mean log density of held-out pairs. Cells that are there are not run again. A table ends it.
+
+The estimators of sbi and lampe see the same simulations. They run in an environment of their own;
+torch comes first, so that nothing brings another build of it:
+
+    python3 -m venv build/peers
+    build/peers/bin/pip install torch==2.13.0
+    build/peers/bin/pip install -c constraints.txt sbi lampe
+    build/peers/bin/pip install -c constraints.txt -e .
+    build/peers/bin/python tests/benchmarks/accuracy.py two_moons 1000 --estimator sbi_npe
+    build/peers/bin/python tests/benchmarks/accuracy.py two_moons 1000 --estimator lampe_npe
+
+Options of sbi_npe are those of sbi's NPE, and "train", "posterior" and "sample" for its methods:
+'{"density_estimator": "nsf", "train": {"training_batch_size": 100}}'.
 """
 
 from __future__ import annotations
 
 import argparse
-import io
+import importlib.metadata
+import importlib.util
 import json
 import os
+import signal
+import subprocess
 import time
 import warnings
-import zipfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import torch
+from sbibm_tasks import LOW_DIMENSIONAL, TASKS, Wheel, make_task
 
 import sksbi
-from sksbi.datasets import load_task
 from sksbi.exceptions import SimulationWarning
 from sksbi.metrics import c2st_score
 
-TASKS = (
-    "two_moons",
-    "gaussian_mixture",
-    "slcp",
-    "gaussian_linear",
-    "gaussian_linear_uniform",
-    "sir",
-    "lotka_volterra",
-)
-N_DRAWS = 10_000
-SIMULATION_SEED = 1000
+SIMULATION_SEED, TEST_SEED, N_TEST = 1000, 2_000_000, 2_000
+ESTIMATORS = {"NPE": sksbi.NPE}
+NORMALISED = {"NPE"}
+LIBRARIES = ("sksbi", "torch", "zuko", "sbi", "lampe")
 
 
-def estimators() -> dict[str, object]:
-    """Name the estimators that can be measured."""
-    return {"NPE": sksbi.NPE}
+def find_estimator(name: str) -> Callable:
+    """Find an estimator by name; those of other libraries only when they are asked for."""
+    if name in ESTIMATORS:
+        return ESTIMATORS[name]
+    import peers
+
+    if name not in peers.ESTIMATORS:
+        names = sorted(ESTIMATORS | peers.ESTIMATORS)
+        raise SystemExit(f"--estimator must be one of {names}, got {name!r}.")
+    library = name.split("_")[0]
+    if importlib.util.find_spec(library) is None:
+        raise SystemExit(f"{name} needs {library}: the top of {__file__} says how to install it.")
+    return peers.ESTIMATORS[name]
 
 
-class References:
-    """Observations and reference draws in the wheel of sbibm."""
-
-    def __init__(self, wheel: str) -> None:
-        self.wheel = zipfile.ZipFile(wheel)
-
-    def _read(self, task: str, observation: int, name: str) -> np.ndarray:
-        path = f"sbibm/tasks/{task}/files/num_observation_{observation}/{name}"
-        compression = "bz2" if name.endswith("bz2") else None
-        table = pd.read_csv(io.BytesIO(self.wheel.read(path)), compression=compression)
-        return table.to_numpy(float)
-
-    def observation(self, task: str, observation: int) -> np.ndarray:
-        """Read one observation, shape (L,)."""
-        return self._read(task, observation, "observation.csv")[0]
-
-    def draws(self, task: str, observation: int) -> np.ndarray:
-        """Read the reference draws, shape (10_000, D)."""
-        return self._read(task, observation, "reference_posterior_samples.csv.bz2")
-
-
-def run_cell(cell: dict, observations: list[int], references: References, n_jobs: int) -> dict:
-    """Simulate, fit, draw and compare."""
-    task = load_task(cell["task"])
+def simulate(task: object, n: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """Draw pairs from a task, without those that failed."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", SimulationWarning)
-        theta, x = task.simulate(cell["budget"], random_state=SIMULATION_SEED + cell["seed"])
-    estimator = estimators()[cell["estimator"]](
-        task.prior, random_state=cell["seed"], **json.loads(cell["options"])
-    )
+        theta, x = task.simulate(n, random_state=seed)
+    return np.asarray(theta), np.asarray(x)
+
+
+@contextmanager
+def time_limit(seconds: int) -> Iterator[None]:
+    """Raise TimeoutError when the block takes longer."""
+
+    def stop(*_: object) -> None:
+        raise TimeoutError(f"not done within {seconds} s")
+
+    previous = signal.signal(signal.SIGALRM, stop)
+    signal.alarm(seconds)
+    try:
+        yield
+    finally:
+        signal.alarm(0)
+        signal.signal(signal.SIGALRM, previous)
+
+
+def judge(estimator: object, cell: dict, wheel: Wheel, limit: int, n_jobs: int) -> pd.DataFrame:
+    """Draw for every observation: one row each with the score, the seconds, and what went wrong."""
+    rows = []
+    for i in cell["observations"]:
+        observed, note, score = wheel.observation(cell["task"], i), "", None
+        start = time.perf_counter()
+        try:
+            with time_limit(limit):
+                draws = estimator.sample(observed, cell["n_draws"], random_state=cell["seed"])
+        except TimeoutError as error:
+            note = f"observation {i}: {error}"
+        seconds = time.perf_counter() - start
+        if not note:
+            reference = wheel.draws(cell["task"], i)[: cell["n_draws"]]
+            score = round(c2st_score(draws, reference, n_jobs=n_jobs), 4)
+        rows.append({"score": score, "seconds": seconds, "note": note})
+    return pd.DataFrame(rows)
+
+
+def held_out_log_prob(estimator: object, cell: dict, task: object) -> float | None:
+    """Average the log density over held-out pairs, if it is a normalised one."""
+    if cell["estimator"] not in NORMALISED:
+        return None
+    return round(float(np.mean(estimator.log_prob(*simulate(task, N_TEST, TEST_SEED)))), 4)
+
+
+def provenance() -> dict:
+    """Say what was measured, when, and on how many threads."""
+    installed = {name: importlib.util.find_spec(name) for name in LIBRARIES}
+    git = ["git", "-C", str(Path(__file__).parent), "describe", "--always", "--dirty"]
+    revision = subprocess.run(git, capture_output=True, text=True, check=False).stdout.strip()
+    return {
+        "date": datetime.now(UTC).date().isoformat(),
+        "versions": {n: importlib.metadata.version(n) for n, spec in installed.items() if spec},
+        "revision": revision,
+        "threads": torch.get_num_threads(),
+    }
+
+
+def warm_up() -> None:
+    """Step an optimizer once, as the first step of all imports half of torch, seconds long."""
+    weight = torch.zeros(1, requires_grad=True)
+    weight.sum().backward()
+    torch.optim.AdamW([weight]).step()
+
+
+def run_cell(cell: dict, wheel: Wheel, limit: int, n_jobs: int) -> dict:
+    """Simulate, fit, draw and compare."""
+    source = provenance()
+    task = make_task(cell["task"], wheel)
+    theta, x = simulate(task, cell["budget"], SIMULATION_SEED + cell["seed"])
+    make = find_estimator(cell["estimator"])
+    estimator = make(task.prior, random_state=cell["seed"], **json.loads(cell["options"]))
     start = time.perf_counter()
-    estimator.fit(np.asarray(theta), np.asarray(x))
+    estimator.fit(theta, x)
     fit_seconds = time.perf_counter() - start
-    start = time.perf_counter()
-    observed = np.array([references.observation(cell["task"], i) for i in observations])
-    draws = estimator.sample(observed, N_DRAWS)
-    draw_seconds = (time.perf_counter() - start) / len(observations)
-    scores = [
-        c2st_score(one, references.draws(cell["task"], i), n_jobs=n_jobs)
-        for one, i in zip(draws, observations, strict=True)
-    ]
+    judged = judge(estimator, cell, wheel, limit, n_jobs)
+    mean, history = judged["score"].astype(float).mean(), estimator.history_
     return cell | {
-        "epochs": len(estimator.history_),
-        "valid_loss": float(estimator.history_["valid_loss"].min()),
+        "c2st": judged["score"].tolist(),
+        "mean": None if np.isnan(mean) else round(mean, 4),
         "fit_seconds": round(fit_seconds, 1),
-        "draw_seconds": round(draw_seconds, 2),
-        "c2st": [round(score, 4) for score in scores],
-        "mean": round(float(np.mean(scores)), 4),
+        "draw_seconds": round(judged["seconds"].mean(), 3),
+        "test_log_prob": held_out_log_prob(estimator, cell, task),
+        "epochs": len(history),
+        "valid_loss": float(history["valid_loss"].min()) if "valid_loss" in history else None,
+        "notes": [note for note in judged["note"] if note],
+        **source,
     }
 
 
@@ -103,30 +172,67 @@ def read_lines(path: Path) -> list[dict]:
 
 
 def table(lines: list[dict]) -> str:
-    """Make a Markdown table of mean C2ST, averaged over seeds."""
+    """Make a Markdown table, averaged over seeds; a star marks an average with gaps."""
     frame = pd.DataFrame(lines)
-    keys = ["task", "budget", "estimator", "options"]
-    means = frame.groupby(keys)[["mean", "fit_seconds", "draw_seconds"]].mean().round(3)
+    values = ["mean", "fit_seconds", "draw_seconds", "test_log_prob"]
+    frame[values] = frame[values].astype(float)
+    frame["gaps"] = frame["notes"].map(bool)
+    n_draws = frame["n_draws"].iloc[0]
     rows = [
-        "| task | simulations | estimator | C2ST | fit, s | 10,000 draws, s |",
-        "|---" * 6 + "|",
+        f"| task | simulations | estimator | seeds | C2ST | fit, s | {n_draws} draws, s "
+        "| test log density |",
+        "|---" * 8 + "|",
     ]
-    for (task, budget, estimator, options), row in means.iterrows():
-        name = estimator if options == "{}" else f"{estimator} {options}"
-        cells = [task, budget, name, row["mean"], row["fit_seconds"], row["draw_seconds"]]
-        rows.append("| " + " | ".join(map(str, cells)) + " |")
-    return "\n".join(rows)
+    for (budget, estimator, options), group in frame.groupby(["budget", "estimator", "options"]):
+        name = estimator if options == "{}" else f"{estimator} `{options}`"
+        tasks = group.groupby("task")
+        means = tasks[values].mean().assign(gaps=tasks["gaps"].any(), seeds=tasks.size())
+        means = means.reindex([task for task in TASKS if task in means.index])
+        for label, row in _with_averages(means):
+            numbers = ["" if np.isnan(row[v]) else f"{row[v]:.3f}" for v in values]
+            numbers[0] += r"\*" * bool(row["gaps"])
+            cells = [label, budget, name, int(row["seeds"]), *numbers]
+            rows.append("| " + " | ".join(map(str, cells)) + " |")
+    return "\n".join([*rows, "", *_footnotes(frame)])
 
 
-def main() -> None:
-    """Run the cells that are asked for and print the table."""
+def _with_averages(means: pd.DataFrame) -> Iterator[tuple[str, pd.Series]]:
+    """Go through the tasks, then the averages over the sets of tasks that are complete."""
+    yield from means.iterrows()
+    for label, names in (("mean of 8", LOW_DIMENSIONAL), ("mean of 10", TASKS)):
+        if set(names) <= set(means.index):
+            part = means.loc[list(names)]
+            average = part.drop(columns=["gaps", "seeds"]).mean(skipna=False)
+            yield label, pd.concat([average, part.agg({"gaps": "any", "seeds": "min"})])
+
+
+def _footnotes(frame: pd.DataFrame) -> list[str]:
+    """Say what was measured and what is missing."""
+    sources = {
+        f"- {', '.join(f'{name} {version}' for name, version in row.versions.items())}, "
+        f"revision {row.revision}, threads: {row.threads}"
+        for row in frame.itertuples()
+    }
+    notes = [
+        f"- {row.task}, {row.budget}, {row.estimator}, seed {row.seed}: {'; '.join(row.notes)}"
+        for row in frame[frame["gaps"]].itertuples()
+    ]
+    observations = frame["observations"].iloc[0]
+    head = f"Observations {observations}, {frame['date'].min()} to {frame['date'].max()}, with"
+    return [head, "", *sorted(sources), *(["", "\\* without:", "", *notes] if notes else [])]
+
+
+def parse() -> argparse.Namespace:
+    """Read the command line."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[1])
     parser.add_argument("tasks", nargs="?", default=",".join(TASKS))
     parser.add_argument("budgets", nargs="?", default="10000")
-    parser.add_argument("--estimator", default="NPE", choices=sorted(estimators()))
+    parser.add_argument("--estimator", default="NPE", help="NPE, or sbi_npe, lampe_npe, ...")
     parser.add_argument("--options", default="{}", help="the estimator's parameters, as JSON")
     parser.add_argument("--seeds", default="0")
     parser.add_argument("--observations", default="1,2,3,4,5")
+    parser.add_argument("--n-draws", type=int, default=10_000, help="at most 10,000")
+    parser.add_argument("--limit", type=int, default=600, help="seconds of drawing, an observation")
     parser.add_argument("--n-jobs", type=int, default=2, help="processes for the folds of C2ST")
     parser.add_argument("--output", type=Path, default=Path("build/accuracy.jsonl"))
     parser.add_argument(
@@ -135,22 +241,40 @@ def main() -> None:
     arguments = parser.parse_args()
     if arguments.wheel is None:
         parser.error("--wheel is needed, or the environment variable SBIBM_WHEEL")
-    references = References(arguments.wheel)
+    unknown = set(arguments.tasks.split(",")) - set(TASKS)
+    if unknown:
+        parser.error(f"unknown tasks {sorted(unknown)}: take some of {', '.join(TASKS)}")
+    return arguments
+
+
+def cells(arguments: argparse.Namespace) -> Iterator[dict]:
+    """List what is asked for."""
+    options = json.dumps(json.loads(arguments.options), sort_keys=True)
     observations = [int(i) for i in arguments.observations.split(",")]
-    arguments.output.parent.mkdir(parents=True, exist_ok=True)
     for seed in map(int, arguments.seeds.split(",")):
         for budget in map(int, arguments.budgets.split(",")):
             for task in arguments.tasks.split(","):
                 cell = {"task": task, "budget": budget, "estimator": arguments.estimator}
-                cell |= {"seed": seed, "options": arguments.options}
-                there = read_lines(arguments.output)
-                if any(cell.items() <= line.items() for line in there):
-                    continue
-                line = run_cell(cell, observations, references, arguments.n_jobs)
-                print(json.dumps(line), flush=True)
-                with arguments.output.open("a") as file:
-                    file.write(json.dumps(line) + "\n")
-    print(table(read_lines(arguments.output)))
+                cell |= {"options": options, "seed": seed}
+                yield cell | {"observations": observations, "n_draws": arguments.n_draws}
+
+
+def main() -> None:
+    """Run the cells that are asked for and print the table."""
+    arguments = parse()
+    find_estimator(arguments.estimator)
+    warm_up()
+    wheel = Wheel(arguments.wheel)
+    arguments.output.parent.mkdir(parents=True, exist_ok=True)
+    for cell in cells(arguments):
+        if any(cell.items() <= line.items() for line in read_lines(arguments.output)):
+            continue
+        line = run_cell(cell, wheel, arguments.limit, arguments.n_jobs)
+        print(json.dumps(line), flush=True)
+        with arguments.output.open("a") as file:
+            file.write(json.dumps(line) + "\n")
+    alike = {key: cell[key] for key in ("observations", "n_draws")}
+    print(table([line for line in read_lines(arguments.output) if alike.items() <= line.items()]))
 
 
 if __name__ == "__main__":
