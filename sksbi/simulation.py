@@ -16,19 +16,19 @@ import pickle
 import sys
 import traceback
 import warnings
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 from numbers import Integral
 
 import numpy as np
 import pandas as pd
-from joblib import Parallel, delayed
+from joblib import delayed
 from numpy.typing import ArrayLike
 from tqdm.auto import tqdm
 
 from sksbi.exceptions import SimulationWarning
 from sksbi.priors import check_prior
+from sksbi.utils.parallel import running
 from sksbi.utils.random import check_generator
 from sksbi.utils.results import (
     Table,
@@ -215,7 +215,7 @@ def run_simulator(
     )
     chunks = []
     bar = tqdm(total=len(theta), desc="simulate", disable=not verbose)
-    with bar, _results(n_jobs, jobs) as results:
+    with bar, running(n_jobs, jobs) as results:
         for chunk in results:
             if chunk.failure and (on_error == "raise" or not chunks and not chunk.finite.any()):
                 where = _describe_theta(theta, chunk.failure.row)
@@ -353,22 +353,6 @@ def _check_theta(theta: ArrayLike | pd.DataFrame) -> Table:
             "parameter set as [[...]]."
         )
     return theta
-
-
-@contextmanager
-def _results(n_jobs: int | None, jobs: Iterable) -> Iterator[Iterable[_Chunk]]:
-    """Run the jobs; the results come one by one where the backend can do that."""
-    try:
-        parallel = Parallel(n_jobs=n_jobs, return_as="generator")
-    except ValueError:  # joblib's multiprocessing backend only gives lists
-        parallel = Parallel(n_jobs=n_jobs)
-    results = parallel(jobs)
-    try:
-        yield results
-    finally:
-        with warnings.catch_warnings():  # an error cancels the other jobs: joblib would tell
-            warnings.filterwarnings("ignore", message=".*adjusting the input task")
-            getattr(results, "close", list)()
 
 
 def _describe_theta(theta: Table, row: int) -> str:

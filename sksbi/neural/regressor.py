@@ -11,7 +11,7 @@ from sklearn.utils._param_validation import HasMethods, Interval
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from sksbi.neural.npe import NPE
-from sksbi.utils.random import check_generator, draw_seed
+from sksbi.utils.random import check_generator, draw_seed, draw_seeds
 from sksbi.utils.validation import check_instance, check_numbers
 
 __all__ = ["PosteriorRegressor"]
@@ -107,7 +107,7 @@ class PosteriorRegressor(RegressorMixin, MetaEstimatorMixin, BaseEstimator):
         self.seed_ = draw_seed(generator)
         self.estimator_ = NPE() if self.estimator is None else clone(self.estimator)
         if self.random_state is not None:
-            self.estimator_.set_params(**_seeds(self.estimator_, generator))
+            self.estimator_.set_params(**draw_seeds(self.estimator_, generator))
         self.estimator_.fit(theta, x, **fit_params)
         return self
 
@@ -142,9 +142,3 @@ class PosteriorRegressor(RegressorMixin, MetaEstimatorMixin, BaseEstimator):
         draws = self.estimator_.sample(row, self.n_samples, random_state=self.seed_)
         draws = np.ascontiguousarray(draws)
         return draws.mean(axis=0), draws.std(axis=0)
-
-
-def _seeds(estimator, generator):
-    """Draw a seed for every random_state of an estimator and of its parts, a Pipeline's steps."""
-    names = sorted(estimator.get_params())
-    return {name: draw_seed(generator) for name in names if name.split("__")[-1] == "random_state"}

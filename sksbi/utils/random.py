@@ -11,13 +11,14 @@ from numbers import Integral
 
 import numpy as np
 import torch
-from sklearn.base import clone
+from sklearn.base import BaseEstimator, clone
 
 __all__ = [
     "seeded_copy",
     "borrowed_global_generator",
     "check_generator",
     "draw_seed",
+    "draw_seeds",
     "torch_generator",
 ]
 
@@ -66,6 +67,34 @@ def check_generator(random_state: object) -> np.random.Generator:
 def draw_seed(generator: np.random.Generator) -> int:
     """Draw one integer that seeds another generator."""
     return int(generator.integers(2**31 - 1))
+
+
+def draw_seeds(estimator: BaseEstimator, generator: np.random.Generator) -> dict[str, int]:
+    """
+    Draw a seed for every ``random_state`` of an estimator and of its parts, a Pipeline's steps.
+
+    Parameters
+    ----------
+    estimator : estimator
+        What is to be seeded; it is not changed.
+    generator : numpy.random.Generator
+        Where the seeds come from.
+
+    Returns
+    -------
+    dict
+        For ``estimator.set_params``.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sksbi import NPE
+    >>> from sksbi.utils.random import draw_seeds
+    >>> list(draw_seeds(NPE(random_state=0), np.random.default_rng(0)))
+    ['random_state']
+    """
+    names = sorted(filter(_RANDOM_STATE.search, estimator.get_params()))
+    return {name: draw_seed(generator) for name in names}
 
 
 def torch_generator(
