@@ -5,8 +5,15 @@ From simulated pairs (theta, x) the estimators learn p(theta | x) for real obser
 """
 
 from sksbi._version import __version__
-from sksbi.neural import NPE, PosteriorRegressor
+from sksbi.neural import NPE, Ensemble, PosteriorRegressor
 from sksbi.persistence import trusted_types
 from sksbi.simulation import simulate
 
-__all__ = ["NPE", "PosteriorRegressor", "__version__", "simulate", "trusted_types"]
+__all__ = [
+    "NPE",
+    "Ensemble",
+    "PosteriorRegressor",
+    "__version__",
+    "simulate",
+    "trusted_types",
+]

@@ -40,7 +40,8 @@ class BaseInference(BaseEstimator):
     Base of all estimators of p(theta | x).
 
     theta stands in scikit-learn's X slot and x in its y slot, so that ``GridSearchCV`` and its kin
-    split both. Subclasses have at least the parameters ``prior`` and ``random_state``.
+    split both. Subclasses have ``prior``, as a parameter or a property, and the parameter
+    ``random_state``.
 
     Attributes
     ----------

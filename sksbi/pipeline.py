@@ -111,17 +111,17 @@ class Pipeline(sklearn.pipeline.Pipeline):
         return self
 
     def _fit_final(self, theta, transformed, params):
-        """Fit the last step; the x of its own validation pair is transformed for the while."""
+        """Fit the last step; the x of a validation pair is transformed for the while."""
         final = self.steps[-1][1]
-        pair = getattr(final, "validation_fraction", None)
-        if not (isinstance(pair, tuple) and len(pair) == 2):
+        pairs = _validation_pairs(final)
+        if not pairs:
             final.fit(theta, transformed, **params)
             return
-        final.validation_fraction = (pair[0], self._transform(pair[1]))
+        changed = {name: (pair[0], self._transform(pair[1])) for name, pair in pairs.items()}
         try:
-            final.fit(theta, transformed, **params)
+            final.set_params(**changed).fit(theta, transformed, **params)
         finally:
-            final.validation_fraction = pair
+            final.set_params(**pairs)
 
     def _transformers(self):
         """Build scikit-learn's own Pipeline of all steps but the last."""
@@ -295,6 +295,18 @@ def make_pipeline(*steps, memory=None, verbose=False):
     """
     named = sklearn.pipeline.make_pipeline(*steps).steps
     return Pipeline(named, memory=memory, verbose=verbose)
+
+
+def _validation_pairs(final):
+    """Find pairs (theta, x) given as the validation_fraction of an estimator or of its parts."""
+    parameters = final.get_params() if hasattr(final, "get_params") else {}
+    return {
+        name: value
+        for name, value in parameters.items()
+        if name.split("__")[-1] == "validation_fraction"
+        and isinstance(value, tuple)
+        and len(value) == 2
+    }
 
 
 def _split_parameters(params, final, steps):

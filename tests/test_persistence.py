@@ -24,7 +24,7 @@ from sklearn.model_selection import GridSearchCV
 from sklearn.preprocessing import PowerTransformer, StandardScaler
 
 import sksbi
-from sksbi import NPE, PosteriorRegressor, trusted_types
+from sksbi import NPE, Ensemble, PosteriorRegressor, trusted_types
 from sksbi.exceptions import VersionWarning
 from sksbi.nn import MLP
 from sksbi.pipeline import make_pipeline
@@ -155,6 +155,7 @@ ESTIMATORS: dict[str, Callable[[object], BaseEstimator]] = {
     "pipeline": lambda _: make_pipeline(StandardScaler(), PCA(2), NPE(PRIOR, **TINY)),
     "search": lambda _: GridSearchCV(NPE(PRIOR, **TINY), {"lr": [1e-3, 1e-2]}, cv=2),
     "regressor": lambda _: PosteriorRegressor(NPE(**TINY), n_samples=50, random_state=0),
+    "ensemble": lambda _: Ensemble(NPE(PRIOR, **TINY), n_estimators=2, random_state=0),
     "torch_twin": lambda _: NPE(torch.distributions.Uniform(-20 * torch.ones(2), 20.0), **TINY),
     "torch_mixture": lambda _: NPE(torch_mixture(), **TINY),
     "module": lambda parts: NPE(embedding=parts.Summary(), **TINY),
@@ -347,7 +348,8 @@ def test_a_deep_copy_is_the_same_and_stands_alone(
     expected = original.score(THETA, X)
     assert again.score(THETA, X) == expected
     best = getattr(again, "best_estimator_", again)
-    net = (best.steps[-1][1] if hasattr(best, "steps") else best).net_.module_
+    best = best.steps[-1][1] if hasattr(best, "steps") else best
+    net = getattr(best, "estimators_", [best])[0].net_.module_
     with torch.no_grad():
         for parameter in net.parameters():
             parameter.zero_()

@@ -20,12 +20,14 @@ class LossDisplay:
     """
     Training and validation loss by epoch, with the best epoch marked.
 
-    Make it by :meth:`from_estimator` or :meth:`from_history`.
+    Make it by :meth:`from_estimator` or :meth:`from_history`. An ensemble has a pair of curves for
+    each member, and a mark on each best epoch.
 
     Parameters
     ----------
     history : DataFrame
-        One row an epoch, columns epoch, train_loss and, if there was validation data, valid_loss.
+        One row an epoch, columns epoch, train_loss and, if there was validation data, valid_loss;
+        of an ensemble one row an epoch of a member, with a column member.
 
     Attributes
     ----------
@@ -33,8 +35,9 @@ class LossDisplay:
         The figure.
     ax_ : matplotlib Axes
         The axes.
-    best_epoch_ : int or None
-        The epoch of the least validation loss; None without validation data.
+    best_epoch_ : int, list of int or None
+        The epoch of the least validation loss; a list, one a member, for an ensemble; None without
+        validation data.
 
     Examples
     --------
@@ -84,7 +87,7 @@ class LossDisplay:
         ----------
         history : DataFrame
             One row an epoch, columns epoch, train_loss and, if there was validation data,
-            valid_loss.
+            valid_loss; of an ensemble also member.
         **plot_options
             Passed to :meth:`plot`.
 
@@ -145,24 +148,37 @@ class LossDisplay:
             )
         self.ax_ = empty_figure(None, figsize).add_subplot() if ax is None else ax
         self.figure_ = self.ax_.figure
-        epoch = self.history["epoch"].to_numpy()
-        self.ax_.plot(epoch, self.history["train_loss"], color=COLORS[0], lw=1.2, label="training")
-        self.best_epoch_ = self._plot_validation(epoch)
+        self.best_epoch_ = self._plot_runs()
         self.ax_.set_xlabel("epoch", fontsize=9)
         self.ax_.set_ylabel("loss", fontsize=9)
         self.ax_.tick_params(labelsize=8)
         self.ax_.xaxis.get_major_locator().set_params(integer=True)
-        self.ax_.legend(fontsize=8, frameon=False)
+        handles, labels = self.ax_.get_legend_handles_labels()
+        once = dict(zip(labels, handles, strict=True))
+        self.ax_.legend(once.values(), once.keys(), fontsize=8, frameon=False)
         return self
 
-    def _plot_validation(self, epoch: np.ndarray) -> int | None:
-        """Draw the validation loss, if there is one, and mark and return its best epoch."""
-        loss = np.asarray(self.history.get("valid_loss", np.nan), dtype=np.float64)
-        if not np.isfinite(loss).any():
-            return None
-        best = int(np.nanargmin(np.where(np.isfinite(loss), loss, np.nan)))
-        self.ax_.plot(epoch, loss, color=COLORS[1], lw=1.2, ls="--", label="validation")
-        label = f"best, epoch {epoch[best]}"
-        self.ax_.plot(epoch[best], loss[best], "o", color=INK, markersize=4, zorder=3, label=label)
-        self.ax_.axvline(epoch[best], color=INK, lw=0.8, ls=":")
-        return int(epoch[best])
+    def _plot_runs(self) -> int | list[int] | None:
+        """Draw one training, or those of an ensemble's members; return the best epochs."""
+        if "member" in self.history:
+            members = self.history.groupby("member")
+            best = [_plot_run(self.ax_, member, "best epochs") for _, member in members]
+            return None if None in best else best
+        best = _plot_run(self.ax_, self.history, "best, epoch {}")
+        if best is not None:
+            self.ax_.axvline(best, color=INK, lw=0.8, ls=":")
+        return best
+
+
+def _plot_run(ax: Axes, history: pd.DataFrame, mark: str) -> int | None:
+    """Draw the losses of one training, and mark and return its best epoch."""
+    epoch = history["epoch"].to_numpy()
+    ax.plot(epoch, history["train_loss"], color=COLORS[0], lw=1.2, label="training")
+    loss = np.asarray(history.get("valid_loss", np.nan), dtype=np.float64)
+    if not np.isfinite(loss).any():
+        return None
+    best = int(np.nanargmin(np.where(np.isfinite(loss), loss, np.nan)))
+    ax.plot(epoch, loss, color=COLORS[1], lw=1.2, ls="--", label="validation")
+    label = mark.format(epoch[best])
+    ax.plot(epoch[best], loss[best], "o", color=INK, markersize=4, zorder=3, label=label)
+    return int(epoch[best])

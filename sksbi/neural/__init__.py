@@ -1,6 +1,7 @@
 """The neural estimators, one a file."""
 
+from sksbi.neural.ensemble import Ensemble
 from sksbi.neural.npe import NPE
 from sksbi.neural.regressor import PosteriorRegressor
 
-__all__ = ["NPE", "PosteriorRegressor"]
+__all__ = ["NPE", "Ensemble", "PosteriorRegressor"]

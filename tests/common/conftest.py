@@ -15,18 +15,29 @@ from scipy import stats
 from sklearn.base import BaseEstimator, clone
 
 import sksbi
-from sksbi import NPE, PosteriorRegressor
+from sksbi import NPE, Ensemble, PosteriorRegressor
 
 TINY = {"flow": "maf", "transforms": 2, "hidden_features": (16,), "max_epochs": 3}
 
 ESTIMATORS = [
     NPE(**TINY),
+    Ensemble(NPE(**TINY), n_estimators=2),
     PosteriorRegressor(
         NPE(**TINY | {"transforms": 1, "max_epochs": 8, "lr": 2e-2, "batch_size": 50}), n_samples=50
     ),
 ]
 
 Pairs = tuple[pd.DataFrame, pd.DataFrame]
+
+
+class PlainEnsemble(Ensemble):
+    """An ensemble that takes its member's parameters by their plain names, as the tests do."""
+
+    def set_params(self, **params: object) -> "PlainEnsemble":
+        own = self.get_params(deep=False)
+        return super().set_params(
+            **{k if k.split("__")[0] in own else f"estimator__{k}": v for k, v in params.items()}
+        )
 
 
 def _name(estimator: BaseEstimator) -> str:
@@ -43,6 +54,17 @@ def estimator(request: pytest.FixtureRequest) -> BaseEstimator:
 @pytest.fixture(scope="session", params=[e for e in ESTIMATORS if hasattr(e, "sample")], ids=_name)
 def posterior(request: pytest.FixtureRequest, prior: dict) -> BaseEstimator:
     """Give each estimator of p(theta | x) in turn, not fitted, with a prior and a seed."""
+    estimator = clone(request.param)
+    if isinstance(estimator, Ensemble):
+        estimator = PlainEnsemble(**estimator.get_params(deep=False))
+    return estimator.set_params(prior=prior, random_state=0)
+
+
+@pytest.fixture(
+    scope="session", params=[e for e in ESTIMATORS if hasattr(e, "warm_start")], ids=_name
+)
+def network(request: pytest.FixtureRequest, prior: dict) -> BaseEstimator:
+    """Give each estimator that trains one network in turn, not fitted, with a prior and a seed."""
     return clone(request.param).set_params(prior=prior, random_state=0)
 
 

@@ -115,9 +115,9 @@ def test_a_mistyped_parameter_fails_in_a_search(posterior: BaseEstimator, pairs:
 
 
 def test_a_failed_fit_leaves_no_trace_in_a_warm_estimator(
-    posterior: BaseEstimator, pairs: Pairs
+    network: BaseEstimator, pairs: Pairs
 ) -> None:
-    warm = clone(posterior).set_params(warm_start=True).fit(*pairs)
+    warm = clone(network).set_params(warm_start=True).fit(*pairs)
     before = warm.log_prob(*pairs)
     warm.set_params(callbacks=[CtrlC("on_epoch_end")])
     with pytest.raises(KeyboardInterrupt):

@@ -325,7 +325,8 @@ def test_map_of_one_observation(fitted: BaseEstimator, pairs: Pairs) -> None:
     assert highest == pytest.approx(batch, abs=1e-4)
 
 
-def test_history_has_one_row_an_epoch(fitted: BaseEstimator) -> None:
+def test_history_has_one_row_an_epoch(network: BaseEstimator, pairs: Pairs) -> None:
+    fitted = clone(network).fit(*pairs)
     history = fitted.history_
     assert history["epoch"].tolist() == [1, 2, 3]
     assert np.isfinite(history[["train_loss", "valid_loss", "lr", "dur"]]).all(axis=None)

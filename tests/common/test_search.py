@@ -63,10 +63,10 @@ def test_grid_search_scores_and_refits_the_best(posterior: BaseEstimator, pairs:
     assert search.score(*pairs) == refitted.score(*pairs)
 
 
-def test_randomized_search_draws_from_distributions(posterior: BaseEstimator, pairs: Pairs) -> None:
+def test_randomized_search_draws_from_distributions(network: BaseEstimator, pairs: Pairs) -> None:
     space = {"lr": stats.loguniform(1e-4, 1e-2), "optimizer__weight_decay": stats.uniform(0, 0.1)}
     search = RandomizedSearchCV(
-        posterior, space, n_iter=3, cv=2, random_state=0, error_score="raise"
+        network, space, n_iter=3, cv=2, random_state=0, error_score="raise"
     ).fit(*pairs)
     best = search.best_estimator_
     assert search.best_params_.items() <= best.get_params().items()
@@ -82,10 +82,10 @@ def test_randomized_search_draws_from_distributions(posterior: BaseEstimator, pa
     ],
 )
 def test_halving_search(
-    posterior: BaseEstimator, pairs: Pairs, resource: str, limits: dict[str, int]
+    network: BaseEstimator, pairs: Pairs, resource: str, limits: dict[str, int]
 ) -> None:
     search = HalvingGridSearchCV(
-        posterior,
+        network,
         {"lr": [1e-7, 1e-2]},
         resource=resource,
         factor=2,
@@ -96,7 +96,7 @@ def test_halving_search(
     ).fit(*pairs)
     assert search.n_resources_ == list(limits.values())
     assert search.best_params_["lr"] == 1e-2
-    epochs = limits["max_resources"] if resource == "max_epochs" else posterior.max_epochs
+    epochs = limits["max_resources"] if resource == "max_epochs" else network.max_epochs
     assert len(search.best_estimator_.history_) == epochs
 
 
@@ -117,16 +117,16 @@ SEARCHED = {
 
 @pytest.mark.parametrize("name", SEARCHED)
 def test_parameters_of_every_part_are_searched(
-    posterior: BaseEstimator, pairs: Pairs, name: str
+    network: BaseEstimator, pairs: Pairs, name: str
 ) -> None:
     """Each value arrives: it scores like an estimator built with it, and unlike the others."""
     cv, values = KFold(2), SEARCHED[name]
-    search = GridSearchCV(posterior, {name: values}, cv=cv, error_score="raise").fit(*pairs)
+    search = GridSearchCV(network, {name: values}, cv=cv, error_score="raise").fit(*pairs)
     scores = split_scores(search)
     for value, row in zip(values, scores, strict=True):
-        parameters = posterior.get_params(deep=False) | {name: value}
-        assert row.tolist() == fold_scores(type(posterior)(**parameters), pairs, cv)
-    distinct = len({tuple(row) for row in [*scores, fold_scores(posterior, pairs, cv)]})
+        parameters = network.get_params(deep=False) | {name: value}
+        assert row.tolist() == fold_scores(type(network)(**parameters), pairs, cv)
+    distinct = len({tuple(row) for row in [*scores, fold_scores(network, pairs, cv)]})
     assert distinct >= max(2, len(values))
 
 

@@ -72,8 +72,8 @@ def test_weights_move_the_posterior(posterior: BaseEstimator, make_pairs: Callab
 # warm_start.
 
 
-def test_warm_start_goes_on(posterior: BaseEstimator, pairs: Pairs) -> None:
-    warm = clone(posterior).set_params(warm_start=True).fit(*pairs)
+def test_warm_start_goes_on(network: BaseEstimator, pairs: Pairs) -> None:
+    warm = clone(network).set_params(warm_start=True).fit(*pairs)
     before = warm.history_
     again = warm.fit(*pairs).history_
     assert again["epoch"].tolist() == [1, 2, 3, 4, 5, 6]
@@ -82,40 +82,38 @@ def test_warm_start_goes_on(posterior: BaseEstimator, pairs: Pairs) -> None:
     assert again["train_loss"].iloc[-1] < before["train_loss"].iloc[-1]
 
 
-def test_warm_start_goes_on_after_a_pickle(posterior: BaseEstimator, pairs: Pairs) -> None:
-    warm = clone(posterior).set_params(warm_start=True).fit(*pairs)
+def test_warm_start_goes_on_after_a_pickle(network: BaseEstimator, pairs: Pairs) -> None:
+    warm = clone(network).set_params(warm_start=True).fit(*pairs)
     copy = pickle.loads(pickle.dumps(warm))
     same(warm.fit(*pairs), copy.fit(*pairs), pairs[1].iloc[:3])
     assert len(copy.history_) == 6
 
 
-def test_without_warm_start_fit_begins_anew(posterior: BaseEstimator, pairs: Pairs) -> None:
-    estimator = clone(posterior).fit(*pairs)
+def test_without_warm_start_fit_begins_anew(network: BaseEstimator, pairs: Pairs) -> None:
+    estimator = clone(network).fit(*pairs)
     first = pickle.loads(pickle.dumps(estimator))
     assert len(estimator.fit(*pairs).history_) == 3
     same(first, estimator, pairs[1].iloc[:3])
 
 
-def test_warm_start_on_new_pairs_keeps_the_scalings(posterior: BaseEstimator, pairs: Pairs) -> None:
+def test_warm_start_on_new_pairs_keeps_the_scalings(network: BaseEstimator, pairs: Pairs) -> None:
     """With steps of almost no length the densities stay, whatever the new pairs look like."""
     theta, x = pairs
-    warm = clone(posterior).set_params(warm_start=True, optimizer="sgd").fit(theta, x)
+    warm = clone(network).set_params(warm_start=True, optimizer="sgd").fit(theta, x)
     before = warm.log_prob(theta, x)
     warm.set_params(lr=1e-12).fit(theta, 3 * x + 5)
     np.testing.assert_allclose(warm.log_prob(theta, x), before, rtol=0, atol=1e-4)
 
 
-def test_warm_start_takes_a_changed_learning_rate(posterior: BaseEstimator, pairs: Pairs) -> None:
-    warm = clone(posterior).set_params(warm_start=True, lr=1e-3, callbacks__lr_scheduler=None)
+def test_warm_start_takes_a_changed_learning_rate(network: BaseEstimator, pairs: Pairs) -> None:
+    warm = clone(network).set_params(warm_start=True, lr=1e-3, callbacks__lr_scheduler=None)
     warm.fit(*pairs).set_params(lr=1e-5).fit(*pairs)
     assert warm.history_["lr"].tolist() == [1e-3] * 3 + [1e-5] * 3
 
 
 @pytest.mark.parametrize("name", ["theta", "x"])
-def test_warm_start_refuses_other_columns(
-    posterior: BaseEstimator, pairs: Pairs, name: str
-) -> None:
-    warm = clone(posterior).set_params(warm_start=True, prior=None).fit(*pairs)
+def test_warm_start_refuses_other_columns(network: BaseEstimator, pairs: Pairs, name: str) -> None:
+    warm = clone(network).set_params(warm_start=True, prior=None).fit(*pairs)
     tables = dict(zip(("theta", "x"), pairs, strict=True))
     tables[name] = tables[name].rename(columns=lambda column: column + "2")
     with pytest.raises(ValueError, match=rf"(?s){name}.*fit.*2"):
@@ -138,11 +136,11 @@ def pair(_: Pairs, make_pairs: Callable[..., Pairs]) -> tuple[Pairs, Pairs]:
 
 @pytest.mark.parametrize("make", [fold, pair])
 def test_validation_loss_is_of_the_held_out_rows(
-    posterior: BaseEstimator, pairs: Pairs, make_pairs: Callable, make: Callable
+    network: BaseEstimator, pairs: Pairs, make_pairs: Callable, make: Callable
 ) -> None:
     """Between two stages of a training it falls by as much as the score of these rows grows."""
     choice, held_out = make(pairs, make_pairs)
-    warm = clone(posterior).set_params(validation_fraction=choice, patience=None, warm_start=True)
+    warm = clone(network).set_params(validation_fraction=choice, patience=None, warm_start=True)
     scores = [warm.fit(*pairs).score(*held_out) for _ in range(2)]
     losses = warm.history_["valid_loss"].iloc[[2, 5]].to_numpy()
     assert abs(scores[1] - scores[0]) > 1e-2

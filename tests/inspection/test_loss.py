@@ -63,6 +63,21 @@ def test_without_validation_nothing_is_marked(history):
     assert display.best_epoch_ is None
 
 
+def test_an_ensemble_has_curves_and_a_mark_for_each_member():
+    other = HISTORY.assign(valid_loss=HISTORY["valid_loss"][::-1].to_numpy())[:4]
+    history = pd.concat([HISTORY.assign(member=0), other.assign(member=1)], ignore_index=True)
+    display = LossDisplay.from_history(history)
+    assert display.best_epoch_ == [4, 2]
+    curves = [line.get_xydata() for line in display.ax_.lines]
+    np.testing.assert_array_equal(curves[0], HISTORY[["epoch", "train_loss"]])
+    np.testing.assert_array_equal(curves[4], other[["epoch", "valid_loss"]])
+    np.testing.assert_array_equal(curves[5], [[2, 2.9]])
+    texts = [text.get_text() for text in display.ax_.get_legend().get_texts()]
+    assert texts == ["training", "validation", "best epochs"]
+    without = LossDisplay.from_history(history.drop(columns="valid_loss"))
+    assert without.best_epoch_ is None
+
+
 @pytest.mark.parametrize("estimator", [Fitted(), Steps(Fitted())])
 def test_an_estimator_and_a_pipeline(estimator):
     assert LossDisplay.from_estimator(estimator).history is HISTORY
