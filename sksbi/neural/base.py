@@ -61,7 +61,7 @@ class NeuralEstimator(BaseInference):
         "theta_transformer": [HasMethods(["fit_transform", "inverse_transform"]), None],
         "x_transformer": [HasMethods(["fit_transform", "transform"]), None],
         "lr": [Interval(Real, 0, None, closed="neither")],
-        "batch_size": [Interval(Integral, 1, None, closed="left")],
+        "batch_size": [Interval(Integral, 1, None, closed="left"), None],
         "max_epochs": [Interval(Integral, 1, None, closed="left"), None],
         "validation_fraction": [
             Interval(Real, 0, 1, closed="neither"),
@@ -162,6 +162,8 @@ class NeuralEstimator(BaseInference):
             same = type(resumed.optimizer_) is type(net.optimizer_)
             _net.load_state(net, _net.pack_state(resumed, optimizer=same))
         train = train.to(net.device)
+        if not resumed and hasattr(net.module_, "start"):
+            net.module_.start(train.theta, train.x, train.weight)
         seed = draw_seed(generator)
         with borrowed_global_generator(seed) if _net.draws_globally(net, train) else nullcontext():
             _net.train(net, train)
@@ -200,7 +202,9 @@ class NeuralEstimator(BaseInference):
             for t in (self.theta_transformer, self.x_transformer)
         ]
         theta_space = ParameterSpace(self.prior_, transformers[0]).fit(theta, sample_weight)
-        return theta_space, ObservationSpace(transformers[1], keep_shape).fit(x)
+        x_space = ObservationSpace(transformers[1], keep_shape)
+        screened = theta_space.to_network(theta)[0] if self.embedding is None else None
+        return theta_space, x_space.fit(x, screened)
 
     def _split(self, spaces, theta, x, sample_weight, generator):
         """Make the training and the validation set."""
@@ -255,15 +259,15 @@ class NeuralEstimator(BaseInference):
             k[len("criterion__") :]: v for k, v in passed_on.items() if k.startswith("criterion__")
         }
         criterion = build_criterion(spec["criterion"], **options)
+        batch_size = spec["batch_size"] or _default_batch_size(n_train)
+        max_epochs = spec["max_epochs"] or _default_epochs(n_train, batch_size)
         with borrowed_global_generator(seed):
             module = self._build_module(spec)
             return _net.build_net(
                 module,
                 criterion,
                 **{name: spec[name] for name in _SETTINGS}
-                | {
-                    "max_epochs": spec["max_epochs"] or _default_epochs(n_train, spec["batch_size"])
-                },
+                | {"batch_size": batch_size, "max_epochs": max_epochs},
                 device=device,
                 passed_on=passed_on,
                 n_train=n_train,
@@ -294,6 +298,11 @@ class NeuralEstimator(BaseInference):
             device = device_or_cpu(self._spec["device"])
             self.net_ = self._build_net(self._spec, 0, 1, None, None, device)
             _net.load_state(self.net_, packed)
+
+
+def _default_batch_size(n_train):
+    """Take batches of about twice the square root of the number of rows, from 32 to 1,000."""
+    return min(1_000, max(32, round(2 * n_train**0.5)))
 
 
 def _default_epochs(n_train, batch_size):

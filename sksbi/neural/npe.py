@@ -21,12 +21,12 @@ from zuko.distributions import DiagNormal, NormalizingFlow
 
 from sksbi._net import EVALUATION_BATCH, check_passed_on
 from sksbi.neural.base import NeuralEstimator, build_embedding
-from sksbi.nn import ConditionalDensity, build_flow
+from sksbi.nn import ConditionalDensity, SplineMixture, build_flow
 from sksbi.utils.random import borrowed_global_generator, torch_generator
 
 __all__ = ["NPE"]
 
-_DRAWING_BATCH = 4096
+_DRAWING_BATCH = 16_384
 _TRIES = 100
 
 
@@ -46,7 +46,8 @@ class NPE(NeuralEstimator):
         or an object with ``sample(n, random_state)``, ``log_prob(theta)`` and optionally ``names``
         and ``support``. None: theta is unbounded.
     flow : str or callable, default="nsf"
-        The density estimator: "nsf" (neural spline flow, its first transform affine), "maf" (masked
+        The density estimator: "nsf" (an ensemble of four neural spline flows, see
+        :class:`sksbi.nn.SplineFlow`; its size is ``module__members``), "maf" (masked
         autoregressive flow), another of zuko's flows by name, or a callable
         ``flow(features, context, **options)``.
     transforms : int or None, default=None
@@ -57,7 +58,8 @@ class NPE(NeuralEstimator):
         A network between x and the flow. A module sees x in its own shape, each column brought to
         one scale; a callable, such as ``functools.partial(sksbi.nn.MLP, out_features=16)``, is
         called with the number of features that the network sees (for images and series: the shape).
-        None: the features go to the flow as they are.
+        None: the features go to the flow as they are, but for columns of x that tell nothing about
+        theta, which are left out where there are 12 columns or more and 500 simulations or more.
     theta_transformer : estimator or None, default=None
         A scikit-learn transformer of theta in the prior's unbounded space: StandardScaler,
         MinMaxScaler, MaxAbsScaler, RobustScaler, PowerTransformer, PCA of full rank or a Pipeline
@@ -71,15 +73,16 @@ class NPE(NeuralEstimator):
         The optimizer: a name, a torch optimizer class or a partial of one.
     lr : float, default=5e-3
         The highest learning rate of the one-cycle schedule.
-    batch_size : int, default=100
-        The number of rows in a training step.
+    batch_size : int or None, default=None
+        The number of rows in a training step. None: twice the square root of the number of rows to
+        train on, from 32 to 1,000.
     max_epochs : int or None, default=None
         The number of passes over the training set, over which the schedule extends. None: 30, and
         up to 300 where few rows would give fewer than 2,700 steps.
     validation_fraction : float, splitter, tuple or None, default=0.1
         What early stopping watches: a fraction of the rows, shuffled; a scikit-learn splitter, of
         which the first split is taken; a pair (theta, x); or None, and there is no early stopping.
-    patience : int or None, default=10
+    patience : int or None, default=20
         Training stops after so many epochs without a better validation loss, and the best weights
         are restored. None: no early stopping.
     callbacks : list or None, default=None
@@ -162,10 +165,10 @@ class NPE(NeuralEstimator):
         criterion="negative_log_likelihood",
         optimizer="adamw",
         lr=5e-3,
-        batch_size=100,
+        batch_size=None,
         max_epochs=None,
         validation_fraction=0.1,
-        patience=10,
+        patience=20,
         callbacks=None,
         device="auto",
         warm_start=False,
@@ -237,7 +240,7 @@ class NPE(NeuralEstimator):
         flow = self.net_.module_.flow
         chunks = tqdm(rows.split(_DRAWING_BATCH), desc="sample", disable=not self.verbose)
         with torch.no_grad():
-            draws = [_draw_from(flow(context[chunk]), noise).cpu() for chunk in chunks]
+            draws = [_draw_from(flow, context, chunk, noise).cpu() for chunk in chunks]
         return torch.cat(draws).double().numpy()
 
     def _log_prob(self, theta, x, rows):
@@ -261,8 +264,13 @@ class NPE(NeuralEstimator):
         return self._guarded_log_prob(theta, x, np.arange(len(theta)))
 
 
-def _draw_from(posterior, noise):
-    """Draw one sample from each distribution of a batch, from our own generator if it can be."""
+def _draw_from(flow, context, rows, noise):
+    """Draw once for every row that is asked for, from our own generator if it can be."""
+    first = int(rows.min())
+    posterior = flow(context[first : int(rows.max()) + 1])
+    if isinstance(posterior, SplineMixture):
+        return posterior.draw(rows - first, noise)
+    posterior = flow(context[rows])
     is_flow = isinstance(posterior, NormalizingFlow)
     base = posterior.base if is_flow else None
     if is_flow and isinstance(base, DiagNormal):

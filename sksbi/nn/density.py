@@ -49,6 +49,25 @@ class ConditionalDensity(nn.Module):
         """
         return self.embedding(x).flatten(1)
 
+    def start(self, theta: Tensor, x: Tensor, weight: Tensor) -> None:
+        """
+        Let the flow begin at what it can compute from the data, if it can.
+
+        A flow does by its method ``start``, and only where x reaches it as it is, since it would
+        begin at features that are about to change.
+
+        Parameters
+        ----------
+        theta : Tensor of shape (n, D)
+            The parameters.
+        x : Tensor of shape (n, ...)
+            The observations.
+        weight : Tensor of shape (n,)
+            Weights of the rows, of mean 1.
+        """
+        if hasattr(self.flow, "start") and not list(self.embedding.parameters()):
+            self.flow.start(theta, self.embed(x), weight)
+
     def forward(self, x: Tensor) -> Distribution:
         """
         Build the distribution over theta.

@@ -5,15 +5,17 @@ A flow is a density over theta given a context c, built from an invertible map f
 
     log q(theta | c) = log p(f(theta; c)) + log |det df/dtheta|.
 
-All of them come from zuko. A flow is called as ``flow(features, context, **options)``.
+All but "nsf" come from zuko. A flow is called as ``flow(features, context, **options)``.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 import zuko
 from torch import nn
+
+from sksbi.nn.spline_flow import SplineFlow
 
 __all__ = ["build_flow", "flow_names"]
 
@@ -24,33 +26,13 @@ def maf(features: int, context: int, transforms: int = 5, **options: object) -> 
     return flow(features, context, transforms=transforms, **options)
 
 
-def nsf(
-    features: int,
-    context: int,
-    transforms: int = 4,
-    hidden_features: Sequence[int] = (128, 128),
-    bins: int = 8,
-    **options: object,
-) -> nn.Module:
-    """Build a neural spline flow whose first transform is affine: it finds and widens the mode."""
-    options |= {"hidden_features": hidden_features}
-    n_splines = max(1, transforms - 1)
-    splines = zuko.flows.NSF(features, context, bins=bins, transforms=n_splines, **options)
-    if transforms == 1:
-        return splines
-    affine = zuko.flows.MAF(features, context, transforms=1, **options)
-    return zuko.flows.Flow(
-        [*affine.transform.transforms, *splines.transform.transforms], splines.base
-    )
-
-
 _FLOWS: dict[str, Callable[..., nn.Module]] = {
     "bpf": zuko.flows.BPF,
     "cnf": zuko.flows.CNF,
     "gmm": zuko.flows.GMM,
     "maf": maf,
     "nice": zuko.flows.NICE,
-    "nsf": nsf,
+    "nsf": SplineFlow,
     "sospf": zuko.flows.SOSPF,
     "unaf": zuko.flows.UNAF,
 }

@@ -1,4 +1,4 @@
-"""The observations' way to the network: x_transformer, then robust scaling."""
+"""The observations' way to the network: x_transformer, robust scaling, screening of columns."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.base import BaseEstimator, clone
 
+from sksbi.preprocessing.screening import relevant_columns
 from sksbi.preprocessing.views import RobustViews
 from sksbi.utils.validation import check_numbers
 
@@ -31,7 +32,9 @@ class ObservationSpace:
         self.transformer = None if transformer is None else clone(transformer)
         self.keep_shape = keep_shape
 
-    def fit(self, x: NDArray[np.floating]) -> ObservationSpace:
+    def fit(
+        self, x: NDArray[np.floating], theta: NDArray[np.floating] | None = None
+    ) -> ObservationSpace:
         """
         Learn the transformer and the scaling.
 
@@ -39,6 +42,9 @@ class ObservationSpace:
         ----------
         x : ndarray of shape (n, ...)
             The observations, finite.
+        theta : ndarray of shape (n, D) or None, default=None
+            The parameters in the network's units, if columns that tell nothing about them are to
+            be left out.
 
         Returns
         -------
@@ -57,7 +63,13 @@ class ObservationSpace:
                     "scale images and series before fit, or in the embedding."
                 )
             x = self._transformed(self.transformer.fit_transform, x)
-        self.views_ = RobustViews(logarithms=not self.keep_shape).fit(self._columns(x))
+        columns = self._columns(x)
+        self.kept_ = np.ones(columns.shape[1], bool)
+        if theta is not None and x.ndim == 2 and not self.keep_shape:
+            self.kept_ = relevant_columns(
+                RobustViews(logarithms=False).fit_transform(columns), theta
+            )
+        self.views_ = RobustViews(logarithms=not self.keep_shape).fit(columns[:, self.kept_])
         return self
 
     def transform(self, x: NDArray[np.floating]) -> NDArray[np.float32]:
@@ -95,5 +107,5 @@ class ObservationSpace:
 
     def _scaled(self, x: NDArray[np.floating]) -> NDArray[np.float32]:
         """Scale, and restore the shape if it is kept."""
-        views = self.views_.transform(self._columns(x))
+        views = self.views_.transform(self._columns(x)[:, self.kept_])
         return views.reshape(x.shape) if self.keep_shape and x.ndim > 2 else views

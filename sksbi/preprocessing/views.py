@@ -4,11 +4,12 @@ Robust views of x: several monotone maps of every column, side by side.
 Simulators give columns over ten decades (populations), with many zeros (epidemics), or plain
 Gaussian ones, and no single map serves all of them. A network that sees a column through two maps,
 
-    asinh((x - median) / IQR)    linear in the bulk, logarithmic in both tails,
-    the same of log(x + s)       for columns without negative values: small values resolved,
+    k asinh((x - median) / (k IQR))    linear in the bulk, logarithmic in both tails,
+    the same of log(x + s)             for columns without negative values: small values resolved,
 
-picks what it needs. The logarithm goes through the asinh too, as populations that die out leave it
-with heavy tails. Each view is then brought to mean 0 and standard deviation 1.
+picks what it needs. The knee k is 20 for columns without heavy tails, which stay linear as far as
+they were seen, and 1 for the others. The logarithm goes through the asinh too, as populations that
+die out leave it with heavy tails. Each view is then brought to mean 0 and standard deviation 1.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from sklearn.utils.validation import check_is_fitted
 __all__ = ["RobustViews"]
 
 _BLOCK = 65_536
+_LIGHT, _LATE_KNEE = 8.0, 20.0
 
 
 class RobustViews(TransformerMixin, BaseEstimator):
@@ -39,9 +41,12 @@ class RobustViews(TransformerMixin, BaseEstimator):
         Median and interquartile range of the columns and the logarithms (the standard deviation
         where that is zero, and one where both are: a constant column becomes zero).
     log_columns_ : ndarray of int
-        The columns with a logarithmic view.
+        The columns with a logarithmic view: no negative numbers, more than two values.
     log_shift_ : ndarray
         What is added to them before the logarithm, zero unless they hold zeros.
+    knee_ : ndarray of shape (n_views,)
+        Where the asinh turns, in interquartile ranges: 20 for columns that reach no further than 8
+        of them from the median, 1 for others and for logarithms.
     mean_, scale_ : ndarray of shape (n_views,)
         Mean and standard deviation of the views.
 
@@ -79,6 +84,9 @@ class RobustViews(TransformerMixin, BaseEstimator):
         columns = self._columns(x)
         low, self.center_, high = np.quantile(columns, [0.25, 0.5, 0.75], axis=0)
         self.spread_ = _first_positive(high - low, _standard_deviation(columns))
+        reach = np.abs(self._relative(columns)).max(axis=0)
+        is_logarithm = np.arange(len(reach)) >= self.n_features_in_
+        self.knee_ = np.where((reach <= _LIGHT) & ~is_logarithm, _LATE_KNEE, 1.0)
         views = self._saturated(columns)
         self.mean_ = views.mean(axis=0)
         self.scale_ = _first_positive(_standard_deviation(views))
@@ -87,7 +95,9 @@ class RobustViews(TransformerMixin, BaseEstimator):
     def _fit_logarithms(self, x: NDArray[np.floating]) -> None:
         """Choose the columns with a logarithmic view, and what keeps log(0) finite."""
         smallest = np.min(x, axis=0, where=x > 0, initial=np.inf)
-        nonnegative = (x.min(axis=0) >= 0) & np.isfinite(smallest) & self.logarithms
+        has_two_values = ((x == x.min(axis=0)) | (x == x.max(axis=0))).all(axis=0)
+        nonnegative = (x.min(axis=0) >= 0) & np.isfinite(smallest) & ~has_two_values
+        nonnegative &= self.logarithms
         self.log_columns_ = np.flatnonzero(nonnegative)
         self.log_shift_ = np.where(x.min(axis=0) == 0, smallest, 0.0)[self.log_columns_]
         self.log_floor_ = smallest[self.log_columns_]
@@ -120,9 +130,13 @@ class RobustViews(TransformerMixin, BaseEstimator):
         return views
 
     def _saturated(self, columns: NDArray[np.floating]) -> NDArray[np.floating]:
-        """Apply the asinh; what overflows counts as the largest float."""
+        """Apply the asinh."""
+        return self.knee_ * np.arcsinh(self._relative(columns) / self.knee_)
+
+    def _relative(self, columns: NDArray[np.floating]) -> NDArray[np.floating]:
+        """Count from the median in spreads; what overflows counts as the largest float."""
         with np.errstate(over="ignore"):
-            return np.arcsinh(np.nan_to_num((columns - self.center_) / self.spread_))
+            return np.nan_to_num((columns - self.center_) / self.spread_)
 
 
 def _standard_deviation(x: NDArray[np.floating]) -> NDArray[np.floating]:
