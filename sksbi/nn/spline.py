@@ -131,6 +131,8 @@ class RationalQuadraticTransform(Transform):
         parameters = self._parameters
         if shape != self._shape:
             inner = parameters[0, :, 0].unflatten(1, self._shape)
+            missing = [1] * (len(shape) - len(self._shape))
+            inner = inner.reshape(len(inner), *missing, *self._shape)
             parameters = inner.expand(-1, *shape).flatten(1)[None, :, None]
         return parameters, x.expand(shape).reshape(1, 1, -1), shape
 

@@ -33,6 +33,7 @@ __all__ = ["SplineFlow", "SplineMixture"]
 _WIDEST = 0.9 * BOUND
 _RIDGE = 0.01
 _START_ROWS = 100_000
+_ABSENT = 1e-6
 _LOG_SCALE = -1 / math.log(SLOPE)
 
 
@@ -82,9 +83,10 @@ class SplineFlow(nn.Module):
         members: int = 4,
     ) -> None:
         super().__init__()
-        for name, value in {"transforms": transforms, "bins": bins, "members": members}.items():
-            if value < 1:
-                raise ValueError(f"{name} must be at least 1, got {value}")
+        least = {"transforms": (transforms, 1), "bins": (bins, 2), "members": (members, 1)}
+        for name, (value, low) in least.items():
+            if value < low:
+                raise ValueError(f"{name} must be at least {low}, got {value}")
         if not len(hidden_features) or min(hidden_features) < 1:
             raise ValueError(f"hidden_features must hold positive widths, got {hidden_features}")
         self.features, self.members = features, members
@@ -148,7 +150,8 @@ class SplineFlow(nn.Module):
         left = columns[:, :d] - columns @ coefficients.t()
         variance = (weight * left.square()).sum(0) / weight.sum()
         variance /= max(1 - columns.shape[1] / n, 0.1)
-        scale = torch.maximum(variance.sqrt(), left.abs().amax(0) / _WIDEST).clamp(min=1e-2)
+        farthest = (left.abs() * (weight > _ABSENT)).amax(0)
+        scale = torch.maximum(variance.sqrt(), farthest / _WIDEST).clamp(1e-2, 1e2)
         offset = (mean[:d] - coefficients @ mean) / scale
         self._set_affine(coefficients / scale[:, None], offset, -scale.log())
 
@@ -279,14 +282,17 @@ class SplineMixture(Distribution):
     def _invert(self, z: Tensor, which: Tensor) -> Tensor:
         """Bring noise (E, n, D) back to theta, given the contexts of its rows (E, n)."""
         z = z.transpose(1, 2).contiguous()
-        sets = torch.arange(len(z), device=z.device)[:, None]
         for network in reversed(self.flow.networks):
-            contexts = tuple(
-                part.transpose(1, 2)[sets, which].transpose(1, 2)
-                for part in network.contexts(self.c)
-            )
-            z = network.invert(z, contexts, _invert_transform)
+            hidden, output = (_columns(part, which) for part in network.contexts(self.c))
+            z = network.invert(z, (hidden, output), _invert_transform)
         return z.transpose(1, 2)
+
+
+def _columns(part: Tensor, which: Tensor) -> Tensor:
+    """Take for every member the columns (E, n) of its matrix in part (E, H, m)."""
+    if part.shape[2] == 1:
+        return part.expand(-1, -1, which.shape[1])
+    return torch.stack([one.index_select(1, w) for one, w in zip(part, which, strict=True)])
 
 
 def _log_scale(phi: Tensor) -> Tensor:

@@ -307,9 +307,10 @@ def test_nested_parameters_and_clone(fitted: Ensemble) -> None:
 
 def test_grid_search_searches_the_members_parameters() -> None:
     grid = {"estimator__lr": [1e-5, 1e-2], "n_estimators": [1, 2]}
-    search = GridSearchCV(make(), grid, cv=KFold(2), error_score="raise").fit(THETA, X)
+    ensemble = make(estimator__batch_size=100)
+    search = GridSearchCV(ensemble, grid, cv=KFold(2), error_score="raise").fit(THETA, X)
     assert search.best_params_ == {"estimator__lr": 1e-2, "n_estimators": 2}
-    by_hand = make(**search.best_params_).fit(THETA, X)
+    by_hand = clone(ensemble).set_params(**search.best_params_).fit(THETA, X)
     same(search.best_estimator_, by_hand)
     assert search.score(THETA, X) == by_hand.score(THETA, X)
 

@@ -219,8 +219,23 @@ def test_an_option_without_a_prefix_is_refused_at_once() -> None:
 def test_module_options_reach_the_flow(bins: int) -> None:
     """A spline of k bins has 3 k - 1 numbers a parameter."""
     npe = NPE(**TINY | {"flow": "nsf", "hidden_features": (8,)}, module__bins=bins).fit(THETA, X)
-    layers = [m for m in npe.net_.module_.flow.modules() if isinstance(m, nn.Linear)]
-    assert max(layer.out_features for layer in layers) == 2 * (3 * bins - 1)
+    outputs = [network.biases[-1].shape[1] for network in npe.net_.module_.flow.networks]
+    # The first of TINY's two transforms is affine.
+    assert outputs == [2 * 2, 2 * (3 * bins - 1)]
+
+
+@pytest.mark.parametrize("members", [1, 3])
+def test_the_number_of_members_reaches_the_flow(members: int) -> None:
+    """Every weight is there once for each of them, and they have learnt different densities."""
+    options = {"flow": "nsf", "hidden_features": (8,), "module__members": members}
+    flow = NPE(**TINY | options).fit(THETA, X).net_.module_.flow
+    alone = NPE(**TINY | options | {"module__members": 1}).fit(THETA, X).net_.module_.flow
+    sizes = [sum(p.numel() for p in f.parameters()) for f in (flow, alone)]
+    assert sizes[0] == members * sizes[1]
+    for network in flow.networks:
+        hidden = network.weights[0].flatten(1)
+        assert len(hidden) == members
+        assert len(hidden.unique(dim=0)) == members
 
 
 def test_a_flow_factory_is_called_with_sizes_and_the_options_that_were_given() -> None:

@@ -41,24 +41,25 @@ def on_the_line(flow: torch.nn.Module, context: torch.Tensor) -> np.ndarray:
 
 @pytest.mark.parametrize("name", flow_names())
 def test_one_parameter_has_a_density_and_draws_come_from_it(name: str) -> None:
-    flow, context = disturbed(name, 1), torch.tensor([0.5, -1.0, 2.0])
+    flow, context = disturbed(name, 1), torch.tensor([[0.5, -1.0, 2.0]])
     density = on_the_line(flow, context)
     cdf = cumulative_trapezoid(density, LINE.numpy(), initial=0)
     np.testing.assert_allclose(cdf[-1], 1.0, atol=2e-3)
     with torch.no_grad():
-        draws = flow(context).sample((500,))[:, 0].numpy()
+        draws = flow(context).sample((500,))[:, 0, 0].numpy()
     assert kstest(draws, lambda t: np.interp(t, LINE, cdf)).pvalue > 1e-3
 
 
 @pytest.mark.parametrize("name", ["maf", "nsf"])
 def test_two_parameters_have_a_density_and_draws_come_from_it(name: str) -> None:
-    flow, context = disturbed(name, 2), torch.tensor([0.5, -1.0, 2.0])
+    flow, context = disturbed(name, 2), torch.tensor([[0.5, -1.0, 2.0]])
     axis = torch.linspace(-15, 15, 401)
     grid = torch.cartesian_prod(axis, axis)
     with torch.no_grad():
         log_p = torch.cat([flow(context).log_prob(part) for part in grid.split(20_000)]).double()
         draws = flow(context).sample((4000,))
-        surprise = -flow(context).log_prob(draws)
+        surprise = -flow(context).log_prob(draws)[:, 0]
+        draws = draws[:, 0]
     cell = (axis[1] - axis[0]) ** 2
     np.testing.assert_allclose(log_p.exp().sum() * cell, 1.0, atol=5e-3)
     entropy = -(log_p.exp() * log_p).sum() * cell
@@ -96,7 +97,7 @@ def test_one_parameter_can_have_two_modes(name: str) -> None:
         optimizer.zero_grad()
         (-flow(context).log_prob(theta).mean()).backward()
         optimizer.step()
-    density = on_the_line(flow, torch.tensor([0.5]))
+    density = on_the_line(flow.eval(), torch.tensor([[0.5]]))
     left, middle, right = (density[(LINE - t).abs().argmin()] for t in (-1.5, 0.0, 1.5))
     # In truth 1.0 at the modes and 0 between them; the best Gaussian has 0.26 in between.
     assert min(left, right) > 0.5
@@ -118,6 +119,7 @@ def test_options_reach_the_flow() -> None:
             {"transforms": 2, "hidden_features": (8,)},
             {"transforms": 1, "hidden_features": (16,)},
             {"transforms": 1, "hidden_features": (8,), "bins": 16},
+            {"transforms": 1, "hidden_features": (8,), "members": 5},
         )
     ]
     assert min(sizes[1:]) > sizes[0]

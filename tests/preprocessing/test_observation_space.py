@@ -71,3 +71,61 @@ def test_a_transformer_needs_a_table(shape: tuple) -> None:
     space = ObservationSpace(FunctionTransformer(), keep_shape=False)
     with pytest.raises(ValueError, match=rf"x_transformer .*two dimensions .*\({shape[0]},"):
         space.fit(np.ones(shape))
+
+
+def readings(n: int = 1000) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Give two parameters, 30 columns of noise with two that matter among them, and these."""
+    rng = np.random.default_rng(0)
+    theta, x = rng.normal(size=(n, 2)), rng.lognormal(size=(n, 30))
+    x[:, [4, 17]] = np.exp(theta) + rng.exponential(size=(n, 2))
+    return x, theta, np.isin(np.arange(30), [4, 17])
+
+
+def test_with_theta_columns_that_tell_nothing_are_left_out() -> None:
+    """Each of 28 is kept with a probability of 0.01: four or more with 2e-4."""
+    x, theta, matters = readings()
+    space = ObservationSpace(None, keep_shape=False).fit(x, theta)
+    assert space.kept_[matters].all()
+    assert space.kept_[~matters].sum() < 4
+    kept = x[:, space.kept_]
+    np.testing.assert_array_equal(space.transform(x), RobustViews().fit_transform(kept))
+    other = np.where(space.kept_, x, RNG.normal(size=x.shape))
+    np.testing.assert_array_equal(space.transform(other), space.transform(x))
+
+
+def test_columns_are_screened_by_their_ranks_more_than_by_their_outliers() -> None:
+    """A column of eighty decades tells of theta as its logarithm does."""
+    x, theta, matters = readings()
+    x[:, 4] = np.exp(40 * theta[:, 0])
+    assert ObservationSpace(None, keep_shape=False).fit(x, theta).kept_[matters].all()
+
+
+def test_columns_are_screened_after_the_users_transformer() -> None:
+    x, theta, matters = readings()
+    space = ObservationSpace(FunctionTransformer(np.fliplr), keep_shape=False).fit(x, theta)
+    assert space.kept_[::-1][matters].all()
+    assert space.kept_.sum() < 6
+    expected = RobustViews().fit_transform(x[:, ::-1][:, space.kept_])
+    np.testing.assert_array_equal(space.transform(x), expected)
+
+
+@pytest.mark.parametrize("case", ["no theta", "kept shape", "series", "few rows", "few columns"])
+def test_everything_is_kept_where_nothing_is_screened(case: str) -> None:
+    x, theta, _ = readings()
+    if case == "series":
+        x = x.reshape(-1, 15, 2)
+    if case == "few rows":
+        x, theta = x[:400], theta[:400]
+    if case == "few columns":
+        x = x[:, :11]
+    space = ObservationSpace(None, keep_shape=case == "kept shape")
+    space.fit(x, None if case == "no theta" else theta)
+    assert space.kept_.all()
+    plain = ObservationSpace(None, keep_shape=case == "kept shape").fit(x)
+    np.testing.assert_array_equal(space.transform(x), plain.transform(x))
+
+
+def test_one_observation_of_a_screened_table_is_scaled_as_in_a_batch() -> None:
+    x, theta, _ = readings()
+    space = ObservationSpace(None, keep_shape=False).fit(x, theta)
+    np.testing.assert_array_equal(space.transform(x[7:8]), space.transform(x)[7:8])

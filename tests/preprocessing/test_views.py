@@ -33,7 +33,8 @@ def fit(column: np.ndarray, **options: bool) -> tuple[RobustViews, np.ndarray]:
 @pytest.mark.parametrize("logarithms", [True, False])
 def test_every_view_is_standardised_and_moderate(column: np.ndarray, logarithms: bool) -> None:
     _, views = fit(column, logarithms=logarithms)
-    assert views.shape[1] == (1 + (logarithms and column.min() >= 0))
+    has_logarithm = logarithms and column.min() >= 0 and len(np.unique(column)) > 2
+    assert views.shape[1] == 1 + has_logarithm
     np.testing.assert_allclose(views.mean(axis=0), 0, atol=1e-4)
     np.testing.assert_allclose(views.std(axis=0), 1, atol=1e-4)
     # No standardised sample of n can go beyond sqrt(n - 1): a single outlier does.
@@ -91,6 +92,78 @@ def test_small_values_are_resolved_by_the_logarithm() -> None:
     column = np.r_[10.0 ** -np.arange(1, 10), np.linspace(1, 1000, 491)]
     _, views = fit(column)
     assert (np.abs(np.diff(views[:9], axis=0)).max(axis=1) > 0.05).all()
+
+
+@pytest.mark.parametrize(("low", "high"), [(0.0, 1.0), (0.0, 1e12), (1.0, 2.0), (1e-300, 5.0)])
+@pytest.mark.parametrize("share", [0.01, 0.5, 0.9])
+def test_two_values_have_one_view_and_a_third_a_logarithm(
+    low: float, high: float, share: float
+) -> None:
+    """Any two maps of two values are the same map."""
+    column = np.where(np.random.default_rng(3).random(500) < share, high, low)
+    model, views = fit(column)
+    assert views.shape[1] == 1
+    assert len(model.log_columns_) == 0
+    assert len(np.unique(views)) == 2
+    model, views = fit(np.r_[column, (low + high) / 2])
+    assert views.shape[1] == 2
+    np.testing.assert_array_equal(model.log_columns_, [0])
+
+
+LIGHT = {
+    "gaussian": RNG.normal(size=5000),
+    "uniform": RNG.uniform(-3, 9, size=5000),
+    "exponential": RNG.exponential(size=800),
+    "signs": RNG.choice([-1.0, 1.0], 500),
+    "counts": RNG.poisson(3, 500),
+    "within 8": np.r_[np.linspace(-1, 1, 801), 7.9, -7.9],
+}
+
+
+@pytest.mark.parametrize("column", LIGHT.values(), ids=LIGHT)
+def test_columns_without_heavy_tails_stay_linear(column: np.ndarray) -> None:
+    """
+    The slope of k asinh(r / k) at r = 8 and k = 20 is 1 / sqrt(1.16), that in the middle 1.
+
+    Differences of float32, over steps of at least 1e-3 of all, are good to 1e-3.
+    """
+    column = np.asarray(column, float)
+    model, _ = fit(column, logarithms=False)
+    assert model.knee_.tolist() == [20.0]
+    center, spread = model.center_[0], model.spread_[0]
+    assert np.abs((column - center) / spread).max() <= 8
+    grid = np.linspace(column.min(), column.max(), 500)
+    slopes = np.diff(model.transform(grid[:, None])[:, 0].astype(float))
+    assert slopes.max() / slopes.min() <= np.sqrt(1.16) * 1.003
+    middle = np.abs(grid[:-1] - center) < 2 * spread
+    assert slopes[middle].max() / slopes[middle].min() <= np.sqrt(1.01) * 1.003
+
+
+HEAVY = {
+    "cauchy": RNG.standard_cauchy(2000),
+    "ten decades": np.exp(RNG.normal(scale=5, size=2000)),
+    "one outlier": np.r_[RNG.normal(size=2000), 50.0],
+    "just beyond 8": np.r_[np.linspace(-1, 1, 801), 8.2],
+}
+
+
+@pytest.mark.parametrize("column", HEAVY.values(), ids=HEAVY)
+def test_columns_with_heavy_tails_saturate(column: np.ndarray) -> None:
+    """Where r is large, a factor of ten adds log(10) spreads, of the scale; 1 / 2 r^2 is left."""
+    model, _ = fit(column, logarithms=False)
+    assert model.knee_.tolist() == [1.0]
+    decades = model.center_ + model.spread_ * 10.0 ** np.arange(2, 8)
+    steps = np.diff(model.transform(decades[:, None])[:, 0].astype(float)) * model.scale_
+    np.testing.assert_allclose(steps, np.log(10), rtol=1e-3)
+
+
+def test_the_knee_belongs_to_a_view_and_logarithms_have_the_early_one() -> None:
+    table = np.column_stack(
+        [RNG.uniform(1, 2, 500), RNG.standard_cauchy(500), RNG.lognormal(sigma=5, size=500)]
+    )
+    model = RobustViews().fit(table)
+    np.testing.assert_array_equal(model.log_columns_, [0, 2])
+    np.testing.assert_array_equal(model.knee_, [20, 1, 1, 1, 1])
 
 
 def test_a_table_taken_in_blocks_equals_its_rows() -> None:
