@@ -482,7 +482,7 @@ def test_far_values_have_a_finite_density_and_gradient() -> None:
     ("options", "match"),
     [
         ({"transforms": 0}, "transforms must be at least 1, got 0"),
-        ({"bins": -2}, "bins must be at least 1, got -2"),
+        ({"bins": -2}, "bins must be at least 2, got -2"),
         ({"members": 0}, "members must be at least 1, got 0"),
         ({"hidden_features": ()}, r"hidden_features must hold positive widths, got \(\)"),
         ({"hidden_features": (8, 0)}, r"hidden_features must hold .*got \(8, 0\)"),
