@@ -70,8 +70,8 @@ class _ConvNet(nn.Module):
 
         Parameters
         ----------
-        x : Tensor of shape (n, *in_shape)
-            The batch.
+        x : Tensor of shape (n, ...)
+            The batch, each row of shape ``in_shape``.
 
         Returns
         -------

@@ -239,7 +239,7 @@ class SplineMixture(Distribution):
 
         Returns
         -------
-        Tensor of shape (*sample_shape, m, D)
+        Tensor of shape (..., m, D)
             The draws.
         """
         shape = self._extended_shape(torch.Size(sample_shape))
