@@ -60,6 +60,7 @@ class NeuralEstimator(BaseInference):
         "embedding": [torch.nn.Module, callable, None],
         "theta_transformer": [HasMethods(["fit_transform", "inverse_transform"]), None],
         "x_transformer": [HasMethods(["fit_transform", "transform"]), None],
+        "x_screening": ["boolean"],
         "lr": [Interval(Real, 0, None, closed="neither")],
         "batch_size": [Interval(Integral, 1, None, closed="left"), None],
         "max_epochs": [Interval(Integral, 1, None, closed="left"), None],
@@ -145,6 +146,13 @@ class NeuralEstimator(BaseInference):
             raise AttributeError(f"this {type(self).__name__} has no history_ before fit.")
         return pd.DataFrame(self._history)
 
+    @property
+    def x_kept_(self):
+        """The columns of x, after x_transformer, that the network sees: an array of bool."""
+        if not self.__sklearn_is_fitted__():
+            raise AttributeError(f"this {type(self).__name__} has no x_kept_ before fit.")
+        return self._x_space.kept_.copy()
+
     def _fit(self, theta, x, sample_weight, generator):
         """Scale, split, build and train; the fitted state changes at the end only."""
         resumed = self.net_ if self._resumes() else None
@@ -190,7 +198,7 @@ class NeuralEstimator(BaseInference):
 
     def _shaping(self):
         """Name the parameters that a warm start cannot change."""
-        return ("prior", "theta_transformer", "x_transformer", *self._architecture)
+        return ("prior", "theta_transformer", "x_transformer", "x_screening", *self._architecture)
 
     def _learn_spaces(self, theta, x, sample_weight, generator):
         """Fit the maps from the user's units to the network's."""
@@ -203,8 +211,8 @@ class NeuralEstimator(BaseInference):
         ]
         theta_space = ParameterSpace(self.prior_, transformers[0]).fit(theta, sample_weight)
         x_space = ObservationSpace(transformers[1], keep_shape)
-        screened = theta_space.to_network(theta)[0] if self.embedding is None else None
-        return theta_space, x_space.fit(x, screened)
+        screened = self.x_screening and self.embedding is None
+        return theta_space, x_space.fit(x, theta_space.to_network(theta)[0] if screened else None)
 
     def _split(self, spaces, theta, x, sample_weight, generator):
         """Make the training and the validation set."""

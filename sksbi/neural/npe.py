@@ -21,7 +21,7 @@ from zuko.distributions import DiagNormal, NormalizingFlow
 
 from sksbi._net import EVALUATION_BATCH, check_passed_on
 from sksbi.neural.base import NeuralEstimator, build_embedding
-from sksbi.nn import ConditionalDensity, SplineMixture, build_flow
+from sksbi.nn import ConditionalDensity, SplineFlow, build_flow
 from sksbi.utils.random import borrowed_global_generator, torch_generator
 
 __all__ = ["NPE"]
@@ -58,8 +58,7 @@ class NPE(NeuralEstimator):
         A network between x and the flow. A module sees x in its own shape, each column brought to
         one scale; a callable, such as ``functools.partial(sksbi.nn.MLP, out_features=16)``, is
         called with the number of features that the network sees (for images and series: the shape).
-        None: the features go to the flow as they are, but for columns of x that tell nothing about
-        theta, which are left out where there are 12 columns or more and 500 simulations or more.
+        None: the features go to the flow as they are.
     theta_transformer : estimator or None, default=None
         A scikit-learn transformer of theta in the prior's unbounded space: StandardScaler,
         MinMaxScaler, MaxAbsScaler, RobustScaler, PowerTransformer, PCA of full rank or a Pipeline
@@ -67,6 +66,10 @@ class NPE(NeuralEstimator):
         held where it reaches the whole real line.
     x_transformer : estimator or None, default=None
         A scikit-learn transformer of x, before the built-in robust scaling.
+    x_screening : bool, default=True
+        Whether to leave out columns of x that tell nothing about theta, as tests of pairs and
+        triples show: where x is a table of 12 to 1,000 columns, with 500 simulations or more, and
+        there is no ``embedding``. See ``x_kept_``.
     criterion : str or callable, default="negative_log_likelihood"
         The loss: a name, a class or a factory of a module (distribution, theta) -> losses (n,).
     optimizer : str or callable, default="adamw"
@@ -114,6 +117,8 @@ class NPE(NeuralEstimator):
         The prior, adapted.
     x_layout_ : ObservationLayout
         Shape and columns of x in fit.
+    x_kept_ : ndarray of bool
+        The columns of x, after ``x_transformer``, that the network sees.
     theta_columns_ : list or None
         The columns of theta in fit, if it was a DataFrame.
     n_features_in_ : int
@@ -162,6 +167,7 @@ class NPE(NeuralEstimator):
         embedding=None,
         theta_transformer=None,
         x_transformer=None,
+        x_screening=True,
         criterion="negative_log_likelihood",
         optimizer="adamw",
         lr=5e-3,
@@ -183,6 +189,7 @@ class NPE(NeuralEstimator):
         self.embedding = embedding
         self.theta_transformer = theta_transformer
         self.x_transformer = x_transformer
+        self.x_screening = x_screening
         self.criterion = criterion
         self.optimizer = optimizer
         self.lr = lr
@@ -266,10 +273,9 @@ class NPE(NeuralEstimator):
 
 def _draw_from(flow, context, rows, noise):
     """Draw once for every row that is asked for, from our own generator if it can be."""
-    first = int(rows.min())
-    posterior = flow(context[first : int(rows.max()) + 1])
-    if isinstance(posterior, SplineMixture):
-        return posterior.draw(rows - first, noise)
+    if isinstance(flow, SplineFlow):
+        first = int(rows.min())
+        return flow(context[first : int(rows.max()) + 1]).draw(rows - first, noise)
     posterior = flow(context[rows])
     is_flow = isinstance(posterior, NormalizingFlow)
     base = posterior.base if is_flow else None

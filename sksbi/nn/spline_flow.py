@@ -274,8 +274,8 @@ class SplineMixture(Distribution):
         z[slot] = noise[order]
         which = torch.zeros(z.shape[:2], dtype=torch.long)
         which[slot] = rows[order]
-        theta = self._invert(z.to(device), which.to(device)).cpu()
-        draws = torch.empty_like(noise)
+        theta = self._invert(z.to(self.c), which.to(device)).cpu()
+        draws = theta.new_empty(noise.shape)
         draws[order] = theta[slot]
         return draws.to(device)
 

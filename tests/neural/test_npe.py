@@ -343,3 +343,48 @@ def test_nothing_is_shown_otherwise(capsys: pytest.CaptureFixture[str]) -> None:
     npe = NPE(**TINY).fit(THETA, X)
     npe.sample(X[0], 10), npe.score(THETA, X), npe.map(X[0]), npe.summary(X[0])
     assert capsys.readouterr() == ("", "")
+
+
+def of_noise(n: int, noise: int, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
+    """Simulate one parameter and its noisy reading, followed by columns of noise."""
+    rng = np.random.default_rng(seed)
+    theta = rng.normal(size=(n, 1))
+    return theta, np.hstack([theta + 0.3 * rng.normal(size=(n, 1)), rng.normal(size=(n, noise))])
+
+
+def test_columns_of_noise_are_left_out_and_make_no_difference() -> None:
+    theta, x = of_noise(2000, 40)
+    npe = NPE(max_epochs=2, random_state=0).fit(theta, x)
+    assert npe.x_kept_[0]
+    # Each column of noise is kept with a probability of 0.01: five or more of 40, of 1e-4.
+    assert npe.x_kept_.sum() <= 5
+    other = x[:5].copy()
+    other[:, ~npe.x_kept_] = 1e3
+    np.testing.assert_array_equal(npe.log_prob(theta[:5], x[:5]), npe.log_prob(theta[:5], other))
+
+
+@pytest.mark.parametrize(
+    ("n", "noise", "options"),
+    [
+        (2000, 40, {"x_screening": False}),
+        (2000, 40, {"embedding": partial(MLP, out_features=4)}),
+        (400, 40, {}),
+        (2000, 10, {}),
+    ],
+)
+def test_screening_is_left_out_where_the_docstring_says(n: int, noise: int, options: dict) -> None:
+    theta, x = of_noise(n, noise)
+    npe = NPE(max_epochs=1, random_state=0, **options).fit(theta, x)
+    assert npe.x_kept_.tolist() == [True] * (noise + 1)
+
+
+def test_what_was_kept_is_known_after_fit_only() -> None:
+    with pytest.raises(AttributeError, match="no x_kept_ before fit"):
+        NPE().x_kept_  # noqa: B018
+
+
+def test_a_warm_start_does_not_change_the_screening() -> None:
+    theta, x = of_noise(600, 12)
+    npe = NPE(max_epochs=1, warm_start=True, random_state=0).fit(theta, x)
+    with pytest.raises(ValueError, match="x_screening was set to False"):
+        npe.set_params(x_screening=False).fit(theta, x)

@@ -295,12 +295,13 @@ def test_the_start_draws_what_it_says() -> None:
     flow.start(theta, c, torch.ones(len(theta)))
     at = torch.tensor([[1.0, -1.0, 0.5, 0.0]])
     draws = flow(at).draw(torch.zeros(n, dtype=torch.long), generator())
-    # The ridge of 0.01 moves slopes of order 1 by some 1 % of themselves, in units of the noise.
-    errors = covariance.diagonal().sqrt() / n**0.5
-    assert ((draws.mean(0) - at @ a.t() - 0.7).abs() < 5 * errors + 0.1).all()
-    scale = covariance.diagonal().sqrt()
+    # A mean off by s standard deviations costs s^2 / 2 nats, over contexts of unit variance, and a
+    # standard deviation off by a factor 1 + t costs t^2.
+    cost, scale = expected_excess(20_000, 3), covariance.diagonal().sqrt()
+    shift = (draws.mean(0) - at @ a.t() - 0.7) / scale
+    assert (shift.abs() < 5 / n**0.5 + at.norm() * (2 * cost) ** 0.5).all()
     difference = (draws.t().cov() - covariance) / (scale[:, None] * scale)
-    assert (difference.abs() < 5 * (2 / n) ** 0.5 + 0.1).all()
+    assert (difference.abs() < 5 * (2 / n) ** 0.5 + 2 * cost**0.5).all()
 
 
 def test_all_members_start_alike_but_go_their_own_ways() -> None:
@@ -492,3 +493,9 @@ def test_far_values_have_a_finite_density_and_gradient() -> None:
 def test_bad_sizes_are_refused(options: dict, match: str) -> None:
     with pytest.raises(ValueError, match=match):
         SplineFlow(2, 1, **options)
+
+
+def test_a_flow_in_float64_draws_in_float64() -> None:
+    flow = disturbed(2).double()
+    draws = flow(C.double()).draw(torch.tensor([0, 2]), generator())
+    assert draws.dtype == torch.float64
