@@ -8,9 +8,7 @@ identity. In the bin of z in [0, 1], with height over width s, and slopes d_0 an
     R(z) = \frac{s z^2 + d_0 z (1 - z)}{s + (d_0 + d_1 - 2 s) z (1 - z)},
 
 and y goes from the lower to the upper knot as R goes from 0 to 1. Left to autograd, some sixty
-small tensors go forwards and as many backwards; here the derivatives are written out. The tensors
-of a training step are so small that the time goes into calls, not into arithmetic: on the CPU they
-are NumPy's, which cost a third of torch's. The same lines run with either.
+small tensors go forwards and as many backwards; here the derivatives are written out.
 
 Knots are parametrised as in zuko, so that either transform takes the other's weights.
 """
@@ -18,11 +16,14 @@ Knots are parametrised as in zuko, so that either transform takes the other's we
 from __future__ import annotations
 
 import math
+from functools import lru_cache
+from typing import NamedTuple
 
-import numpy as np
 import torch
 from torch import Tensor
 from torch.distributions import Transform, constraints
+
+from sksbi.nn._arrays import convert, integer, namespace, view_arrays, view_tensor
 
 __all__ = ["RationalQuadraticTransform", "invert_spline", "spline"]
 
@@ -48,8 +49,8 @@ def spline(parameters: Tensor, x: Tensor, bound: float = BOUND) -> tuple[Tensor,
     -------
     y : Tensor of shape (E, D, n)
         The values.
-    ladj : Tensor of shape (E, D, n)
-        The log-derivatives log dy/dx.
+    ladj : Tensor of shape (E, n)
+        The log-derivatives log dy/dx, summed over the D values.
     """
     return _Spline.apply(parameters, x, bound)
 
@@ -72,15 +73,17 @@ def invert_spline(parameters: Tensor, y: Tensor, bound: float = BOUND) -> Tensor
     Tensor of shape (E, D, n)
         The x with spline(x) = y.
     """
-    phi, y = _arrays(parameters, y)
+    phi, y = view_arrays(parameters.contiguous(), y)
     inside = y.clip(-bound, bound)
-    _, _, _, _, (x0, w, y0, h), d0, d1, s, _, _ = _find_bins(phi, inside, bound, 1)
-    r = ((inside * (0.5 / bound) + 0.5 - y0) / h).clip(0, 1)
+    place = inside * (0.5 / bound) + 0.5
+    bins = _find_bins(phi, place, 1)
+    (x0, y0), (w, h), (d0, d1) = bins.corner, bins.size, bins.slope
+    s, r = h / w, ((place - y0) / h).clip(0, 1)
     curvature = r * (d0 + d1 - 2 * s)
     a, b = s - d0 + curvature, d0 - curvature
-    root = _namespace(phi).sqrt((b * b + 4 * a * (s * r)).clip(0))
+    root = namespace(phi).sqrt((b * b + 4 * a * (s * r)).clip(0))
     z = 2 * (s * r) / (b + root)
-    return _tensor((x0 + w * z - 0.5) * (2 * bound) + (y - inside))
+    return view_tensor((x0 + w * z - 0.5) * (2 * bound) + (y - inside))
 
 
 class RationalQuadraticTransform(Transform):
@@ -180,58 +183,88 @@ class RationalQuadraticTransform(Transform):
         return y.reshape(shape), ladj.reshape(shape)
 
 
-def _namespace(array: object) -> object:
-    """Find the library of an array."""
-    return torch if isinstance(array, Tensor) else np
+class _Bins(NamedTuple):
+    """
+    The bins that values lie in, along x and y, and how they come from the parameters.
+
+    ``corner``, ``size`` (2, E, D, n) : object
+        Of the bin of a value, in units where the box is 1: its lower corner, width and height.
+    ``slope`` (2, E, D, n) : object
+        The slopes at its ends.
+    ``share``, ``shrink`` (E, 2, K, D, n) : object
+        exp(shrink * raw), of which ``whole`` (2, E, D, n) times is the size of a bin.
+    ``below`` (E, K - 1, D, n) : object
+        1 where the upper edge of a bin is below the value, else 0.
+    ``inner``, ``slope_shrink`` (2, E, D, n) : object
+        0 where the slope is at an end of the box and has no parameter; slope = exp(shrink * raw).
+    ``at`` (2, E, D, n), ``at_slopes`` 2 times (E, D, n) : object
+        Places in the flattened shares and parameters.
+    """
+
+    corner: object
+    size: object
+    slope: object
+    share: object
+    shrink: object
+    whole: object
+    below: object
+    inner: object
+    slope_shrink: object
+    at: object
+    at_slopes: tuple
 
 
-def _arrays(*tensors: Tensor) -> tuple:
-    """View tensors on the CPU as NumPy's arrays; leave others."""
-    on_cpu = all(t.device.type == "cpu" for t in tensors)
-    return tuple(t.detach().numpy() if on_cpu else t.detach() for t in tensors)
-
-
-def _tensor(array: object) -> Tensor:
-    """View an array as a tensor."""
-    return array if isinstance(array, Tensor) else torch.from_numpy(array)
-
-
-def _find_bins(phi: object, value: object, bound: float, axis: int) -> tuple:
-    """Find the bin of every value, along x (axis 0) or y (axis 1), in units where the box is 1."""
-    xp, (n_sets, rows, d, n) = _namespace(phi), phi.shape
+def _find_bins(phi: object, place: object, axis: int) -> _Bins:
+    """Find the bin of every value in [0, 1], along x (axis 0) or y (axis 1)."""
+    xp, (n_sets, rows, d, n) = namespace(phi), phi.shape
     k, m = (rows + 1) // 3, d * n
     raw = phi[:, : 2 * k].reshape(n_sets, 2, k, d, n)
-    squash = abs(raw)
-    squash *= 2 * _SQUASH
-    squash += 1
-    share = raw / squash
+    shrink = abs(raw)
+    shrink *= 2 * _SQUASH
+    shrink += 1
+    shrink = 1 / shrink
+    share = raw * shrink
     xp.exp(share, out=share)
     edge = xp.empty_like(share)
     edge[:, :, 0] = share[:, :, 0]
     for j in range(1, k):
         xp.add(edge[:, :, j - 1], share[:, :, j], out=edge[:, :, j])
-    whole = 1 / edge[:, :, -1:]
-    share *= whole
-    edge *= whole
-    number = (edge[:, axis, :-1] <= (value * (0.5 / bound) + 0.5)[:, None]).sum(1)
-    device = {"device": phi.device}
-    column = xp.arange(m, **device).reshape(d, n) + number * m
-    sets = xp.arange(n_sets, **device)[:, None, None]
-    at = column + sets * (2 * k * m)
-    w, h = _take(share, at), _take(share, at + k * m)
-    corners = _take(edge, at) - w, w, _take(edge, at + k * m) - h, h
-    slopes = xp.zeros((n_sets, k + 1, d, n), dtype=phi.dtype, **device)
-    slopes[:, 1:-1] = phi[:, 2 * k :]
-    at_slope = column + sets * ((k + 1) * m)
-    both = xp.empty((2, n_sets, d, n), dtype=phi.dtype, **device)
-    both[0], both[1] = _take(slopes, at_slope), _take(slopes, at_slope + m)
-    bend = abs(both)
-    bend *= _SQUASH
-    bend += 1
-    both /= bend
-    xp.exp(both, out=both)
-    found = share, squash, number, at
-    return *found, corners, both[0], both[1], h / w, bend, at_slope
+    total = edge[:, :, -1].swapaxes(0, 1)
+    whole = 1 / total
+    below = convert(edge[:, axis, :-1] <= (place * total[axis])[:, None], phi.dtype)
+    step = convert(below.sum(1), integer(phi)) * m
+    at, at_slope = _offsets(xp, n_sets, k, d, n, phi.device)
+    at, at_slope = at + step, at_slope + step
+    size, corner = _take(share, at), _take(edge, at)
+    corner -= size
+    size *= whole
+    corner *= whole
+    # There is no parameter for a slope at an end of the box: another is read, and times 0.
+    has_next = step < (k - 1) * m
+    at_slopes = at_slope, at_slope + m * has_next
+    slope, inner = xp.empty_like(size), xp.empty_like(size)
+    slope[0], slope[1] = _take(phi, at_slopes[0]), _take(phi, at_slopes[1])
+    inner[0], inner[1] = step > 0, has_next
+    slope *= inner
+    slope_shrink = abs(slope)
+    slope_shrink *= _SQUASH
+    slope_shrink += 1
+    slope_shrink = 1 / slope_shrink
+    slope *= slope_shrink
+    xp.exp(slope, out=slope)
+    return _Bins(
+        corner, size, slope, share, shrink, whole, below, inner, slope_shrink, at, at_slopes
+    )
+
+
+@lru_cache(maxsize=8)
+def _offsets(xp: object, n_sets: int, k: int, d: int, n: int, device: object) -> tuple:
+    """Find the first bins in the flattened shares, and the places before those of the slopes."""
+    m = d * n
+    column = xp.arange(m, device=device).reshape(d, n)
+    axis = xp.arange(2, device=device)[:, None, None, None]
+    sets = xp.arange(n_sets, device=device)[:, None, None]
+    return (2 * sets + axis) * (k * m) + column, ((3 * sets + 2) * k - sets - 1) * m + column
 
 
 def _take(array: object, index: object) -> object:
@@ -244,86 +277,103 @@ class _Spline(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: object, parameters: Tensor, x: Tensor, bound: float) -> tuple:
-        """Compute y and log dy/dx."""
-        phi, x = _arrays(parameters, x)
+        """Compute y and the sums of log dy/dx."""
+        phi, x = view_arrays(parameters.contiguous(), x)
         inside = x.clip(-bound, bound)
-        bins = _find_bins(phi, inside, bound, 0)
-        x0, w, y0, h = bins[4]
-        d0, d1, s = bins[5:8]
-        z = ((inside * (0.5 / bound) + 0.5 - x0) / w).clip(0, 1)
+        place = inside * (0.5 / bound)
+        place += 0.5
+        bins = _find_bins(phi, place, 0)
+        (x0, y0), (w, h), (d0, d1) = bins.corner, bins.size, bins.slope
+        s = h / w
+        z = ((place - x0) / w).clip(0, 1)
         rest = 1 - z
         q = z * rest
+        up, down = s * z, d0 * rest
         bump = d0 + d1
         bump -= 2 * s
         under = bump * q
         under += s
-        ratio = s * z
-        ratio += d0 * rest
+        ratio = up + down
         ratio *= z
         ratio /= under
-        slope = 2 * s * q
-        slope += d0 * rest * rest
+        slope = 2 * up
+        slope += down
+        slope *= rest
         slope += d1 * z * z
         y = h * ratio
         y += y0 - 0.5
         y *= 2 * bound
         y += x - inside
         s_under = s / under
-        ladj = _namespace(phi).log(s_under * s_under * slope)
-        ctx.kept = x, bins, z, rest, q, bump, under, ratio, slope
+        ladj = namespace(phi).log(s_under * s_under * slope)
+        ctx.kept = x, bins, s, z, rest, q, up, down, bump, under, ratio, slope
         ctx.bound = bound
-        return _tensor(y), _tensor(ladj)
+        return view_tensor(y), view_tensor(ladj.sum(1))
 
     @staticmethod
     @torch.autograd.function.once_differentiable
     def backward(ctx: object, grad_y: Tensor, grad_ladj: Tensor) -> tuple:
         """Go back from y and log dy/dx to the parameters and x."""
-        x, bins, z, rest, q, bump, under, ratio, slope = ctx.kept
-        _, w, _, h = bins[4]
-        d0, d1, s = bins[5:8]
-        g_y, g_l = _arrays(grad_y, grad_ladj)
+        x, bins, s, z, rest, q, up, down, bump, under, ratio, slope = ctx.kept
+        (w, h), (_, d1) = bins.size, bins.slope
+        xp = namespace(x)
+        g_y, g_l = view_arrays(grad_y, grad_ladj)
         inside = abs(x) <= ctx.bound
-        g_l = g_l * inside
+        g_l = g_l[:, None] * inside
         g_y = g_y * (2 * ctx.bound)
-        g_ratio = g_y * h / under
+        g_ratio = g_y * h
+        g_ratio /= under
         g_slope = g_l / slope
-        g_under = -2 * g_l / under - g_ratio * ratio
+        g_under = -2 * g_l
+        g_under /= under
+        g_under -= g_ratio * ratio
         turn = rest - z
-        g_z = g_ratio * (2 * s * z + d0 * turn)
+        g_z = g_ratio * (2 * up + bins.slope[0] * turn)
         g_z += g_under * bump * turn
-        g_z += 2 * g_slope * (s * turn - d0 * rest + d1 * z)
-        g_s = g_ratio * (z * z)
+        g_z += 2 * g_slope * (s * turn - down + d1 * z)
+        square = z * z
+        g_s = g_ratio * square
         g_s += g_under * (1 - 2 * q)
         g_s += 2 * g_slope * q
         g_s += 2 * g_l / s
         g_s /= w
-        g_d0 = (g_ratio + g_under) * q + g_slope * (rest * rest)
-        g_d1 = g_under * q + g_slope * (z * z)
+        g_slopes = xp.empty_like(bins.slope)
+        g_slopes[0] = (g_ratio + g_under) * q + g_slope * (rest * rest)
+        g_slopes[1] = g_under * q + g_slope * square
         g_z /= w
-        g_x = _namespace(x).where(inside, g_z, g_y) * (0.5 / ctx.bound)
-        corners = -g_z, g_y, -(g_z * z + g_s * s), g_y * ratio + g_s
-        return _tensor(_to_parameters(bins, corners, g_d0, g_d1)), _tensor(g_x), None
+        g_x = xp.where(inside, g_z, g_y) * (0.5 / ctx.bound)
+        g_corner, g_size = xp.empty_like(bins.corner), xp.empty_like(bins.size)
+        g_corner[0], g_corner[1] = -g_z, g_y
+        g_size[0], g_size[1] = -(g_z * z + g_s * s), g_y * ratio + g_s
+        return view_tensor(_to_parameters(bins, g_corner, g_size, g_slopes)), view_tensor(g_x), None
 
 
-def _to_parameters(bins: tuple, corners: tuple, g_d0: object, g_d1: object) -> object:
+def _to_parameters(bins: _Bins, g_corner: object, g_size: object, g_slope: object) -> object:
     """Spread the gradients at a bin over the parameters of all bins."""
-    share, squash, number, at, _, d0, d1, _, bend, at_slope = bins
-    xp, (n_sets, _, k, d, n) = _namespace(share), share.shape
-    like = {"dtype": share.dtype, "device": share.device}
-    below = xp.empty((n_sets, 2, d, n), **like)
-    below[:, 0], below[:, 1] = corners[:2]
-    is_below = xp.arange(k, device=share.device)[:, None, None] < number[:, None]
-    spread = is_below[:, None] * below[:, :, None]
-    flat = spread.reshape(-1)
-    flat[at], flat[at + k * d * n] = corners[2:]
-    spread *= share
-    spread -= share * spread.sum(2)[:, :, None]
-    spread /= squash
-    spread /= squash
-    slopes = xp.zeros(n_sets * (k + 1) * d * n, **like)
-    slopes[at_slope] = g_d0 * d0 / (bend[0] * bend[0])
-    slopes[at_slope + d * n] = g_d1 * d1 / (bend[1] * bend[1])
-    result = xp.empty((n_sets, 3 * k - 1, d, n), **like)
-    result[:, : 2 * k] = spread.reshape(n_sets, 2 * k, d, n)
-    result[:, 2 * k :] = slopes.reshape(n_sets, k + 1, d, n)[:, 1:-1]
+    xp, (n_sets, _, k, d, n) = namespace(bins.share), bins.share.shape
+    # The sizes have the sum 1: what one gains, all lose in proportion.
+    g_corner *= bins.whole
+    g_size *= bins.whole
+    mean = g_corner * bins.corner
+    mean += g_size * bins.size
+    g_share = xp.empty_like(bins.share)
+    corners = g_corner.swapaxes(0, 1)[:, :, None]
+    xp.multiply(bins.below[:, None], corners, out=g_share[:, :, :-1])
+    g_share[:, :, -1] = 0
+    g_share.reshape(-1)[bins.at] = g_size
+    g_share -= mean.swapaxes(0, 1)[:, :, None]
+    g_share *= bins.share
+    g_share *= bins.shrink
+    result = xp.empty((n_sets, 3 * k - 1, d, n), dtype=g_share.dtype, device=g_share.device)
+    result[:, 2 * k :] = 0
+    g_slope *= bins.slope
+    g_slope *= bins.inner
+    g_slope *= bins.slope_shrink
+    g_slope *= bins.slope_shrink
+    flat = result.reshape(-1)
+    # In this order: what was read for the last upper slope is the lower slope of the same bin.
+    flat[bins.at_slopes[1]] = g_slope[1]
+    flat[bins.at_slopes[0]] = g_slope[0]
+    shares = result[:, : 2 * k].reshape(n_sets, 2, k, d, n)
+    xp.multiply(g_share, bins.shrink, out=shares)
     return result

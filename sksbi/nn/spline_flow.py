@@ -24,8 +24,10 @@ import torch
 from torch import Tensor, nn
 from torch.distributions import Distribution, constraints
 
+from sksbi.nn._arrays import view_arrays, view_tensor
+from sksbi.nn.affine import affine, invert_affine, unsquashed
 from sksbi.nn.autoregressive import MaskedNetworks
-from sksbi.nn.spline import BOUND, SLOPE, invert_spline, spline
+from sksbi.nn.spline import BOUND, invert_spline, spline
 
 __all__ = ["SplineFlow", "SplineMixture"]
 
@@ -34,7 +36,6 @@ _WIDEST = 0.9 * BOUND
 _RIDGE = 0.01
 _START_ROWS = 100_000
 _ABSENT = 1e-6
-_LOG_SCALE = -1 / math.log(SLOPE)
 
 
 class SplineFlow(nn.Module):
@@ -162,7 +163,7 @@ class SplineFlow(nn.Module):
         context = network.linear_context.unflatten(0, (self.members, -1))
         context[:, :d] = -coefficients[:, d:].float()
         network.biases[-1][:, :d, 0] = -offset.float()
-        network.biases[-1][:, d:, 0] = (log_scale / (1 - _LOG_SCALE * log_scale.abs())).float()
+        network.biases[-1][:, d:, 0] = unsquashed(log_scale).float()
 
 
 class SplineMixture(Distribution):
@@ -222,11 +223,11 @@ class SplineMixture(Distribution):
     def _members_log_prob(self, theta: Tensor, c: Tensor) -> Tensor:
         """Compute the log-density of every member, (E, n)."""
         z = theta.t().expand(self.flow.members, -1, -1).contiguous()
-        total = -self.flow.features / 2 * math.log(2 * math.pi)
+        ladjs = []
         for network in self.flow.networks:
             z, ladj = _transform(network(z, c), z)
-            total = total + ladj.sum(1)
-        return total - z.square().sum(1) / 2
+            ladjs.append(ladj)
+        return _LogDensity.apply(z, *ladjs)
 
     def sample(self, sample_shape: Sequence[int] = ()) -> Tensor:
         """
@@ -288,6 +289,28 @@ class SplineMixture(Distribution):
         return z.transpose(1, 2)
 
 
+class _LogDensity(torch.autograd.Function):
+    """The standard normal log-density of z (E, D, n), and log-determinants (E, n)."""
+
+    @staticmethod
+    def forward(ctx: object, z: Tensor, *ladjs: Tensor) -> Tensor:
+        """Add them."""
+        ctx.z, *ladjs = view_arrays(z, *ladjs)
+        total = (ctx.z * ctx.z).sum(1)
+        total *= -0.5
+        total -= z.shape[1] / 2 * math.log(2 * math.pi)
+        for ladj in ladjs:
+            total += ladj
+        return view_tensor(total)
+
+    @staticmethod
+    @torch.autograd.function.once_differentiable
+    def backward(ctx: object, grad: Tensor) -> tuple:
+        """Go back to z and the log-determinants."""
+        (g,) = view_arrays(grad)
+        return view_tensor(-g[:, None] * ctx.z), *[grad] * (len(ctx.needs_input_grad) - 1)
+
+
 def _columns(part: Tensor, which: Tensor) -> Tensor:
     """Take for every member the columns (E, n) of its matrix in part (E, H, m)."""
     if part.shape[2] == 1:
@@ -295,21 +318,15 @@ def _columns(part: Tensor, which: Tensor) -> Tensor:
     return torch.stack([one.index_select(1, w) for one, w in zip(part, which, strict=True)])
 
 
-def _log_scale(phi: Tensor) -> Tensor:
-    """Squash a log-scale, so that no scale is beyond 1 / SLOPE."""
-    return phi / (1 + _LOG_SCALE * phi.abs())
-
-
 def _transform(phi: Tensor, theta: Tensor) -> tuple[Tensor, Tensor]:
     """Apply the transforms: affine for two parameters a feature, splines for more."""
     if phi.shape[1] > 2:
         return spline(phi, theta)
-    log_scale = _log_scale(phi[:, 1])
-    return theta * log_scale.exp() + phi[:, 0], log_scale
+    return affine(phi, theta)
 
 
 def _invert_transform(phi: Tensor, z: Tensor) -> Tensor:
     """Invert the transforms."""
     if phi.shape[1] > 2:
         return invert_spline(phi, z)
-    return (z - phi[:, 0]) * (-_log_scale(phi[:, 1])).exp()
+    return invert_affine(phi, z)

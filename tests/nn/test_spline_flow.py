@@ -70,6 +70,13 @@ def test_it_is_a_mixture_and_in_training_the_mean_of_the_logarithms(features: in
     assert (members.std(0) > 1e-2).all()
 
 
+@pytest.mark.parametrize("training", [False, True])
+def test_gradients_are_those_of_finite_differences(training: bool) -> None:
+    flow = disturbed(2).double().train(training)
+    inputs = tuple(normal(3, k, seed=k).double().requires_grad_() for k in (2, CONTEXT))
+    assert torch.autograd.gradcheck(lambda theta, c: flow(c).log_prob(theta), inputs)
+
+
 def test_in_training_each_member_learns_as_if_alone() -> None:
     flow = disturbed(2).train()
     theta, c = normal(20, 2), normal(20, CONTEXT, seed=1)
