@@ -35,6 +35,7 @@ __all__ = [
     "WeightAveraging",
     "build_net",
     "check_passed_on",
+    "compile_networks",
     "draws_globally",
     "extend_history",
     "load_state",
@@ -436,6 +437,34 @@ def draws_globally(net: NeuralNet, pairs: Pairs) -> bool:
         x, target = pairs[: net.batch_size]
         net.criterion_(deepcopy(net.module_).train()(x), target)
         return not torch.equal(before, torch.get_rng_state())
+
+
+def compile_networks(net: NeuralNet, pairs: Pairs) -> None:
+    """
+    Compile what the module has to compile, and see on some rows that it can be.
+
+    Parameters
+    ----------
+    net : skorch.NeuralNet
+        An initialised net.
+    pairs : Pairs
+        The training set, on the net's device.
+
+    Raises
+    ------
+    RuntimeError
+        If there is no compiler, or it fails.
+    """
+    net.module_.compile_networks()
+    x, target = pairs[:2]
+    try:
+        net.criterion_(net.module_(x), target)
+    except Exception as error:
+        raise RuntimeError(
+            "compile=True needs what torch.compile does on this device: on the CPU a C++ compiler "
+            "such as g++, on a GPU triton; and an embedding that it can trace. Set compile=False "
+            f"to do without. It said: {type(error).__name__}: {error}"
+        ) from error
 
 
 def extend_history(history: list[dict], net: NeuralNet) -> list[dict]:

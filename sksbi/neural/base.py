@@ -72,6 +72,7 @@ class NeuralEstimator(BaseInference):
         ],
         "patience": [Interval(Integral, 1, None, closed="left"), None],
         "callbacks": [list, tuple, None],
+        "compile": ["boolean"],
         "warm_start": ["boolean"],
         "verbose": ["verbose"],
     }
@@ -172,6 +173,8 @@ class NeuralEstimator(BaseInference):
         train = train.to(net.device)
         if not resumed and hasattr(net.module_, "start"):
             net.module_.start(train.theta, train.x, train.weight)
+        if self.compile:
+            _net.compile_networks(net, train)
         seed = draw_seed(generator)
         with borrowed_global_generator(seed) if _net.draws_globally(net, train) else nullcontext():
             _net.train(net, train)

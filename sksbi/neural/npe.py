@@ -95,6 +95,10 @@ class NPE(NeuralEstimator):
     device : str, default="auto"
         Where to train: "auto" (a GPU if there is one), "cpu", "cuda", ... Inputs and results are
         always on the CPU.
+    compile : bool, default=False
+        Whether to compile the embedding and the networks inside the flow by ``torch.compile``
+        before training, which takes up to minutes and a compiler. For large embeddings and GPUs:
+        on the CPU the default flow gains nothing by it. What is saved and loaded is not compiled.
     warm_start : bool, default=False
         Whether fit goes on from the present weights and scalings.
     verbose : int, default=0
@@ -177,6 +181,7 @@ class NPE(NeuralEstimator):
         patience=20,
         callbacks=None,
         device="auto",
+        compile=False,
         warm_start=False,
         verbose=0,
         random_state=None,
@@ -199,6 +204,7 @@ class NPE(NeuralEstimator):
         self.patience = patience
         self.callbacks = callbacks
         self.device = device
+        self.compile = compile
         self.warm_start = warm_start
         self.verbose = verbose
         self.random_state = random_state

@@ -5,6 +5,8 @@ from __future__ import annotations
 from torch import Tensor, nn
 from torch.distributions import Distribution
 
+from sksbi.nn.autoregressive import MaskedNetworks
+
 __all__ = ["ConditionalDensity"]
 
 
@@ -67,6 +69,18 @@ class ConditionalDensity(nn.Module):
         """
         if hasattr(self.flow, "start") and not list(self.embedding.parameters()):
             self.flow.start(theta, self.embed(x), weight)
+
+    def compile_networks(self) -> None:
+        """
+        Compile the networks by torch.compile: the embedding, and those inside the flow.
+
+        Each is compiled when it is first called.
+        """
+        if list(self.embedding.parameters()):
+            self.embedding.compile()
+        for module in self.flow.modules():
+            if isinstance(module, MaskedNetworks | nn.Sequential):
+                module.compile()
 
     def forward(self, x: Tensor) -> Distribution:
         """

@@ -1,6 +1,8 @@
 """NPE at the edges: parts without seeds, changed parameters, embeddings and flows that are none."""
 
+import os
 import pickle
+import shutil
 from collections.abc import Iterator
 from functools import partial
 
@@ -9,6 +11,7 @@ import pandas as pd
 import pytest
 import torch
 from scipy import stats
+from sklearn.base import clone
 from sklearn.decomposition import PCA
 from sklearn.model_selection import PredefinedSplit, ShuffleSplit
 from sklearn.pipeline import make_pipeline
@@ -200,3 +203,33 @@ def test_the_mode_goes_back_into_log_prob_as_it_is() -> None:
 def test_parameters_that_no_part_takes_are_refused(parameters: dict, message: str) -> None:
     with pytest.raises((TypeError, ValueError), match=f"(?s){message}"):
         NPE(**FAST | parameters).fit(THETA, X)
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore::UserWarning", "ignore::DeprecationWarning")
+@pytest.mark.parametrize("flow", ["nsf", "maf"])
+def test_compiled_it_learns_the_same(flow: str) -> None:
+    """A compiled sum is rounded another way: ulps, which ten steps of training multiply."""
+    if shutil.which(os.environ.get("CXX", "g++")) is None:
+        pytest.skip("needs a C++ compiler")
+    embedding = partial(MLP, hidden_features=(8,), out_features=4)
+    plain = NPE(**FAST | {"flow": flow, "embedding": embedding})
+    compiled = clone(plain).set_params(compile=True).fit(THETA, X)
+    expected = plain.fit(THETA, X).log_prob(THETA, X)
+    np.testing.assert_allclose(compiled.log_prob(THETA, X), expected, rtol=0, atol=1e-3)
+    again = pickle.loads(pickle.dumps(compiled))
+    np.testing.assert_allclose(again.log_prob(THETA, X), expected, rtol=0, atol=1e-3)
+
+
+def test_what_cannot_be_compiled_is_refused_before_training(monkeypatch) -> None:
+    def refuse(module: torch.nn.Module) -> None:
+        monkeypatch.setattr(module, "_compiled_call_impl", partial(raise_, OSError("no compiler")))
+
+    monkeypatch.setattr(torch.nn.Module, "compile", refuse)
+    with pytest.raises(RuntimeError, match=r"compile=True needs .* g\+\+.*OSError: no compiler"):
+        NPE(**FAST, compile=True).fit(THETA, X)
+
+
+def raise_(error: Exception, *_: object) -> None:
+    """Raise an error."""
+    raise error
