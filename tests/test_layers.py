@@ -29,6 +29,7 @@ LAYERS = {
     "losses": 2,
     "simulation": 2,
     "_net": 3,
+    "_net_state": 3,
     "base": 4,
     "persistence": 4,
     "neural": 5,

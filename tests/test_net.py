@@ -11,7 +11,7 @@ from skorch.callbacks import Callback, EarlyStopping, LRScheduler
 from torch import Tensor, nn
 from torch.distributions import Distribution, Independent, Normal
 
-from sksbi import _net
+from sksbi import _net, _net_state
 from sksbi.data import Pairs
 from sksbi.losses import NegativeLogLikelihood
 from sksbi.utils.random import borrowed_global_generator
@@ -365,9 +365,9 @@ def test_weights_of_rows_count_in_both_losses() -> None:
 def test_a_loaded_state_goes_on_as_if_never_packed() -> None:
     passed_on = {"optimizer__weight_decay": 0.125}
     net = fit(passed_on=passed_on)
-    state = _net.pack_state(net, optimizer=True)
+    state = _net_state.pack_state(net, optimizer=True)
     again = build(passed_on=passed_on)
-    _net.load_state(again, state)
+    _net_state.load_state(again, state)
     assert torch.equal(weights(again), weights(net))
     x, target = TRAIN[:]
     for each in (net, again):
@@ -382,17 +382,17 @@ def test_a_loaded_state_goes_on_as_if_never_packed() -> None:
 
 def test_a_state_without_the_optimizer_holds_arrays_only() -> None:
     net = fit()
-    state = _net.pack_state(net, optimizer=False)
+    state = _net_state.pack_state(net, optimizer=False)
     assert list(state) == ["module"]
     assert all(type(value) is np.ndarray for value in state["module"].values())
     again = build()
-    _net.load_state(again, state)
+    _net_state.load_state(again, state)
     assert torch.equal(weights(again), weights(net))
 
 
 def test_history_goes_on_counting_and_keeps_the_last_batch_only() -> None:
     net = fit()
-    rows = _net.extend_history(_net.extend_history([], net), net)
+    rows = _net_state.extend_history(_net_state.extend_history([], net), net)
     assert [row["epoch"] for row in rows] == list(range(1, 9))
     assert set(rows[0]) == {"epoch", "train_loss", "valid_loss", "lr", "dur"}
     assert rows[5]["train_loss"] == net.history[1, "train_loss"]

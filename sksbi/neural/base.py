@@ -18,7 +18,7 @@ import torch
 from sklearn.utils._param_validation import HasMethods, Interval
 from sklearn.utils.validation import check_consistent_length
 
-from sksbi import _net
+from sksbi import _net, _net_state
 from sksbi._version import __version__
 from sksbi.base import BaseInference
 from sksbi.data import Pairs
@@ -169,7 +169,7 @@ class NeuralEstimator(BaseInference):
         )
         if resumed:
             same = type(resumed.optimizer_) is type(net.optimizer_)
-            _net.load_state(net, _net.pack_state(resumed, optimizer=same))
+            _net_state.load_state(net, _net_state.pack_state(resumed, optimizer=same))
         train = train.to(net.device)
         if not resumed and hasattr(net.module_, "start"):
             net.module_.start(train.theta, train.x, train.weight)
@@ -180,7 +180,7 @@ class NeuralEstimator(BaseInference):
             _net.train(net, train)
         self._theta_space, self._x_space = spaces
         self._spec, self.net_ = spec, net
-        self._history = _net.extend_history(self._history if resumed else [], net)
+        self._history = _net_state.extend_history(self._history if resumed else [], net)
 
     def _reset(self):
         """Forget what was learnt."""
@@ -289,7 +289,7 @@ class NeuralEstimator(BaseInference):
     def __getstate__(self):
         state = super().__getstate__() | {"_sksbi_version": __version__}
         if "net_" in state:
-            state["net_"] = _net.pack_state(self.net_, optimizer=self.warm_start)
+            state["net_"] = _net_state.pack_state(self.net_, optimizer=self.warm_start)
         return state
 
     def __setstate__(self, state):
@@ -308,7 +308,7 @@ class NeuralEstimator(BaseInference):
         if packed is not None:
             device = device_or_cpu(self._spec["device"])
             self.net_ = self._build_net(self._spec, 0, 1, None, None, device)
-            _net.load_state(self.net_, packed)
+            _net_state.load_state(self.net_, packed)
 
 
 def _default_batch_size(n_train):

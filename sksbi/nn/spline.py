@@ -29,6 +29,8 @@ __all__ = ["RationalQuadraticTransform", "invert_spline", "spline"]
 
 # The bound of the box, and the least slope.
 BOUND, SLOPE = 5.0, 1e-3
+# Up to so many values the places of their bins are kept for the next call.
+_CACHED = 100_000
 _SQUASH = -1 / math.log(SLOPE)
 
 
@@ -123,17 +125,25 @@ class RationalQuadraticTransform(Transform):
         self, widths: Tensor, heights: Tensor, derivatives: Tensor, bound: float = BOUND
     ) -> None:
         super().__init__()
+        sizes = widths.shape[-1], heights.shape[-1], derivatives.shape[-1] + 1
+        if len(set(sizes)) > 1:
+            raise ValueError(
+                "widths, heights and derivatives must have K, K and K - 1 entries, got "
+                f"{sizes[0]}, {sizes[1]} and {sizes[2] - 1}"
+            )
         self.bound = bound
         self._shape = widths.shape[:-1]
         parameters = torch.cat([widths, heights, derivatives], dim=-1)
-        self._parameters = parameters.movedim(-1, 0).flatten(1)[None, :, None]
+        self._parameters = parameters.movedim(-1, 0).reshape(parameters.shape[-1], -1)[
+            None, :, None
+        ]
 
     def _flat(self, x: Tensor) -> tuple[Tensor, Tensor, torch.Size]:
         """Arrange parameters and values as :func:`spline` takes them."""
         shape = torch.broadcast_shapes(x.shape, self._shape)
         parameters = self._parameters
         if shape != self._shape:
-            inner = parameters[0, :, 0].unflatten(1, self._shape)
+            inner = parameters[0, :, 0].reshape(-1, *self._shape)
             missing = [1] * (len(shape) - len(self._shape))
             inner = inner.reshape(len(inner), *missing, *self._shape)
             parameters = inner.expand(-1, *shape).flatten(1)[None, :, None]
@@ -144,9 +154,14 @@ class RationalQuadraticTransform(Transform):
         return self.call_and_ladj(x)[0]
 
     def _inverse(self, y: Tensor) -> Tensor:
-        """Compute x."""
+        """Compute x; its gradients are those of the implicit function."""
         parameters, y, shape = self._flat(y)
-        return invert_spline(parameters, y, self.bound).reshape(shape)
+        x = invert_spline(parameters, y, self.bound)
+        if torch.is_grad_enabled() and (parameters.requires_grad or y.requires_grad):
+            again, ladj = spline(parameters, x, self.bound)
+            miss = again - y
+            x = x - (miss - miss.detach()) / ladj.detach()[:, None].exp()
+        return x.reshape(shape)
 
     def log_abs_det_jacobian(self, x: Tensor, y: Tensor) -> Tensor:
         """
@@ -188,7 +203,8 @@ class _Bins(NamedTuple):
     The bins that values lie in, along x and y, and how they come from the parameters.
 
     ``corner``, ``size`` (2, E, D, n) : object
-        Of the bin of a value, in units where the box is 1: its lower corner, width and height.
+        Of the bin of a value, in units where the box is 1: its lower corner, width and height,
+        taken out of all bins.
     ``slope`` (2, E, D, n) : object
         The slopes at its ends.
     ``share``, ``shrink`` (E, 2, K, D, n) : object
@@ -233,7 +249,8 @@ def _find_bins(phi: object, place: object, axis: int) -> _Bins:
     whole = 1 / total
     below = convert(edge[:, axis, :-1] <= (place * total[axis])[:, None], phi.dtype)
     step = convert(below.sum(1), integer(phi)) * m
-    at, at_slope = _offsets(xp, n_sets, k, d, n, phi.device)
+    offsets = _offsets if n_sets * m <= _CACHED else _offsets.__wrapped__
+    at, at_slope = offsets(xp, n_sets, k, d, n, phi.device)
     at, at_slope = at + step, at_slope + step
     size, corner = _take(share, at), _take(edge, at)
     corner -= size

@@ -28,6 +28,7 @@ from sksbi.nn._arrays import view_arrays, view_tensor
 from sksbi.nn.affine import affine, invert_affine, unsquashed
 from sksbi.nn.autoregressive import MaskedNetworks
 from sksbi.nn.spline import BOUND, invert_spline, spline
+from sksbi.utils.validation import check_count
 
 __all__ = ["SplineFlow", "SplineMixture"]
 
@@ -84,12 +85,15 @@ class SplineFlow(nn.Module):
         members: int = 4,
     ) -> None:
         super().__init__()
-        least = {"transforms": (transforms, 1), "bins": (bins, 2), "members": (members, 1)}
-        for name, (value, low) in least.items():
-            if value < low:
-                raise ValueError(f"{name} must be at least {low}, got {value}")
-        if not len(hidden_features) or min(hidden_features) < 1:
-            raise ValueError(f"hidden_features must hold positive widths, got {hidden_features}")
+        check_count(transforms, "transforms")
+        check_count(bins, "bins", low=2)
+        check_count(members, "members")
+        if not isinstance(hidden_features, Sequence) or not len(hidden_features):
+            raise ValueError(
+                f"hidden_features must hold the widths of the layers, got {hidden_features!r}"
+            )
+        for width in hidden_features:
+            check_count(width, "each of hidden_features")
         self.features, self.members = features, members
         ascending = torch.arange(features)
         self.networks = nn.ModuleList(

@@ -222,14 +222,25 @@ def test_compiled_it_learns_the_same(flow: str) -> None:
 
 
 def test_what_cannot_be_compiled_is_refused_before_training(monkeypatch) -> None:
+    def fail(*_: object) -> None:
+        raise OSError("no compiler")
+
     def refuse(module: torch.nn.Module) -> None:
-        monkeypatch.setattr(module, "_compiled_call_impl", partial(raise_, OSError("no compiler")))
+        monkeypatch.setattr(module, "_compiled_call_impl", fail)
 
     monkeypatch.setattr(torch.nn.Module, "compile", refuse)
     with pytest.raises(RuntimeError, match=r"compile=True needs .* g\+\+.*OSError: no compiler"):
         NPE(**FAST, compile=True).fit(THETA, X)
 
 
-def raise_(error: Exception, *_: object) -> None:
-    """Raise an error."""
-    raise error
+def test_the_trial_before_compiling_leaves_no_trace(monkeypatch) -> None:
+    """With a compiler that changes nothing, the fit is the same, and so is torch's generator."""
+    monkeypatch.setattr(torch.nn.Module, "compile", lambda module: None)
+    embedding = torch.nn.Sequential(
+        torch.nn.Linear(2, 8), torch.nn.BatchNorm1d(8), torch.nn.Dropout(0.5)
+    )
+    plain = NPE(**FAST, embedding=embedding).fit(THETA, X)
+    before = torch.get_rng_state()
+    compiled = clone(plain).set_params(compile=True).fit(THETA, X)
+    assert torch.equal(torch.get_rng_state(), before)
+    np.testing.assert_array_equal(compiled.log_prob(THETA, X), plain.log_prob(THETA, X))

@@ -280,12 +280,41 @@ def test_shapes_broadcast_as_zukos(shape: tuple, transform: str) -> None:
     ours, theirs = RationalQuadraticTransform(*parts), MonotonicRQSTransform(*parts)
     if transform == "inverse":
         torch.testing.assert_close(ours.inv(x), theirs.inv(x), rtol=1e-9, atol=1e-9)
+        inputs = *parts, x
+        for t in inputs:
+            t.requires_grad_()
+        got, expected = (
+            gradients((kind(*parts).inv(x),), inputs)
+            for kind in (RationalQuadraticTransform, MonotonicRQSTransform)
+        )
+        for a, b in zip(got, expected, strict=True):
+            torch.testing.assert_close(a, b, rtol=1e-7, atol=1e-7)
         return
     expected = theirs.call_and_ladj(x)
     for got in (ours.call_and_ladj(x), (ours(x), ours.log_abs_det_jacobian(x, ours(x)))):
         for a, b in zip(got, expected, strict=True):
             torch.testing.assert_close(a, b.expand(a.shape), rtol=1e-10, atol=1e-10)
             assert a.shape == torch.broadcast_shapes(shape, (N, D))
+
+
+def test_draws_of_zukos_flow_have_gradients() -> None:
+    flow = zuko.flows.MAF(
+        2, 3, transforms=1, univariate=RationalQuadraticTransform, shapes=[(4,), (4,), (3,)]
+    )
+    flow(torch.zeros(3)).rsample((10,)).sum().backward()
+    assert all(p.grad is not None for p in flow.parameters())
+
+
+def test_one_spline_without_a_batch_is_zukos() -> None:
+    parts = [torch.randn(k, generator=torch.Generator().manual_seed(0)) for k in (5, 5, 4)]
+    x = torch.linspace(-6, 6, 9)
+    got, expected = (k(*parts)(x) for k in (RationalQuadraticTransform, MonotonicRQSTransform))
+    torch.testing.assert_close(got, expected)
+
+
+def test_sizes_that_do_not_match_are_refused() -> None:
+    with pytest.raises(ValueError, match="K, K and K - 1 entries, got 8, 7 and 8"):
+        RationalQuadraticTransform(torch.zeros(8), torch.zeros(7), torch.zeros(8))
 
 
 def test_gradients_of_broadcast_parameters_are_summed() -> None:
