@@ -18,7 +18,7 @@ from sksbi.nn._arrays import namespace, view_arrays, view_tensor
 
 __all__ = ["affine", "invert_affine", "unsquashed"]
 
-_SQUASH = 1 / math.log(1e3)
+_SOFT = math.log(1e3)
 
 
 def affine(parameters: Tensor, x: Tensor) -> tuple[Tensor, Tensor]:
@@ -59,7 +59,7 @@ def invert_affine(parameters: Tensor, y: Tensor) -> Tensor:
         The x with affine(x) = y.
     """
     phi, y = view_arrays(parameters, y)
-    log_scale = phi[:, 1] / (1 + _SQUASH * abs(phi[:, 1]))
+    log_scale = phi[:, 1] * (_SOFT / (_SOFT + abs(phi[:, 1])))
     return view_tensor((y - phi[:, 0]) * namespace(phi).exp(-log_scale))
 
 
@@ -77,7 +77,7 @@ def unsquashed(log_scale: Tensor) -> Tensor:
     Tensor
         The parameters.
     """
-    return log_scale / (1 - _SQUASH * log_scale.abs())
+    return log_scale / (1 - log_scale.abs() / _SOFT)
 
 
 class _Affine(torch.autograd.Function):
@@ -88,9 +88,8 @@ class _Affine(torch.autograd.Function):
         """Compute y and the sums of log dy/dx."""
         phi, x = view_arrays(parameters, x)
         shrink = abs(phi[:, 1])
-        shrink *= _SQUASH
-        shrink += 1
-        shrink = 1 / shrink
+        shrink += _SOFT
+        shrink = _SOFT / shrink
         log_scale = phi[:, 1] * shrink
         scale = namespace(phi).exp(log_scale)
         scaled = x * scale

@@ -31,7 +31,7 @@ __all__ = ["RationalQuadraticTransform", "invert_spline", "spline"]
 BOUND, SLOPE = 5.0, 1e-3
 # Up to so many values the places of their bins are kept for the next call.
 _CACHED = 100_000
-_SQUASH = -1 / math.log(SLOPE)
+_SOFT = -math.log(SLOPE)
 
 
 def spline(parameters: Tensor, x: Tensor, bound: float = BOUND) -> tuple[Tensor, Tensor]:
@@ -236,9 +236,8 @@ def _find_bins(phi: object, place: object, axis: int) -> _Bins:
     k, m = (rows + 1) // 3, d * n
     raw = phi[:, : 2 * k].reshape(n_sets, 2, k, d, n)
     shrink = abs(raw)
-    shrink *= 2 * _SQUASH
-    shrink += 1
-    shrink = 1 / shrink
+    shrink += 0.5 * _SOFT
+    shrink = 0.5 * _SOFT / shrink
     share = raw * shrink
     xp.exp(share, out=share)
     edge = xp.empty_like(share)
@@ -264,9 +263,8 @@ def _find_bins(phi: object, place: object, axis: int) -> _Bins:
     inner[0], inner[1] = step > 0, has_next
     slope *= inner
     slope_shrink = abs(slope)
-    slope_shrink *= _SQUASH
-    slope_shrink += 1
-    slope_shrink = 1 / slope_shrink
+    slope_shrink += _SOFT
+    slope_shrink = _SOFT / slope_shrink
     slope *= slope_shrink
     xp.exp(slope, out=slope)
     return _Bins(
@@ -302,7 +300,9 @@ class _Spline(torch.autograd.Function):
         bins = _find_bins(phi, place, 0)
         (x0, y0), (w, h), (d0, d1) = bins.corner, bins.size, bins.slope
         s = h / w
-        z = ((place - x0) / w).clip(0, 1)
+        z = place - x0
+        z /= w
+        z = z.clip(0, 1)
         rest = 1 - z
         q = z * rest
         up, down = s * z, d0 * rest

@@ -220,9 +220,8 @@ class SplineMixture(Distribution):
             repeats = math.prod(shape[:-1])
             theta, c = theta.flatten(0, -2), c.repeat(1, repeats)
         members = self._members_log_prob(theta, c)
-        if self.training:
-            return members.mean(0).reshape(shape)
-        return (members.logsumexp(0) - math.log(len(members))).reshape(shape)
+        log_p = members.mean(0) if self.training else _log_mean_exp(members)
+        return log_p if len(shape) == 1 else log_p.reshape(shape)
 
     def _members_log_prob(self, theta: Tensor, c: Tensor) -> Tensor:
         """Compute the log-density of every member, (E, n)."""
@@ -313,6 +312,11 @@ class _LogDensity(torch.autograd.Function):
         """Go back to z and the log-determinants."""
         (g,) = view_arrays(grad)
         return view_tensor(-g[:, None] * ctx.z), *[grad] * (len(ctx.needs_input_grad) - 1)
+
+
+def _log_mean_exp(members: Tensor) -> Tensor:
+    """Compute the log-density of the mixture."""
+    return members.logsumexp(0) - math.log(len(members))
 
 
 def _columns(part: Tensor, which: Tensor) -> Tensor:
