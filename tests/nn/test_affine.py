@@ -5,18 +5,11 @@ import torch
 from torch import Tensor
 from zuko.transforms import MonotonicAffineTransform
 
-import sksbi.nn.affine
 from sksbi.nn.affine import affine, invert_affine, unsquashed
 
 SETS, D, N = 2, 3, 40
 
-
-@pytest.fixture(params=["numpy", "torch"], autouse=True)
-def _either_library(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Run a test with NumPy's and with torch's arrays, the latter as on an accelerator."""
-    if request.param == "torch":
-        as_they_are = lambda *tensors: [t.detach() for t in tensors]  # noqa: E731
-        monkeypatch.setattr(sksbi.nn.affine, "view_arrays", as_they_are)
+pytestmark = pytest.mark.usefixtures("_either_library")
 
 
 def case(size: float = 1.0, dtype: torch.dtype = torch.float64) -> tuple[Tensor, Tensor]:

@@ -10,26 +10,12 @@ import zuko
 from torch import Tensor
 from zuko.transforms import MonotonicRQSTransform
 
-import sksbi.nn.spline
 from sksbi.nn import RationalQuadraticTransform
 from sksbi.nn.spline import BOUND, invert_spline, spline
 from sksbi.utils.random import borrowed_global_generator
 
 SETS, BINS, D, N = 2, 6, 3, 40
 OUTSIDE = torch.tensor([-1e30, -1e4, -7.5, -5.5, 5.5, 7.5, 1e4, 1e30], dtype=torch.float64)
-
-
-@pytest.fixture(params=["numpy", "torch"])
-def _either_library(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Run a test with NumPy's and with torch's arrays, the latter as on an accelerator."""
-    if request.param == "torch":
-        use_torch(monkeypatch)
-
-
-def use_torch(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let the CPU take the way of the accelerators."""
-    as_they_are = lambda *tensors: tuple(t.detach() for t in tensors)  # noqa: E731
-    monkeypatch.setattr(sksbi.nn.spline, "view_arrays", as_they_are)
 
 
 def case(bins: int = BINS, size: float = 2.0, seed: int = 0) -> tuple[Tensor, Tensor]:
@@ -234,13 +220,11 @@ def test_float32_is_float64_rounded() -> None:
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
-def test_torch_computes_what_numpy_does(
-    dtype: torch.dtype, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_torch_computes_what_numpy_does(dtype: torch.dtype, use_torch) -> None:
     """The same operations in the same order, but for sums and exponentials: some ulps."""
     parameters, x = (t.to(dtype) for t in case(size=1.0))
     numpys = *with_gradients(parameters, x), invert_spline(parameters, x)
-    use_torch(monkeypatch)
+    use_torch()
     torchs = *with_gradients(parameters, x), invert_spline(parameters, x)
     eps = torch.finfo(dtype).eps
     for a, b in zip(numpys, torchs, strict=True):

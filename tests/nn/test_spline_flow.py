@@ -70,6 +70,7 @@ def test_it_is_a_mixture_and_in_training_the_mean_of_the_logarithms(features: in
     assert (members.std(0) > 1e-2).all()
 
 
+@pytest.mark.usefixtures("_either_library")
 @pytest.mark.parametrize("training", [False, True])
 def test_gradients_are_those_of_finite_differences(training: bool) -> None:
     flow = disturbed(2).double().train(training)
