@@ -5,12 +5,15 @@ From simulated pairs (theta, x) the estimators learn p(theta | x) for real obser
 """
 
 from sksbi._version import __version__
-from sksbi.neural import NPE, Ensemble, PosteriorRegressor
+from sksbi.classifier_ratio import ClassifierRatio
+from sksbi.neural import NPE, NRE, Ensemble, PosteriorRegressor
 from sksbi.persistence import trusted_types
 from sksbi.simulation import simulate
 
 __all__ = [
     "NPE",
+    "NRE",
+    "ClassifierRatio",
     "Ensemble",
     "PosteriorRegressor",
     "__version__",

@@ -48,6 +48,7 @@ _RESERVED = {
     "optimizer__": {"lr": "set lr", "params": "they are the network's"},
     "module__": {
         "flow": "set flow",
+        "network": "set network",
         "features": "it is the number of parameters",
         "context": "it is the width of the embedding",
         "transforms": "set transforms",

@@ -1,8 +1,9 @@
 """
 The estimator base: what every estimator promises, whatever it computes inside.
 
-Public methods validate and give results their form; estimators fill in ``_fit``, ``_sample``,
-``_log_prob`` and ``_row_scores``, which see arrays only.
+Public methods validate and give results their form; estimators fill in what computes, which sees
+arrays only. How one asks the posterior is in two mixins: :mod:`sksbi.posterior_methods` for those
+that draw by themselves, :mod:`sksbi.ratio_methods` for those that need a sampler.
 """
 
 from __future__ import annotations
@@ -20,19 +21,15 @@ from sksbi.utils.observations import ObservationLayout
 from sksbi.utils.optimize import maximise
 from sksbi.utils.random import check_generator, draw_seed
 from sksbi.utils.signature import answers_to_X_y
-from sksbi.utils.tables import draws_table, rows_table, summary_table
+from sksbi.utils.tables import rows_table, summary_table
 from sksbi.utils.validation import (
-    check_count,
     check_numbers,
-    check_real,
     check_theta,
     check_weights,
     undo_rounding,
 )
 
 __all__ = ["BaseInference"]
-
-_CANDIDATES = 1000
 
 
 class BaseInference(BaseEstimator):
@@ -52,6 +49,8 @@ class BaseInference(BaseEstimator):
     seed_ : int
         The integer that fit drew from ``random_state``.
     """
+
+    _takes_any_table = False
 
     __metadata_request__fit = {"theta": UNUSED, "x": UNUSED}
     __metadata_request__score = {"theta": UNUSED, "x": UNUSED}
@@ -75,8 +74,8 @@ class BaseInference(BaseEstimator):
         """Compute the log-density of theta[i], inside the support, given x[rows[i]]."""
 
     @abstractmethod
-    def _row_scores(self, theta, x):
-        """Compute one proper score a row, higher is better."""
+    def _mean_score(self, theta, x, weights):
+        """Compute the weighted mean of a proper score, higher is better."""
 
     @answers_to_X_y
     def fit(self, theta, x, sample_weight=None):
@@ -114,7 +113,7 @@ class BaseInference(BaseEstimator):
         else:
             self._reset()
         array = check_theta(self, theta, reset=not resumes, minimum=2)
-        layout, x_array = ObservationLayout.learn(x)
+        layout, x_array = ObservationLayout.learn(x, encoded=self._takes_any_table)
         check_consistent_length(array, x_array)
         if resumes and layout != self.x_layout_:
             raise ValueError(
@@ -170,113 +169,15 @@ class BaseInference(BaseEstimator):
             )
         return prior, array
 
-    def sample(self, x, n_samples=1000, *, random_state=None):
-        """
-        Draw from the posterior p(theta | x).
-
-        Parameters
-        ----------
-        x : array-like, scalar, dict, Series or DataFrame
-            One observation, or a batch of m. Which it is, follows from the dimensions of x in fit:
-            for x of shape (n, L) a 1-d array, list, dict or Series is one observation, and a 2-d
-            array or DataFrame, of one row too, is a batch.
-        n_samples : int, default=1000
-            The number of draws for every observation.
-        random_state : None, int, RandomState or Generator, default=None
-            None uses ``seed_`` if the estimator's own ``random_state`` is an int, so that two calls
-            give the same draws, and fresh entropy otherwise.
-
-        Returns
-        -------
-        ndarray or DataFrame of shape (n_samples, D), a batch: (m, n_samples, D)
-            The draws, a DataFrame exactly if theta was one in fit (a batch then has the index
-            levels observation and draw). All lie strictly inside the prior's support.
-
-        Raises
-        ------
-        ValueError, TypeError
-            If x does not look like fit's x, or ``n_samples`` is no positive int.
-        """
-        check_is_fitted(self)
-        n_samples = check_count(n_samples, "n_samples")
-        observations = self.x_layout_.read(x)
-        draws = self._sample(observations.values, n_samples, self._generator(random_state))
-        return draws_table(draws, observations, self.theta_columns_)
-
-    def _generator(self, random_state):
-        """Seed what is drawn after fit."""
-        if random_state is None and isinstance(self.random_state, int | np.integer):
-            return np.random.default_rng([self.seed_, 1])
-        return check_generator(random_state)
-
-    def log_prob(self, theta, x):
-        """
-        Compute the log-density log q(theta | x) in the units of theta.
-
-        Parameters
-        ----------
-        theta : array-like or DataFrame of shape (n, D) or (m, n, D)
-            The parameters.
-        x : array-like, scalar, dict, Series or DataFrame
-            As many observations as theta has rows, or one for all of them. With theta of shape
-            (m, n, D), or the table of draws that ``sample`` gave for a batch: m observations.
-
-        Returns
-        -------
-        ndarray of shape (n,) or (m, n)
-            The log-densities; -inf outside the prior's support, never NaN.
-
-        Raises
-        ------
-        ValueError, TypeError
-            If theta or x does not look like fit's, or their numbers do not match.
-        """
-        check_is_fitted(self)
-        observations = self.x_layout_.read(x)
-        m = len(observations.values)
-        array = self._read_theta(theta, observations)
-        if array.ndim == 2 and m not in (1, len(array)):
-            raise ValueError(
-                f"theta has {len(array)} rows and x has {m} observations: give as many, or one x."
-            )
-        draws_each = array.shape[1] if array.ndim == 3 else len(array) // m
-        rows = np.repeat(np.arange(m), draws_each)
-        flat = array.reshape(-1, array.shape[-1])
-        return self._guarded_log_prob(flat, observations.values, rows).reshape(array.shape[:-1])
-
-    def _read_theta(self, theta, observations):
-        """Validate theta of shape (n, D) or, for m observations, (m, n, D)."""
-        m = len(observations.values)
-        if isinstance(theta, pd.Series) and not isinstance(theta.index, pd.RangeIndex):
-            theta = theta.to_frame().T
-        if getattr(theta, "ndim", 0) == 3 or isinstance(theta, list) and _depth(theta) == 3:
-            array = check_numbers(theta, "theta", allow_nd=True)
-            if (array.shape[0], array.shape[2]) != (m, self.n_features_in_):
-                raise ValueError(
-                    f"theta of three dimensions must have shape ({m}, n, {self.n_features_in_}) "
-                    f"for {m} observations, got {array.shape}."
-                )
-        else:
-            array = check_theta(self, theta, reset=False)
-        if not observations.single and _is_table_of_draws(theta):
-            _check_draws_match(theta, observations)
-            array = array.reshape(m, -1, array.shape[1])
-        return array if self.prior_ is None else undo_rounding(theta, array, self.prior_.support)
-
-    def _guarded_log_prob(self, theta, x, rows):
-        """Leave out what lies outside the support, and turn NaN into -inf."""
-        inside = np.ones(len(theta), bool) if self.prior_ is None else self.prior_.contains(theta)
-        result = np.full(len(theta), -np.inf)
-        if inside.any():
-            result[inside] = self._log_prob(theta[inside], x, rows[inside])
-        return np.nan_to_num(result, nan=-np.inf, posinf=np.inf, neginf=-np.inf)
-
     @answers_to_X_y
     def score(self, theta, x, sample_weight=None):
         """
         Score held-out pairs, higher is better; scikit-learn has theta in X's place and x in y's.
 
-        Posterior estimators: the mean of log q(theta | x) in the units of theta.
+        Posterior estimators: the mean of log q(theta | x) in the units of theta. Ratio estimators:
+        minus the mean binary cross-entropy over as many joint pairs (theta, x) as marginal pairs,
+        which are made by an order of the rows that is always the same and leaves no theta at its
+        own x; a ratio that tells nothing scores -log 2.
 
         Parameters
         ----------
@@ -305,73 +206,64 @@ class BaseInference(BaseEstimator):
         check_consistent_length(array, observations.values)
         weights = check_weights(sample_weight, len(array))
         kept = weights > 0
-        scores = self._row_scores(array[kept], observations.values[kept])
-        return float(np.average(scores, weights=weights[kept]))
+        return float(self._mean_score(array[kept], observations.values[kept], weights[kept]))
 
-    def summary(self, x, *, level=0.9, n_samples=1000, random_state=None):
-        """
-        Summarise the posterior in a table.
+    def _generator(self, random_state):
+        """Seed what is drawn after fit."""
+        if random_state is None and isinstance(self.random_state, int | np.integer):
+            return np.random.default_rng([self.seed_, 1])
+        return check_generator(random_state)
 
-        Parameters
-        ----------
-        x : array-like, scalar, dict, Series or DataFrame
-            One observation or a batch, as in ``sample``.
-        level : float, default=0.9
-            The mass of the central interval from lower to upper.
-        n_samples : int, default=1000
-            The number of draws that the table is made from.
-        random_state : None, int, RandomState or Generator, default=None
-            As in ``sample``.
+    def _read_theta(self, theta, observations):
+        """Validate theta of shape (n, D) or, for m observations, (m, n, D)."""
+        m = len(observations.values)
+        if isinstance(theta, pd.Series) and not isinstance(theta.index, pd.RangeIndex):
+            theta = theta.to_frame().T
+        if getattr(theta, "ndim", 0) == 3 or isinstance(theta, list) and _depth(theta) == 3:
+            array = check_numbers(theta, "theta", allow_nd=True)
+            if (array.shape[0], array.shape[2]) != (m, self.n_features_in_):
+                raise ValueError(
+                    f"theta of three dimensions must have shape ({m}, n, {self.n_features_in_}) "
+                    f"for {m} observations, got {array.shape}."
+                )
+        else:
+            array = check_theta(self, theta, reset=False)
+        if not observations.single and _is_table_of_draws(theta):
+            _check_draws_match(theta, observations)
+            array = array.reshape(m, -1, array.shape[1])
+        return array if self.prior_ is None else undo_rounding(theta, array, self.prior_.support)
 
-        Returns
-        -------
-        DataFrame
-            Rows: the parameters. Columns: mean, sd, median, lower, upper. For a batch the index has
-            the levels observation and parameter.
+    def _pairwise(self, function, theta, observations):
+        """Call function(theta, x, rows) pair by pair, whatever the form of theta."""
+        m = len(observations.values)
+        array = self._read_theta(theta, observations)
+        if array.ndim == 2 and m not in (1, len(array)):
+            raise ValueError(
+                f"theta has {len(array)} rows and x has {m} observations: give as many, or one x."
+            )
+        draws_each = array.shape[1] if array.ndim == 3 else len(array) // m
+        rows = np.repeat(np.arange(m), draws_each)
+        flat = array.reshape(-1, array.shape[-1])
+        return function(flat, observations.values, rows).reshape(array.shape[:-1])
 
-        Raises
-        ------
-        ValueError, TypeError
-            If x does not look like fit's, or another argument is out of its range.
-        """
-        check_is_fitted(self)
-        level = check_real(level, "level", high=1.0)
-        n_samples = check_count(n_samples, "n_samples")
-        observations = self.x_layout_.read(x)
-        draws = self._sample(observations.values, n_samples, self._generator(random_state))
+    def _guarded_log_prob(self, theta, x, rows):
+        """Compute log-densities: -inf outside the support, never NaN."""
+        return self._guarded(self._log_prob, theta, x, rows)
+
+    def _guarded(self, log_prob, theta, x, rows):
+        """Call log_prob inside the support only, and turn NaN into -inf."""
+        inside = np.ones(len(theta), bool) if self.prior_ is None else self.prior_.contains(theta)
+        result = np.full(len(theta), -np.inf)
+        if inside.any():
+            result[inside] = log_prob(theta[inside], x, rows[inside])
+        return np.nan_to_num(result, nan=-np.inf, posinf=np.inf, neginf=-np.inf)
+
+    def _summarised(self, draws, observations, level):
+        """Make the table of a summary."""
         return summary_table(draws, observations, self._parameter_names(), level)
 
-    def _parameter_names(self):
-        """Name the parameters: theta's columns, the prior's names, or theta_0, theta_1, ..."""
-        if self.theta_columns_ is not None:
-            return self.theta_columns_
-        if self.prior_ is not None and self.prior_.names is not None:
-            return list(self.prior_.names)
-        return [f"theta_{i}" for i in range(self.n_features_in_)]
-
-    def map(self, x):
-        """
-        Find the theta of highest posterior density in the units of theta.
-
-        Parameters
-        ----------
-        x : array-like, scalar, dict, Series or DataFrame
-            One observation or a batch, as in ``sample``.
-
-        Returns
-        -------
-        ndarray of shape (D,) or Series, a batch: (m, D) or DataFrame
-            The modes.
-
-        Raises
-        ------
-        ValueError, TypeError
-            If x does not look like fit's.
-        """
-        check_is_fitted(self)
-        observations = self.x_layout_.read(x)
-        generator = np.random.default_rng([self.seed_, 2])
-        draws = self._sample(observations.values, _CANDIDATES, generator)
+    def _modes(self, log_prob, draws, observations, generator):
+        """Find the modes of log_prob(theta, x, rows), beginning at draws of shape (m, k, D)."""
         m, k, d = draws.shape
         rows = np.repeat(np.arange(m), k)
 
@@ -380,12 +272,24 @@ class BaseInference(BaseEstimator):
 
         def log_density(z):
             theta = to_theta(z).reshape(-1, d)
-            return self._guarded_log_prob(theta, observations.values, rows).reshape(m, k)
+            return log_prob(theta, observations.values, rows).reshape(m, k)
 
         flat = draws.reshape(-1, d)
         start = flat if self.prior_ is None else self.prior_.to_unbounded(flat)
         best = maximise(log_density, start.reshape(m, k, d), generator)
         return rows_table(to_theta(best).reshape(m, d), observations, self.theta_columns_)
+
+    def _mode_generator(self):
+        """Seed the search for modes, which is to give the same in every call."""
+        return np.random.default_rng([self.seed_, 2])
+
+    def _parameter_names(self):
+        """Name the parameters: theta's columns, the prior's names, or theta_0, theta_1, ..."""
+        if self.theta_columns_ is not None:
+            return self.theta_columns_
+        if self.prior_ is not None and self.prior_.names is not None:
+            return list(self.prior_.names)
+        return [f"theta_{i}" for i in range(self.n_features_in_)]
 
 
 def _depth(theta):

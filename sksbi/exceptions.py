@@ -2,7 +2,20 @@
 
 from __future__ import annotations
 
-__all__ = ["SimulationWarning", "VersionWarning"]
+__all__ = ["SamplingWarning", "SimulationWarning", "VersionWarning"]
+
+
+class SamplingWarning(UserWarning):
+    """
+    The chains that drew from a posterior do not agree, or their draws are worth few.
+
+    Examples
+    --------
+    >>> import warnings
+    >>> from sksbi.exceptions import SamplingWarning
+    >>> with warnings.catch_warnings():
+    ...     warnings.simplefilter("error", SamplingWarning)  # draws of bad chains are refused
+    """
 
 
 class SimulationWarning(UserWarning):

@@ -21,6 +21,7 @@ MODULES = [
     "sksbi.nn",
     "sksbi.pipeline",
     "sksbi.priors",
+    "sksbi.samplers",
 ]
 
 # As in pyproject.toml, but for what lint cannot know. Examples: see below.

@@ -1,6 +1,20 @@
 """Losses: one paper, one class. A criterion maps (output, theta) to one loss a row."""
 
+from sksbi.losses.balanced import BalancedBinaryCrossEntropy
+from sksbi.losses.balanced_contrastive import BalancedContrastive
 from sksbi.losses.base import build_criterion, criterion_names
+from sksbi.losses.binary import BinaryCrossEntropy
+from sksbi.losses.contrastive import Contrastive
 from sksbi.losses.negative_log_likelihood import NegativeLogLikelihood
+from sksbi.losses.pairing import PairedCriterion
 
-__all__ = ["NegativeLogLikelihood", "build_criterion", "criterion_names"]
+__all__ = [
+    "BalancedBinaryCrossEntropy",
+    "BalancedContrastive",
+    "BinaryCrossEntropy",
+    "Contrastive",
+    "NegativeLogLikelihood",
+    "PairedCriterion",
+    "build_criterion",
+    "criterion_names",
+]

@@ -6,18 +6,35 @@ from collections.abc import Callable
 
 from torch import Tensor, nn
 
+from sksbi.losses.balanced import BalancedBinaryCrossEntropy
+from sksbi.losses.balanced_contrastive import BalancedContrastive
+from sksbi.losses.binary import BinaryCrossEntropy
+from sksbi.losses.contrastive import Contrastive
 from sksbi.losses.negative_log_likelihood import NegativeLogLikelihood
+from sksbi.losses.pairing import PairedCriterion
 
 __all__ = ["WeightedMean", "build_criterion", "criterion_names"]
 
-_CRITERIA: dict[str, Callable[..., nn.Module]] = {
-    "negative_log_likelihood": NegativeLogLikelihood,
+_CRITERIA: dict[str, dict[str, Callable[..., nn.Module]]] = {
+    "posterior": {"negative_log_likelihood": NegativeLogLikelihood},
+    "ratio": {
+        "balanced": BalancedBinaryCrossEntropy,
+        "balanced_contrastive": BalancedContrastive,
+        "binary": BinaryCrossEntropy,
+        "contrastive": Contrastive,
+    },
 }
 
 
-def criterion_names() -> list[str]:
+def criterion_names(estimates: str = "posterior") -> list[str]:
     """
     List the criteria that have a name.
+
+    Parameters
+    ----------
+    estimates : {"posterior", "ratio"}, default="posterior"
+        What the module that is trained gives: distributions over theta, or functions
+        theta -> log r(theta, x).
 
     Returns
     -------
@@ -29,11 +46,15 @@ def criterion_names() -> list[str]:
     >>> from sksbi.losses import criterion_names
     >>> criterion_names()
     ['negative_log_likelihood']
+    >>> criterion_names("ratio")
+    ['balanced', 'balanced_contrastive', 'binary', 'contrastive']
     """
-    return sorted(_CRITERIA)
+    return sorted(_CRITERIA[estimates])
 
 
-def build_criterion(criterion: str | Callable[..., nn.Module], **options: object) -> nn.Module:
+def build_criterion(
+    criterion: str | Callable[..., nn.Module], estimates: str = "posterior", /, **options: object
+) -> nn.Module:
     """
     Build a criterion from its name or its constructor.
 
@@ -42,6 +63,8 @@ def build_criterion(criterion: str | Callable[..., nn.Module], **options: object
     criterion : str or callable
         A name of :func:`criterion_names`, or anything that is called as ``criterion(**options)``
         and returns a module (output, theta) -> losses of shape (n,).
+    estimates : {"posterior", "ratio"}, default="posterior"
+        Which names there are: see :func:`criterion_names`.
     **options : object
         Passed on to the constructor.
 
@@ -63,12 +86,13 @@ def build_criterion(criterion: str | Callable[..., nn.Module], **options: object
     >>> build_criterion("negative_log_likelihood")
     NegativeLogLikelihood()
     """
-    rule = f"criterion must be one of {criterion_names()} or a callable criterion(**options)"
-    if isinstance(criterion, str) and criterion not in _CRITERIA:
+    names = criterion_names(estimates)
+    rule = f"criterion must be one of {names} or a callable criterion(**options)"
+    if isinstance(criterion, str) and criterion not in names:
         raise ValueError(f"{rule}, got {criterion!r}.")
     if not isinstance(criterion, str) and not callable(criterion):
         raise TypeError(f"{rule}, got an object of type {type(criterion).__name__}: {criterion!r}.")
-    constructor = _CRITERIA[criterion] if isinstance(criterion, str) else criterion
+    constructor = _CRITERIA[estimates][criterion] if isinstance(criterion, str) else criterion
     try:
         return constructor(**options)
     except TypeError as error:
@@ -85,7 +109,8 @@ class WeightedMean(nn.Module):
     Parameters
     ----------
     criterion : torch.nn.Module
-        Maps (output, theta) to losses of shape (n,).
+        Maps (output, theta) to losses of shape (n,). A `PairedCriterion` is given the weights too,
+        by which it pairs rows.
     """
 
     def __init__(self, criterion: nn.Module) -> None:
@@ -109,7 +134,8 @@ class WeightedMean(nn.Module):
             The mean of weight times loss.
         """
         theta, weight = target
-        losses = self.criterion(output, theta)
+        pairs_by = (weight,) if isinstance(self.criterion, PairedCriterion) else ()
+        losses = self.criterion(output, theta, *pairs_by)
         if losses.shape != weight.shape:
             raise ValueError(
                 f"criterion must return one loss a row, shape {tuple(weight.shape)}, got "

@@ -2,6 +2,7 @@
 
 from sksbi.neural.ensemble import Ensemble
 from sksbi.neural.npe import NPE
+from sksbi.neural.nre import NRE
 from sksbi.neural.regressor import PosteriorRegressor
 
-__all__ = ["NPE", "Ensemble", "PosteriorRegressor"]
+__all__ = ["NPE", "NRE", "Ensemble", "PosteriorRegressor"]

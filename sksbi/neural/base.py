@@ -45,7 +45,10 @@ class NeuralEstimator(BaseInference):
     Base of the estimators that train a network with skorch.
 
     Subclasses have the parameters that are listed in ``_parameter_constraints``, name those that
-    shape the network in ``_architecture``, and fill in ``_build_module``.
+    shape the network in ``_architecture``, say in ``_estimates`` what its output is (see
+    :func:`sksbi.losses.criterion_names`), in ``_batch_scale`` how the default batch grows with the
+    root of the number of rows, in ``_least_rows`` how many rows a loss takes, and fill in
+    ``_build_module``.
 
     Attributes
     ----------
@@ -56,6 +59,9 @@ class NeuralEstimator(BaseInference):
     """
 
     _architecture: tuple[str, ...]
+    _estimates: str
+    _batch_scale: float
+    _least_rows: int
     _parameter_constraints = {
         "embedding": [torch.nn.Module, callable, None],
         "theta_transformer": [HasMethods(["fit_transform", "inverse_transform"]), None],
@@ -163,6 +169,9 @@ class NeuralEstimator(BaseInference):
             else self._learn_spaces(theta, x, sample_weight, generator)
         )
         train, valid = self._split(spaces, theta, x, sample_weight, generator)
+        if valid is not None and self._least_rows > 1:
+            # Rows of a batch are paired with each other: sorted ones would meet their likes only.
+            valid = valid.take(np.random.default_rng(0).permutation(len(valid)))
         spec = self._make_spec(train, self._spec if resumed else None)
         net = self._build_net(
             spec, draw_seed(generator), len(train), valid, torch_generator(generator)
@@ -220,18 +229,18 @@ class NeuralEstimator(BaseInference):
     def _split(self, spaces, theta, x, sample_weight, generator):
         """Make the training and the validation set."""
         pairs = _pairs(spaces, theta, x, sample_weight)
-        choice = self.validation_fraction
+        choice, least = self.validation_fraction, self._least_rows
         if choice is None:
             return pairs, None
         if isinstance(choice, tuple):
             return pairs, _pairs(spaces, *self._check_validation(choice))
         if isinstance(choice, Real):
-            n_valid = min(max(1, round(choice * len(pairs))), len(pairs) - 1)
+            n_valid = min(max(least, round(choice * len(pairs))), len(pairs) - least)
             order = generator.permutation(len(pairs))
             valid, train = order[:n_valid], order[n_valid:]
         else:
             train, valid = _first_split(seeded_copy(choice, generator), theta, x)
-        if min(len(train), len(valid)) == 0:
+        if min(len(train), len(valid)) < least:
             raise ValueError(
                 f"validation_fraction={choice!r} leaves {len(train)} rows to train on and "
                 f"{len(valid)} to validate on, of {len(pairs)} with positive weight: give more "
@@ -269,10 +278,10 @@ class NeuralEstimator(BaseInference):
         options = {
             k[len("criterion__") :]: v for k, v in passed_on.items() if k.startswith("criterion__")
         }
-        criterion = build_criterion(spec["criterion"], **options)
-        batch_size = spec["batch_size"] or _default_batch_size(n_train)
+        batch_size = spec["batch_size"] or _default_batch_size(n_train, self._batch_scale)
         max_epochs = spec["max_epochs"] or _default_epochs(n_train, batch_size)
         with borrowed_global_generator(seed):
+            criterion = build_criterion(spec["criterion"], self._estimates, **options)
             module = self._build_module(spec)
             return _net.build_net(
                 module,
@@ -285,6 +294,17 @@ class NeuralEstimator(BaseInference):
                 valid=None if valid is None else valid.to(device),
                 generator=generator,
             )
+
+    def _contexts(self, x):
+        """Embed observations."""
+        scaled = torch.from_numpy(self._x_space.transform(x))
+        module = self.net_.module_.eval()
+        with torch.no_grad():
+            parts = [
+                module.embed(part.to(self.net_.device))
+                for part in scaled.split(_net.EVALUATION_BATCH)
+            ]
+        return torch.cat(parts)
 
     def __getstate__(self):
         state = super().__getstate__() | {"_sksbi_version": __version__}
@@ -311,9 +331,9 @@ class NeuralEstimator(BaseInference):
             _net_state.load_state(self.net_, packed)
 
 
-def _default_batch_size(n_train):
-    """Take batches of about twice the square root of the number of rows, from 32 to 1,000."""
-    return min(1_000, max(32, round(2 * n_train**0.5)))
+def _default_batch_size(n_train, scale):
+    """Take batches of a multiple of the square root of the number of rows, from 32 to 1,000."""
+    return min(1_000, max(32, round(scale * n_train**0.5)))
 
 
 def _default_epochs(n_train, batch_size):

@@ -25,6 +25,7 @@ from tqdm.auto import tqdm
 
 from sksbi.base import BaseInference
 from sksbi.neural.npe import NPE
+from sksbi.posterior_methods import PosteriorMixin
 from sksbi.utils.parallel import running
 from sksbi.utils.random import draw_seeds
 from sksbi.utils.validation import check_instance
@@ -32,7 +33,7 @@ from sksbi.utils.validation import check_instance
 __all__ = ["Ensemble"]
 
 
-class Ensemble(MetaEstimatorMixin, BaseInference):
+class Ensemble(PosteriorMixin, MetaEstimatorMixin, BaseInference):
     """
     Equally weighted mixture of posteriors that were fitted independently.
 
@@ -198,10 +199,6 @@ class Ensemble(MetaEstimatorMixin, BaseInference):
         """Compute the logarithm of the mean of the members' densities."""
         log_q = [member._guarded_log_prob(theta, x, rows) for member in self.estimators_]
         return np.logaddexp.reduce(log_q, axis=0) - np.log(len(log_q))
-
-    def _row_scores(self, theta, x):
-        """Score by the log-density in the units of theta."""
-        return self._guarded_log_prob(theta, x, np.arange(len(theta)))
 
 
 def _fit_member(member, theta, x, sample_weight):

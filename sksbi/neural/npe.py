@@ -22,6 +22,7 @@ from zuko.distributions import DiagNormal, NormalizingFlow
 from sksbi._net import EVALUATION_BATCH, check_passed_on
 from sksbi.neural.base import NeuralEstimator, build_embedding
 from sksbi.nn import ConditionalDensity, SplineFlow, build_flow
+from sksbi.posterior_methods import PosteriorMixin
 from sksbi.utils.random import borrowed_global_generator, torch_generator
 
 __all__ = ["NPE"]
@@ -30,7 +31,7 @@ _DRAWING_BATCH = 16_384
 _TRIES = 100
 
 
-class NPE(NeuralEstimator):
+class NPE(PosteriorMixin, NeuralEstimator):
     """
     Neural posterior estimation: p(theta | x) by a conditional normalizing flow.
 
@@ -156,6 +157,9 @@ class NPE(NeuralEstimator):
     (500,)
     """
 
+    _estimates = "posterior"
+    _batch_scale = 2.0
+    _least_rows = 1
     _architecture = ("flow", "transforms", "hidden_features", "embedding", "criterion")
     _parameter_constraints = NeuralEstimator._parameter_constraints | {
         "transforms": [Interval(Integral, 1, None, closed="left"), None],
@@ -238,16 +242,6 @@ class NPE(NeuralEstimator):
             f"{x[int(rows[missing[0]])]}, which may lie far outside of what it was trained on."
         )
 
-    def _contexts(self, x):
-        """Embed observations."""
-        scaled = torch.from_numpy(self._x_space.transform(x))
-        module = self.net_.module_.eval()
-        with torch.no_grad():
-            parts = [
-                module.embed(part.to(self.net_.device)) for part in scaled.split(EVALUATION_BATCH)
-            ]
-        return torch.cat(parts)
-
     def _draw(self, context, rows, noise):
         """Draw one u for every row of the context that is asked for."""
         flow = self.net_.module_.flow
@@ -271,10 +265,6 @@ class NPE(NeuralEstimator):
                 )
             ]
         return torch.cat(parts).double().numpy() + ladj
-
-    def _row_scores(self, theta, x):
-        """Score by the log-density in the units of theta."""
-        return self._guarded_log_prob(theta, x, np.arange(len(theta)))
 
 
 def _draw_from(flow, context, rows, noise):

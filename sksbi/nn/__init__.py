@@ -1,23 +1,35 @@
-"""Neural networks: conditional densities, flows by name, embeddings. Only torch and zuko."""
+"""Neural networks: conditional densities, ratios, embeddings. Only torch and zuko."""
 
 from sksbi.nn.convolution import ConvNet1d, ConvNet2d
 from sksbi.nn.deep_set import DeepSet
 from sksbi.nn.density import ConditionalDensity
 from sksbi.nn.flows import build_flow, flow_names
 from sksbi.nn.mlp import MLP, ResidualMLP
+from sksbi.nn.ratio import (
+    ConditionalRatio,
+    LogRatio,
+    build_ratio_network,
+    ratio_network_names,
+)
+from sksbi.nn.ratio_mlp import RatioMLP
 from sksbi.nn.spline import RationalQuadraticTransform
 from sksbi.nn.spline_flow import SplineFlow, SplineMixture
 
 __all__ = [
     "MLP",
     "ConditionalDensity",
+    "ConditionalRatio",
     "ConvNet1d",
     "ConvNet2d",
     "DeepSet",
+    "LogRatio",
+    "RatioMLP",
     "RationalQuadraticTransform",
     "ResidualMLP",
     "SplineFlow",
     "SplineMixture",
     "build_flow",
+    "build_ratio_network",
     "flow_names",
+    "ratio_network_names",
 ]

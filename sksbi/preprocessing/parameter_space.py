@@ -58,15 +58,27 @@ class ParameterSpace:
         ParameterSpace
             Itself.
         """
-        z = self._unbounded(theta)
+        z = self.to_unbounded(theta)
         if self.transformer is not None:
             log_abs_det_jacobian(self.transformer.fit(z), z[:1])
             z = cover_the_line(self.transformer, z)
         self.scaler_ = _returning_arrays(StandardScaler()).fit(z, sample_weight=sample_weight)
         return self
 
-    def _unbounded(self, theta: Array) -> Array:
-        """Map theta to the prior's unbounded space."""
+    def to_unbounded(self, theta: Array) -> Array:
+        """
+        Map theta to the prior's unbounded space.
+
+        Parameters
+        ----------
+        theta : ndarray of shape (n, D)
+            The parameters, inside the support.
+
+        Returns
+        -------
+        ndarray of shape (n, D)
+            z; theta itself without a prior.
+        """
         return theta if self.prior is None else self.prior.to_unbounded(theta)
 
     def to_network(self, theta: Array) -> tuple[Array, Array]:
@@ -86,7 +98,7 @@ class ParameterSpace:
             The log-determinant log |det du/dtheta|, -inf where the transformer is not defined
             (Box-Cox for negative numbers).
         """
-        z = self._unbounded(theta)
+        z = self.to_unbounded(theta)
         if self.transformer is not None and not (defined := in_domain(self.transformer, z)).all():
             u, ladj = np.zeros(z.shape), np.full(len(z), -np.inf)
             if defined.any():
@@ -97,6 +109,27 @@ class ParameterSpace:
             ladj = ladj + log_abs_det_jacobian(self.transformer, z)
             z = self.transformer.transform(z)
         return self.scaler_.transform(z), ladj + log_abs_det_jacobian(self.scaler_, z)
+
+    def unbounded_to_network(self, z: Array) -> Array:
+        """
+        Map points of the prior's unbounded space to u.
+
+        Parameters
+        ----------
+        z : ndarray of shape (n, D)
+            Points.
+
+        Returns
+        -------
+        ndarray of shape (n, D)
+            What the network sees; NaN where the transformer is not defined.
+        """
+        if self.transformer is None:
+            return self.scaler_.transform(z)
+        u, defined = np.full(z.shape, np.nan), in_domain(self.transformer, z)
+        if defined.any():
+            u[defined] = self.scaler_.transform(self.transformer.transform(z[defined]))
+        return u
 
     def from_network(self, u: Array) -> Array:
         """

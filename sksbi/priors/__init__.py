@@ -4,5 +4,6 @@ from __future__ import annotations
 
 from sksbi.priors.adapter import check_prior
 from sksbi.priors.base import Prior
+from sksbi.priors.unbounded import UnboundedPrior
 
-__all__ = ["Prior", "check_prior"]
+__all__ = ["Prior", "UnboundedPrior", "check_prior"]

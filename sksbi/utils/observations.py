@@ -9,7 +9,7 @@ a scalar is one; with images, one dimension fewer is one. Nothing is guessed.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
@@ -17,6 +17,7 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn.base import BaseEstimator
 from sklearn.utils.validation import validate_data
 
+from sksbi.utils.table_encoder import TableEncoder
 from sksbi.utils.validation import check_numbers
 
 __all__ = ["ObservationLayout", "Observations"]
@@ -43,6 +44,10 @@ class Observations:
     single: bool
     index: pd.Index
 
+    def as_one_trial(self) -> Observations:
+        """Give the values, (m, ...), a dimension of trials: (m, 1, ...)."""
+        return replace(self, values=self.values[:, None])
+
 
 @dataclass(frozen=True)
 class ObservationLayout:
@@ -55,13 +60,18 @@ class ObservationLayout:
         The shape of one observation: () for x of shape (n,).
     names : tuple of str or None
         The columns, if x was a DataFrame with string columns.
+    encoder : TableEncoder or None, default=None
+        How missing and categorical values become numbers; None: there must be none.
     """
 
     shape: tuple[int, ...]
     names: tuple[str, ...] | None
+    encoder: TableEncoder | None = None
 
     @classmethod
-    def learn(cls, x: ArrayLike) -> tuple[ObservationLayout, NDArray[np.float64]]:
+    def learn(
+        cls, x: ArrayLike, *, encoded: bool = False
+    ) -> tuple[ObservationLayout, NDArray[np.float64]]:
         """
         Validate x in fit and remember its layout.
 
@@ -69,6 +79,8 @@ class ObservationLayout:
         ----------
         x : array-like of shape (n, ...)
             The observations, finite numbers.
+        encoded : bool, default=False
+            Whether missing and categorical values are taken, too, and become numbers.
 
         Returns
         -------
@@ -77,14 +89,15 @@ class ObservationLayout:
         values : ndarray of shape (n, ...), float64
             The observations.
         """
-        values = check_numbers(x, "x", **_ANY_SHAPE)
+        encoder = TableEncoder.learn(x) if encoded else None
+        values = _numbers(x, encoder)
         if values.ndim > 1 and 0 in values.shape[1:]:
             raise ValueError(f"x must have at least one feature, got shape {values.shape}.")
         reader = BaseEstimator()
         if isinstance(x, pd.DataFrame):
             _compare_names(reader, x, reset=True)
         names = getattr(reader, "feature_names_in_", None)
-        return cls(values.shape[1:], None if names is None else tuple(names)), values
+        return cls(values.shape[1:], None if names is None else tuple(names), encoder), values
 
     def read(self, x: object) -> Observations:
         """
@@ -108,10 +121,71 @@ class ObservationLayout:
         index = x.index if isinstance(x, pd.DataFrame | pd.Series) else None
         x = self._unlabelled(x)
         single = self._is_single(x)
-        values = check_numbers(np.asarray(x)[None] if single else x, "x", **_ANY_SHAPE)
+        dtype = None if self.encoder is None else object
+        values = _numbers(np.asarray(x, dtype)[None] if single else x, self.encoder)
         if single or index is None:
             index = pd.RangeIndex(len(values))
         return Observations(values, single, index)
+
+    def read_trials(self, x: object) -> Observations:
+        """
+        Validate observations that consist of independent trials.
+
+        Parameters
+        ----------
+        x : array-like, Series or DataFrame
+            One observation of shape (trials, ...), or a batch of shape (m, trials, ...). As a
+            DataFrame a batch has the index levels observation and trial, with as many trials each.
+
+        Returns
+        -------
+        Observations
+            The observations as a batch, values of shape (m, trials, ...).
+
+        Raises
+        ------
+        ValueError
+            If the shape or the columns are not those of fit.
+        """
+        if isinstance(x, pd.DataFrame) and x.index.nlevels == 2:
+            return self._read_table_of_trials(x)
+        if isinstance(x, Mapping) or (isinstance(x, pd.Series) and len(self.shape) == 1):
+            raise self._trials_error(f"a {type(x).__name__}")
+        x = self._unlabelled(x)
+        try:
+            shape = np.shape(x)
+        except ValueError as error:
+            raise ValueError(f"x: {error}") from error
+        n_more = len(shape) - len(self.shape)
+        if n_more not in (1, 2) or shape[n_more:] != self.shape:
+            raise self._trials_error(f"shape {shape}")
+        single = n_more == 1
+        rows = x if single else np.reshape(x, (-1, *self.shape))
+        values = _numbers(rows, self.encoder).reshape(shape)
+        values = values[None] if single else values
+        return Observations(values, single, pd.RangeIndex(len(values)))
+
+    def _read_table_of_trials(self, x: pd.DataFrame) -> Observations:
+        """Read a table with the index levels observation and trial."""
+        labels = x.index.get_level_values(0)
+        index = labels.unique()
+        trials = len(x) // max(len(index), 1)
+        if not labels.equals(index.repeat(trials).rename(labels.name)):
+            counts = labels.value_counts(sort=False).to_dict()
+            raise ValueError(
+                "x with iid=True as a table with two index levels must have as many trials for "
+                f"every observation, one observation after the other, got {counts} trials."
+            )
+        values = self.read(x).values
+        return Observations(values.reshape(len(index), trials, *self.shape), False, index)
+
+    def _trials_error(self, got: str) -> ValueError:
+        """Say what x may look like with iid=True."""
+        shape = "".join(f", {size}" for size in self.shape)
+        return ValueError(
+            f"x with iid=True must be one observation of shape (trials{shape}) or a batch of shape "
+            f"(m, trials{shape}), got {got}."
+        )
 
     def _is_single(self, x: object) -> bool:
         """Tell one observation from a batch by the dimensions."""
@@ -152,6 +226,11 @@ class ObservationLayout:
         reader.feature_names_in_ = np.asarray(self.names, dtype=object)
         reader.n_features_in_ = len(self.names)
         _compare_names(reader, table, reset=False)
+
+
+def _numbers(x: ArrayLike, encoder: TableEncoder | None) -> NDArray[np.float64]:
+    """Turn observations (n, ...) into numbers, all finite unless there is an encoder."""
+    return check_numbers(x, "x", **_ANY_SHAPE) if encoder is None else encoder.encode(x)
 
 
 def _compare_names(reader: BaseEstimator, table: pd.DataFrame, *, reset: bool) -> None:

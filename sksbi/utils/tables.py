@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 
 import numpy as np
 import pandas as pd
@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from sksbi.utils.observations import Observations
 
-__all__ = ["draws_table", "rows_table", "summary_table"]
+__all__ = ["draws_table", "parameters_table", "rows_table", "summary_table"]
 
 
 def draws_table(
@@ -102,6 +102,31 @@ def summary_table(
         "lower": lower,
         "upper": upper,
     }
+    return parameters_table(columns, observations, names)
+
+
+def parameters_table(
+    columns: Mapping[str, NDArray[np.float64]],
+    observations: Observations,
+    names: Sequence[Hashable],
+) -> pd.DataFrame:
+    """
+    Make a table with one row a parameter.
+
+    Parameters
+    ----------
+    columns : mapping of str to ndarray of shape (m, D)
+        The columns.
+    observations : Observations
+        What they belong to.
+    names : sequence
+        The parameters' names.
+
+    Returns
+    -------
+    DataFrame
+        Rows parameters (a batch: observation, parameter).
+    """
     index = pd.Index(list(names), name="parameter")
     if not observations.single:
         levels = [observations.index, index]

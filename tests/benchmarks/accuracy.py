@@ -51,7 +51,7 @@ from sksbi.exceptions import SimulationWarning
 from sksbi.metrics import c2st_score
 
 SIMULATION_SEED, TEST_SEED, N_TEST = 1000, 2_000_000, 2_000
-ESTIMATORS = {"NPE": sksbi.NPE}
+ESTIMATORS = {"NPE": sksbi.NPE, "NRE": sksbi.NRE}
 NORMALISED = {"NPE"}
 LIBRARIES = ("sksbi", "torch", "zuko", "sbi", "lampe")
 

@@ -15,12 +15,13 @@ from scipy import stats
 from sklearn.base import BaseEstimator, clone
 
 import sksbi
-from sksbi import NPE, Ensemble, PosteriorRegressor
+from sksbi import NPE, NRE, Ensemble, PosteriorRegressor
 
 TINY = {"flow": "maf", "transforms": 2, "hidden_features": (16,), "max_epochs": 3}
 
 ESTIMATORS = [
     NPE(**TINY),
+    NRE(hidden_features=(16,), max_epochs=3),
     Ensemble(NPE(**TINY), n_estimators=2),
     PosteriorRegressor(
         NPE(**TINY | {"transforms": 1, "max_epochs": 8, "lr": 2e-2, "batch_size": 50}), n_samples=50
@@ -58,6 +59,21 @@ def posterior(request: pytest.FixtureRequest, prior: dict) -> BaseEstimator:
     if isinstance(estimator, Ensemble):
         estimator = PlainEnsemble(**estimator.get_params(deep=False))
     return estimator.set_params(prior=prior, random_state=0)
+
+
+@pytest.fixture(scope="session", params=[NPE, Ensemble], ids=lambda cls: cls.__name__)
+def density(request: pytest.FixtureRequest, prior: dict) -> BaseEstimator:
+    """Give each estimator that has a normalised density in turn, not fitted."""
+    estimator = clone(next(e for e in ESTIMATORS if type(e) is request.param))
+    if isinstance(estimator, Ensemble):
+        estimator = PlainEnsemble(**estimator.get_params(deep=False))
+    return estimator.set_params(prior=prior, random_state=0)
+
+
+@pytest.fixture(scope="session")
+def fitted_density(density: BaseEstimator, pairs: "Pairs") -> BaseEstimator:
+    """Fit it on tables; not to be changed."""
+    return clone(density).fit(*pairs)
 
 
 @pytest.fixture(

@@ -244,7 +244,8 @@ def test_theta_on_the_bounds_is_inside(posterior: BaseEstimator, arrays: Arrays)
     assert np.isfinite(estimator.score(theta, x))
 
 
-def test_score_is_the_mean_of_log_prob(fitted: BaseEstimator, pairs: Pairs) -> None:
+def test_score_is_the_mean_of_log_prob(fitted_density: BaseEstimator, pairs: Pairs) -> None:
+    fitted = fitted_density
     weights = np.random.default_rng(0).uniform(0, 3, len(pairs[0]))
     log_prob = fitted.log_prob(*pairs)
     assert fitted.score(*pairs) == pytest.approx(log_prob.mean(), rel=1e-12)
@@ -253,8 +254,9 @@ def test_score_is_the_mean_of_log_prob(fitted: BaseEstimator, pairs: Pairs) -> N
     assert weighted != fitted.score(*pairs)
 
 
-def test_score_leaves_out_rows_of_weight_zero(fitted: BaseEstimator, pairs: Pairs) -> None:
+def test_score_leaves_out_rows_of_weight_zero(fitted_density: BaseEstimator, pairs: Pairs) -> None:
     """Even rows outside the support, whose log_prob is -inf."""
+    fitted = fitted_density
     theta, x = pairs[0].copy(), pairs[1]
     theta.loc[:9, "sd"] = 5.0
     weights = np.r_[np.zeros(10), np.ones(190)]

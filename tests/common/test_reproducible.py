@@ -125,9 +125,9 @@ def test_a_failing_fit_leaves_the_global_generators(posterior: BaseEstimator, pa
 
 
 def test_flows_without_an_inverse_leave_the_global_generators(
-    posterior: BaseEstimator, pairs: Pairs
+    density: BaseEstimator, pairs: Pairs
 ) -> None:
-    mixture = clone(posterior).set_params(flow="gmm", transforms=None)
+    mixture = clone(density).set_params(flow="gmm", transforms=None)
     with untouched_global_generators():
         first = mixture.fit(*pairs).sample(pairs[1], 3)
         pd.testing.assert_frame_equal(mixture.sample(pairs[1], 3), first)

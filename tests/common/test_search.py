@@ -130,18 +130,24 @@ def test_parameters_of_every_part_are_searched(
     assert distinct >= max(2, len(values))
 
 
-def test_two_names_of_one_flow_are_one_flow(posterior: BaseEstimator, pairs: Pairs) -> None:
+def test_two_names_of_one_flow_are_one_flow(density: BaseEstimator, pairs: Pairs) -> None:
     flows = [splines, partial(zuko.flows.NSF, bins=3)]
-    search = GridSearchCV(posterior, {"flow": flows}, cv=2, error_score="raise").fit(*pairs)
+    search = GridSearchCV(density, {"flow": flows}, cv=2, error_score="raise").fit(*pairs)
     first, second = split_scores(search)
     np.testing.assert_array_equal(first, second)
+
+
+def wide(features: int, context: int, **options: object) -> torch.nn.Module:
+    return RatioMLP(features, context, hidden_features=(24,))
 
 
 def in_parallel(
     estimator: BaseEstimator, pairs: Pairs, n_jobs: int | None
 ) -> tuple[np.ndarray, np.ndarray]:
     """Search with a number of jobs: all scores, and draws of the best."""
-    grid = {"lr": [1e-3, 1e-2], "flow": ["maf", partial(zuko.flows.NSF, bins=4)]}
+    part = "flow" if "flow" in estimator.get_params() else "network"
+    values = {"flow": ["maf", partial(zuko.flows.NSF, bins=4)], "network": ["mlp", wide]}
+    grid = {"lr": [1e-3, 1e-2], part: values[part]}
     search = GridSearchCV(estimator, grid, cv=2, n_jobs=n_jobs, error_score="raise").fit(*pairs)
     draws = search.best_estimator_.sample(pairs[1].iloc[0], 100, random_state=0)
     return split_scores(search), draws.to_numpy()

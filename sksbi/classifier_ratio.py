@@ -1,0 +1,311 @@
+r"""
+Ratios by any scikit-learn classifier.
+
+A classifier that tells pairs of the joint p(theta, x), label 1, from pairs of p(theta) p(x), label
+0, as many of each, gives at its best
+
+.. math::
+    P(1 | \theta, x) = \frac{r(\theta, x)}{1 + r(\theta, x)}, \qquad
+    r(\theta, x) = \frac{p(x | \theta)}{p(x)}.
+
+Most classifiers rank well and are over- or underconfident, and any monotone distortion of their
+scores distorts the posterior. So scores are calibrated where they were not trained: the simulations
+are split into folds, each fold is scored by a classifier that has not seen it, a calibrator turns
+these scores into probabilities, and the estimate is the mean over folds. The partner of an x in a
+marginal pair comes from its own fold, so that no pair straddles two.
+"""
+
+from __future__ import annotations
+
+from numbers import Integral
+
+import numpy as np
+import pandas as pd
+from scipy.special import logit
+from sklearn.base import MetaEstimatorMixin
+from sklearn.calibration import CalibratedClassifierCV
+from sklearn.ensemble import HistGradientBoostingClassifier
+from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
+from sklearn.utils.validation import has_fit_parameter
+
+from sksbi.base import BaseInference
+from sksbi.ratio_methods import RatioMixin
+from sksbi.utils.random import seeded_copy
+from sksbi.utils.validation import check_instance
+
+__all__ = ["ClassifierRatio"]
+
+_ROWS_PER_CALL = 200_000
+_NO_NUMBERS = ("could not convert", "float()", "must be real")
+
+
+class ClassifierRatio(RatioMixin, MetaEstimatorMixin, BaseInference):
+    """
+    Ratio r(theta, x) = p(theta | x) / p(theta) by a scikit-learn classifier.
+
+    The classifier sees tables with the columns of theta, then those of x. theta stands where
+    scikit-learn has X, x where it has y.
+
+    Parameters
+    ----------
+    classifier : estimator or None, default=None
+        Any scikit-learn classifier with ``predict_proba`` or ``decision_function``, a Pipeline that
+        ends in one included. None: ``HistGradientBoostingClassifier()``, which needs no scaling and
+        takes missing values. x may have missing and categorical values, and strings, where the
+        classifier takes them. After a fit on a DataFrame x it is given DataFrames.
+    prior : dict, list, distribution, object or None, default=None
+        The prior that theta was drawn from, as in :class:`sksbi.NPE`. None: the fit gives ratios
+        and scores only; ``sample``, ``log_prob``, ``summary`` and ``map`` need the prior.
+    calibration : {"isotonic", "sigmoid", "temperature"} or None, default="isotonic"
+        How scores become probabilities: by an increasing step function, which takes some thousand
+        simulations, or by a sigmoid, see :class:`sklearn.calibration.CalibratedClassifierCV`. None:
+        the probabilities of one classifier, trained on all pairs, are taken as they are.
+    cv : int, default=5
+        The number of folds for the calibration, and of classifiers.
+    n_marginal : int, default=1
+        The number of other rows' theta that every x is paired with.
+    sampler : str, Sampler or callable, default="auto"
+        Where draws come from, as in :class:`sksbi.NRE`.
+    n_jobs : int or None, default=None
+        How many folds are fitted at once; None asks joblib's context, and is 1 outside one.
+    verbose : int, default=0
+        Whether to show a progress bar while drawing.
+    random_state : None, int, RandomState or Generator, default=None
+        Seeds the folds, the pairs, every ``random_state`` in the classifier that is None, and the
+        draws.
+
+    Attributes
+    ----------
+    classifier_ : estimator
+        The fitted, calibrated classifier of pairs.
+    max_log_ratio_ : float
+        Log-ratios are clipped to between minus and plus this, the logarithm of the number of
+        simulations: no more can be told from so many.
+    prior_ : Prior or None
+        The prior, adapted.
+    x_layout_ : ObservationLayout
+        Shape and columns of x in fit.
+    theta_columns_ : list or None
+        The columns of theta in fit, if it was a DataFrame.
+    n_features_in_ : int
+        The number of parameters D.
+    feature_names_in_ : ndarray of str
+        The parameters' names, if theta was a DataFrame.
+    seed_ : int
+        The integer that fit drew from ``random_state``.
+
+    References
+    ----------
+    .. [1] Approximating likelihood ratios with calibrated discriminative classifiers
+       (Cranmer et al., 2015) https://arxiv.org/abs/1506.02169
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from scipy import stats
+    >>> from sklearn.linear_model import LogisticRegression
+    >>> from sklearn.pipeline import make_pipeline
+    >>> from sklearn.preprocessing import PolynomialFeatures, StandardScaler
+    >>> from sksbi import ClassifierRatio, simulate
+    >>> prior = {"mean": stats.norm(0, 1)}
+    >>> def simulator(theta, rng):
+    ...     return rng.normal(theta["mean"])
+    >>> theta, x = simulate(simulator, prior, 500, random_state=0)
+    >>> classifier = make_pipeline(PolynomialFeatures(), StandardScaler(), LogisticRegression())
+    >>> ratio = ClassifierRatio(classifier, prior, calibration="sigmoid", random_state=0)
+    >>> ratio.fit(theta, x).predict_ratio(theta, x).shape
+    (500,)
+    >>> ratio.summary(1.0).index.tolist()
+    ['mean']
+    """
+
+    _takes_any_table = True
+    _parameter_constraints = {
+        "classifier": [HasMethods(["fit", "predict"]), None],
+        "calibration": [StrOptions({"isotonic", "sigmoid", "temperature"}), None],
+        "cv": [Interval(Integral, 2, None, closed="left")],
+        "n_marginal": [Interval(Integral, 1, None, closed="left")],
+        "sampler": [str, callable],
+        "n_jobs": [Integral, None],
+        "verbose": ["verbose"],
+    }
+
+    def __init__(
+        self,
+        classifier=None,
+        prior=None,
+        *,
+        calibration="isotonic",
+        cv=5,
+        n_marginal=1,
+        sampler="auto",
+        n_jobs=None,
+        verbose=0,
+        random_state=None,
+    ):
+        self.classifier = classifier
+        self.prior = prior
+        self.calibration = calibration
+        self.cv = cv
+        self.n_marginal = n_marginal
+        self.sampler = sampler
+        self.n_jobs = n_jobs
+        self.verbose = verbose
+        self.random_state = random_state
+
+    def __sklearn_is_fitted__(self):
+        """Tell whether fit has come to its end."""
+        return "classifier_" in vars(self)
+
+    def _reset(self):
+        """Forget what was learnt."""
+        vars(self).pop("classifier_", None)
+
+    def _check_resumable(self):
+        """Do nothing: fit never goes on from a fit before."""
+
+    def _fit(self, theta, x, sample_weight, generator):
+        """Pair rows within folds, and fit a classifier of the pairs."""
+        check_instance(self.classifier, "classifier")
+        self._check_gives_probabilities()
+        folds = self._folds(len(theta), generator)
+        own = np.concatenate(folds)
+        others = [_others(fold, self.n_marginal, generator) for fold in folds]
+        theta_rows = np.concatenate([own, *others])
+        x_rows = np.concatenate([own, *(np.tile(fold, self.n_marginal) for fold in folds)])
+        label = np.repeat([1, 0], [len(own), len(own) * self.n_marginal])
+        weight = sample_weight[x_rows] * np.where(label == 1, 1.0, sample_weight[theta_rows])
+        place = np.empty(len(theta), dtype=np.int64)
+        place[own] = np.repeat(np.arange(len(folds)), list(map(len, folds)))
+        pairs = _Pairs(theta_rows, x_rows, label, weight, place[x_rows])
+        classifier = (
+            HistGradientBoostingClassifier() if self.classifier is None else self.classifier
+        )
+        classifier = seeded_copy(classifier, generator)
+        if not has_fit_parameter(classifier, "sample_weight") and np.ptp(weight) > 0:
+            pairs = pairs.resampled(generator)
+        own, other = (pairs.weight[pairs.label == k].sum() for k in (1, 0))
+        self._log_odds = float(np.log(own / other))
+        self.max_log_ratio_ = float(np.log(len(theta)))
+        self.classifier_ = self._train(classifier, theta, x, pairs)
+
+    def _check_gives_probabilities(self):
+        """Hold that there are probabilities, of the classifier or of the calibration."""
+        has_them = self.classifier is None or hasattr(self.classifier, "predict_proba")
+        if self.calibration is None and not has_them:
+            raise ValueError(
+                "calibration=None takes a classifier with predict_proba, got classifier="
+                f"{self.classifier!r}: set calibration='isotonic' or 'sigmoid'."
+            )
+
+    def _folds(self, n, generator):
+        """Split the rows at random into folds of two rows and more."""
+        n_folds = 1 if self.calibration is None else min(self.cv, n // 2)
+        if n_folds < 2 and self.calibration is not None:
+            raise ValueError(
+                f"calibration={self.calibration!r} takes two folds of at least two simulations, "
+                f"got n_samples = {n}: give more simulations, or calibration=None."
+            )
+        return [np.sort(fold) for fold in np.array_split(generator.permutation(n), n_folds)]
+
+    def _train(self, classifier, theta, x, pairs):
+        """Fit the classifier, with the calibration around it."""
+        if self.calibration is not None:
+            folds = [np.flatnonzero(pairs.fold == k) for k in range(pairs.fold.max() + 1)]
+            rows = np.arange(len(pairs.label))
+            classifier = CalibratedClassifierCV(
+                classifier,
+                method=self.calibration,
+                cv=[(np.setdiff1d(rows, fold), fold) for fold in folds],
+                n_jobs=self.n_jobs,
+            )
+        table = self._table(theta[pairs.theta_rows], x[pairs.x_rows])
+        weights = {} if np.ptp(pairs.weight) == 0 else {"sample_weight": pairs.weight}
+        try:
+            return classifier.fit(table, pairs.label, **weights)
+        except (ValueError, TypeError) as error:
+            raise type(error)(self._explain(error)) from error
+
+    def _explain(self, error):
+        """Say in our words why the classifier does not take the table."""
+        message = str(error)
+        if message.startswith(_NO_NUMBERS):
+            return (
+                f"x must hold numbers only: {message}. Or take a classifier that encodes what is "
+                "no number, such as a Pipeline."
+            )
+        if "contains NaN" in message:
+            return (
+                f"x contains NaN, which classifier={self.classifier!r} does not take: "
+                "HistGradientBoostingClassifier does, or a Pipeline with an imputer."
+            )
+        return f"classifier={self.classifier!r} could not be fitted to pairs (theta, x): {message}"
+
+    def _table(self, theta, x):
+        """Put theta and x side by side."""
+        x = self.x_layout_.encoder.decode(x)
+        if not isinstance(x, pd.DataFrame):
+            return np.hstack([theta, x])
+        names = list(map(str, self._parameter_names()))
+        x = x.set_axis(list(map(str, x.columns)), axis=1)
+        if twice := sorted({*names} & {*x.columns}):
+            raise ValueError(
+                "theta and x must have different columns, as the classifier sees both, got "
+                f"{twice} in both: rename them in x."
+            )
+        return pd.concat([pd.DataFrame(theta, columns=names), x], axis=1)
+
+    def _units(self, theta):
+        """Take theta as it is."""
+        return theta if self.prior_ is None else np.clip(theta, *self.prior_.support)
+
+    def _units_from_unbounded(self, z):
+        """Bring points of the prior's unbounded space to theta."""
+        return self.prior_.from_unbounded(z)
+
+    def _bind(self, x):
+        """Return a function (theta, rows) -> log-ratios, for observations x."""
+
+        def log_ratio(theta, rows):
+            n_parts = -(-len(theta) // _ROWS_PER_CALL)
+            parts = zip(np.array_split(theta, n_parts), np.array_split(rows, n_parts), strict=True)
+            return np.concatenate([self._classify(part, x[row]) for part, row in parts])
+
+        return log_ratio
+
+    def _classify(self, theta, x):
+        """Turn the classifier's probabilities into clipped log-ratios."""
+        probability = self.classifier_.predict_proba(self._table(theta, x))[:, 1]
+        with np.errstate(divide="ignore"):
+            log_ratio = logit(probability) - self._log_odds
+        return np.clip(log_ratio, -self.max_log_ratio_, self.max_log_ratio_)
+
+
+class _Pairs:
+    """Pairs by the numbers of their rows: theta, x, label, weight and fold."""
+
+    def __init__(self, theta_rows, x_rows, label, weight, fold):
+        self.theta_rows, self.x_rows = theta_rows, x_rows
+        self.label, self.weight, self.fold = label, weight, fold
+
+    def resampled(self, generator):
+        """Draw as many pairs of every label by weight, for a classifier that takes no weights."""
+        chosen = [
+            generator.choice(rows, len(rows), p=self.weight[rows] / self.weight[rows].sum())
+            for rows in (np.flatnonzero(self.label == k) for k in (1, 0))
+        ]
+        rows = np.concatenate(chosen)
+        parts = (self.theta_rows, self.x_rows, self.label, np.ones(len(self.label)), self.fold)
+        return _Pairs(*(part[rows] for part in parts))
+
+
+def _others(fold, n_marginal, generator):
+    """
+    Draw, for every row of a fold, other rows of it: n_marginal times, one after the other.
+
+    With replacement: if both labels had exactly the same values of theta, and of x, no first split
+    of a greedy tree would gain anything, and it would not begin.
+    """
+    n = len(fold)
+    shifts = generator.integers(1, n, size=(n_marginal, n))
+    return fold[(np.arange(n) + shifts) % n].ravel()

@@ -1,0 +1,61 @@
+r"""
+The loss of balanced contrastive neural ratio estimation.
+
+Balance is a property of the classifier d = sigma(log r), whatever loss log r was trained by, and so
+the same penalty as in the balanced binary cross-entropy goes with the contrastive loss,
+
+.. math::
+    L_{CNRE} + \lambda (E_{p(\theta, x)} d + E_{p(\theta) p(x)} d - 1)^2.
+"""
+
+from __future__ import annotations
+
+from torch import Tensor
+
+from sksbi.losses.balanced import imbalance
+from sksbi.losses.contrastive import contrastive_losses
+from sksbi.losses.pairing import PairedCriterion
+from sksbi.utils.validation import check_real
+
+__all__ = ["BalancedContrastive"]
+
+
+class BalancedContrastive(PairedCriterion):
+    """
+    The contrastive loss with a penalty on what is not balanced.
+
+    Parameters
+    ----------
+    penalty : float, default=100.0
+        The factor of the squared distance from balance, lambda in the paper.
+    n_contrastive : int, default=16
+        The number K of theta among which the classifier chooses.
+    gamma : float, default=1.0
+        The odds that one of them is the own theta.
+
+    References
+    ----------
+    .. [1] Balancing simulation-based inference for conservative posteriors
+       (Delaunoy et al., 2023) https://arxiv.org/abs/2304.10978
+
+    Examples
+    --------
+    >>> import torch
+    >>> from sksbi.losses import BalancedContrastive
+    >>> def useless(theta):
+    ...     return torch.zeros(theta.shape[:-1])
+    >>> BalancedContrastive(n_contrastive=1)(useless, torch.zeros(3, 1))
+    tensor([0.6931, 0.6931, 0.6931])
+    """
+
+    _count_name = "n_contrastive"
+
+    def __init__(self, penalty: float = 100.0, n_contrastive: int = 16, gamma: float = 1.0) -> None:
+        super().__init__(n_contrastive)
+        self.penalty = check_real(penalty, "penalty")
+        self.gamma = check_real(gamma, "gamma")
+
+    def _losses(self, joint: Tensor, marginal: Tensor, weight: Tensor | None) -> Tensor:
+        """Add the penalty to the contrastive losses."""
+        losses = contrastive_losses(joint, marginal, self.gamma)
+        return losses + self.penalty * imbalance(joint, marginal, weight).square()

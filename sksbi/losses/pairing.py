@@ -1,0 +1,133 @@
+r"""
+Pairs for ratio estimation: theta with its own x, and theta with the x of others.
+
+A batch of n rows (theta_i, x_i) holds draws of the joint p(theta, x). Draws of the product of the
+marginals p(theta) p(x) come from the same rows: every x_i is paired with the theta of K other rows.
+One random order and K random shifts of it give the partners, so that no theta meets its own x, the
+K partners of a row are different rows, and every row is a partner as often as any other.
+
+Where rows have weights, they stand for repeated rows: a partner is drawn in proportion to its
+weight.
+"""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Callable
+from numbers import Integral
+
+import torch
+from torch import Tensor, nn
+
+__all__ = ["LogRatio", "PairedCriterion", "draw_partners"]
+
+LogRatio = Callable[[Tensor], Tensor]
+
+
+class PairedCriterion(nn.Module):
+    """
+    Base of the losses of ratio estimation: it pairs the rows of a batch.
+
+    A subclass fills in ``_losses``, which sees log-ratios only. In training the partners come from
+    a generator of the criterion's own, seeded by torch's global one when it is built; in evaluation
+    they are the same in every call, so that two values of the loss can be compared.
+
+    Parameters
+    ----------
+    n_marginal : int
+        The number K of other rows' theta that every x is paired with, at most; a batch of n rows
+        has n - 1.
+    """
+
+    def __init__(self, n_marginal: int) -> None:
+        super().__init__()
+        if not isinstance(n_marginal, Integral) or isinstance(n_marginal, bool) or n_marginal < 1:
+            raise ValueError(f"{self._count_name} must be an int >= 1, got {n_marginal!r}.")
+        self.n_marginal = int(n_marginal)
+        self._generator = torch.Generator().manual_seed(int(torch.randint(2**31 - 1, ())))
+
+    _count_name = "n_marginal"
+
+    @abstractmethod
+    def _losses(self, joint: Tensor, marginal: Tensor, weight: Tensor | None) -> Tensor:
+        """Compute losses (..., n) from log-ratios of own (..., n) and other theta (..., K, n)."""
+
+    def forward(self, log_ratio: LogRatio, theta: Tensor, weight: Tensor | None = None) -> Tensor:
+        """
+        Compute one loss a row.
+
+        Parameters
+        ----------
+        log_ratio : callable
+            Maps theta of shape (K, n, D) to estimates of log r(theta, x) of shape (K, n), or
+            (members, K, n), for the n observations of the batch.
+        theta : Tensor of shape (n, D)
+            The parameters that the observations were simulated from.
+        weight : Tensor of shape (n,), default=None
+            Weights of the rows, by which partners are drawn; None: all are equal.
+
+        Returns
+        -------
+        Tensor of shape (n,)
+            The losses, before they are weighted themselves; a mean over the members. A batch of one
+            row has no other theta: its loss is 0.
+        """
+        n = len(theta)
+        if n == 1:
+            return 0 * log_ratio(theta[None]).reshape(-1, 1).mean(0)
+        generator = self._generator if self.training else torch.Generator().manual_seed(0)
+        if weight is not None and bool((weight == weight[0]).all()):
+            weight = None
+        partners = draw_partners(n, self.n_marginal, generator, weight).to(theta.device)
+        log_r = log_ratio(torch.cat([theta[None], theta[partners]]))
+        losses = self._losses(log_r[..., 0, :], log_r[..., 1:, :], weight)
+        return losses.reshape(-1, n).mean(0)
+
+
+def draw_partners(
+    n: int, n_marginal: int, generator: torch.Generator, weight: Tensor | None = None
+) -> Tensor:
+    """
+    Draw, for every row, other rows.
+
+    Parameters
+    ----------
+    n : int
+        The number of rows, at least 2.
+    n_marginal : int
+        The number of partners wanted; n - 1 at most are drawn.
+    generator : torch.Generator
+        On the CPU.
+    weight : Tensor of shape (n,), default=None
+        Weights in proportion to which a partner is drawn, with replacement; None: without.
+
+    Returns
+    -------
+    Tensor of shape (K, n), int
+        The numbers of the partners, on the CPU.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from sksbi.losses.pairing import draw_partners
+    >>> partners = draw_partners(4, 3, torch.Generator().manual_seed(0))
+    >>> torch.cat([torch.arange(4)[None], partners]).sort(0).values[:, 0]
+    tensor([0, 1, 2, 3])
+    """
+    k = min(n_marginal, n - 1)
+    if weight is not None:
+        return _draw_weighted(weight.cpu().double(), k, generator)
+    order = torch.randperm(n, generator=generator)
+    shifts = 1 + torch.randperm(n - 1, generator=generator)[:k]
+    partners = torch.empty(k, n, dtype=torch.long)
+    partners[:, order] = order[(torch.arange(n) + shifts[:, None]) % n]
+    return partners
+
+
+def _draw_weighted(weight: Tensor, k: int, generator: torch.Generator) -> Tensor:
+    """Draw by inverting the cumulated weights, in which a row's own stretch is skipped."""
+    n, ends = len(weight), weight.cumsum(0)
+    place = torch.rand(k, n, generator=generator, dtype=torch.double) * (ends[-1] - weight)
+    place += torch.where(place >= ends - weight, weight, 0.0)
+    partners = torch.searchsorted(ends, place, right=True).clamp(max=n - 1)
+    return torch.where(partners == torch.arange(n), (partners + 1) % n, partners)

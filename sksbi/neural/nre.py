@@ -1,0 +1,260 @@
+r"""
+Neural ratio estimation.
+
+A network is trained to tell pairs of the joint p(theta, x) from pairs of p(theta) p(x). Where it
+can do no better, it gives
+
+.. math::
+    \log r(\theta, x) = \log \frac{p(\theta, x)}{p(\theta) p(x)}
+    = \log \frac{p(x | \theta)}{p(x)} = \log \frac{p(\theta | x)}{p(\theta)},
+
+so that prior times ratio is the posterior, and ratios of ratios are likelihood ratios. One fit
+serves all observations; draws take a sampler.
+"""
+
+from __future__ import annotations
+
+from numbers import Integral
+
+import numpy as np
+import torch
+from sklearn.utils._param_validation import Interval
+
+from sksbi._net import EVALUATION_BATCH, check_passed_on
+from sksbi.neural.base import NeuralEstimator, build_embedding
+from sksbi.nn import ConditionalRatio, build_ratio_network
+from sksbi.ratio_methods import RatioMixin
+
+__all__ = ["NRE"]
+
+
+class NRE(RatioMixin, NeuralEstimator):
+    """
+    Neural ratio estimation: r(theta, x) = p(theta | x) / p(theta) by a classifier.
+
+    theta stands where scikit-learn has X, x where it has y, so that ``GridSearchCV`` and its kin
+    search the hyperparameters. Draws come from a sampler that moves in the prior's unbounded space,
+    so every draw lies inside the support of the prior.
+
+    Parameters
+    ----------
+    prior : dict, list, distribution, object or None, default=None
+        The prior that theta was drawn from: a dict {name: frozen scipy.stats distribution} as in
+        ``RandomizedSearchCV``, a list of them, a scipy.stats multivariate or a torch distribution,
+        or an object with ``sample(n, random_state)``, ``log_prob(theta)`` and optionally ``names``
+        and ``support``. None: the fit gives ratios and scores only; ``sample``, ``log_prob``,
+        ``summary`` and ``map`` need the prior.
+    network : str, torch.nn.Module or callable, default="mlp"
+        The ratio network: "mlp" (see :class:`sksbi.nn.RatioMLP`), a module (theta, context) ->
+        log-ratios of shape (n,), which is copied, or a callable
+        ``network(features, context, **options)`` that makes one.
+    hidden_features : sequence of int or None, default=None
+        The widths of the hidden layers in the network; None: the network's own default.
+    embedding : torch.nn.Module, callable or None, default=None
+        A network between x and the ratio network. A module sees x in its own shape, each column
+        brought to one scale; a callable, such as ``functools.partial(sksbi.nn.MLP,
+        out_features=16)``, is called with the number of features that the network sees (for images
+        and series: the shape).
+        None: the features go to the network as they are.
+    theta_transformer : estimator or None, default=None
+        A scikit-learn transformer of theta in the prior's unbounded space: StandardScaler,
+        MinMaxScaler, MaxAbsScaler, RobustScaler, PowerTransformer, PCA of full rank or a Pipeline
+        of them. The powers of a PowerTransformer are held where it reaches the whole real line.
+    x_transformer : estimator or None, default=None
+        A scikit-learn transformer of x, before the built-in robust scaling.
+    x_screening : bool, default=True
+        Whether to leave out columns of x that tell nothing about theta, as tests of pairs and
+        triples show: where x is a table of 12 to 1,000 columns, with 500 simulations or more, and
+        there is no ``embedding``. See ``x_kept_``.
+    criterion : str or callable, default="contrastive"
+        The loss: "contrastive" (CNRE), "binary" (NRE), "balanced" (BNRE), "balanced_contrastive",
+        a class or a factory of a module (function theta -> log r, theta) -> losses (n,); see
+        :class:`sksbi.losses.PairedCriterion` for how it pairs theta with other x.
+    sampler : str, Sampler or callable, default="auto"
+        Where draws come from: "auto", "metropolis_hastings", "slice", "importance", "emcee", an
+        object of :mod:`sksbi.samplers`, whose parameters are searched as ``sampler__*``, or a
+        callable ``sampler(log_prob, initial, n_samples, random_state)``.
+    optimizer : str or callable, default="adamw"
+        The optimizer: a name, a torch optimizer class or a partial of one.
+    lr : float, default=5e-3
+        The highest learning rate of the one-cycle schedule.
+    batch_size : int or None, default=None
+        The number of rows in a training step, at least 2. None: a third of the square root of the
+        number of rows to train on, from 32 to 1,000.
+    max_epochs : int or None, default=None
+        The number of passes over the training set, over which the schedule extends. None: 30, and
+        up to 300 where few rows would give fewer than 2,700 steps.
+    validation_fraction : float, splitter, tuple or None, default=0.1
+        What early stopping watches: a fraction of the rows, shuffled; a scikit-learn splitter, of
+        which the first split is taken; a pair (theta, x); or None, and there is no early stopping.
+    patience : int or None, default=20
+        Training stops after so many epochs without a better validation loss, and the best weights
+        are restored. None: no early stopping.
+    callbacks : list or None, default=None
+        Further skorch callbacks, or pairs (name, callback). Built in are ``lr_scheduler``,
+        ``gradient_clipping``, ``weight_averaging``, ``early_stopping`` and ``progress``: see
+        ``**passed_on``.
+    device : str, default="auto"
+        Where to train: "auto" (a GPU if there is one), "cpu", "cuda", ... Inputs and results are
+        always on the CPU.
+    compile : bool, default=False
+        Whether to compile the embedding and the network by ``torch.compile`` before training, which
+        takes up to minutes and a compiler. What is saved and loaded is not compiled.
+    warm_start : bool, default=False
+        Whether fit goes on from the present weights and scalings.
+    verbose : int, default=0
+        Whether to show progress bars.
+    random_state : None, int, RandomState or Generator, default=None
+        Seeds the initial weights, the split, the order of the rows, and the draws.
+    **passed_on : object
+        What goes on to skorch: ``module__*`` (options of the network), ``criterion__*``,
+        ``optimizer__*``, ``iterator_train__*`` and ``callbacks__*``; for example
+        ``optimizer__weight_decay=0.1``, ``callbacks__gradient_clipping__gradient_clip_value=1.0``,
+        ``callbacks__lr_scheduler=None``.
+
+    Attributes
+    ----------
+    net_ : skorch.NeuralNet
+        The trained net; its module is ``net_.module_``.
+    history_ : DataFrame
+        One row an epoch: epoch, train_loss, valid_loss, lr, dur (seconds).
+    prior_ : Prior or None
+        The prior, adapted.
+    x_layout_ : ObservationLayout
+        Shape and columns of x in fit.
+    x_kept_ : ndarray of bool
+        The columns of x, after ``x_transformer``, that the network sees.
+    theta_columns_ : list or None
+        The columns of theta in fit, if it was a DataFrame.
+    n_features_in_ : int
+        The number of parameters D.
+    feature_names_in_ : ndarray of str
+        The parameters' names, if theta was a DataFrame.
+    seed_ : int
+        The integer that fit drew from ``random_state``.
+
+    References
+    ----------
+    .. [1] Likelihood-free MCMC with amortized approximate ratio estimators (Hermans et al., 2020)
+       https://arxiv.org/abs/1903.04057
+    .. [2] Approximating likelihood ratios with calibrated discriminative classifiers
+       (Cranmer et al., 2015) https://arxiv.org/abs/1506.02169
+    .. [3] Contrastive neural ratio estimation (Miller et al., 2022)
+       https://arxiv.org/abs/2210.06170
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from scipy import stats
+    >>> from sksbi import NRE, simulate
+    >>> prior = {"mean": stats.norm(0, 1), "sd": stats.uniform(0.5, 1.5)}
+    >>> def simulator(theta, rng):
+    ...     return rng.normal(theta["mean"], theta["sd"], size=20)
+    >>> theta, x = simulate(simulator, prior, 500, random_state=0)
+    >>> nre = NRE(prior, max_epochs=5, random_state=0).fit(theta, x)
+    >>> nre.predict_ratio(theta, x).shape
+    (500,)
+    >>> nre.sample(x[0], 3).columns.tolist()
+    ['mean', 'sd']
+    """
+
+    _parameter_constraints = NeuralEstimator._parameter_constraints | {
+        "batch_size": [Interval(Integral, 2, None, closed="left"), None],
+        "sampler": [str, callable],
+    }
+    _estimates = "ratio"
+    _batch_scale = 1 / 3
+    _least_rows = 2
+    _architecture = ("network", "hidden_features", "embedding", "criterion")
+
+    def __init__(
+        self,
+        prior=None,
+        *,
+        network="mlp",
+        hidden_features=None,
+        embedding=None,
+        theta_transformer=None,
+        x_transformer=None,
+        x_screening=True,
+        criterion="contrastive",
+        sampler="auto",
+        optimizer="adamw",
+        lr=5e-3,
+        batch_size=None,
+        max_epochs=None,
+        validation_fraction=0.1,
+        patience=20,
+        callbacks=None,
+        device="auto",
+        compile=False,
+        warm_start=False,
+        verbose=0,
+        random_state=None,
+        **passed_on,
+    ):
+        self.prior = prior
+        self.network = network
+        self.hidden_features = hidden_features
+        self.embedding = embedding
+        self.theta_transformer = theta_transformer
+        self.x_transformer = x_transformer
+        self.x_screening = x_screening
+        self.criterion = criterion
+        self.sampler = sampler
+        self.optimizer = optimizer
+        self.lr = lr
+        self.batch_size = batch_size
+        self.max_epochs = max_epochs
+        self.validation_fraction = validation_fraction
+        self.patience = patience
+        self.callbacks = callbacks
+        self.device = device
+        self.compile = compile
+        self.warm_start = warm_start
+        self.verbose = verbose
+        self.random_state = random_state
+        self._set_passed_on(passed_on)
+
+    def _build_module(self, spec):
+        """Embed x, then let the network see theta and that."""
+        embedding, width = build_embedding(spec["embedding"], spec["x_shape"])
+        options = check_passed_on(spec, "module__", build_ratio_network)
+        if spec["hidden_features"] is not None:
+            options["hidden_features"] = spec["hidden_features"]
+        network = build_ratio_network(spec["network"], spec["n_theta"], width, **options)
+        return ConditionalRatio(network, embedding)
+
+    def _units(self, theta):
+        """Bring theta to the network's units."""
+        return self._units_from_unbounded(self._theta_space.to_unbounded(theta))
+
+    def _units_from_unbounded(self, z):
+        """Bring points of the prior's unbounded space to the network's units."""
+        return self._theta_space.unbounded_to_network(z)
+
+    def _bind(self, x):
+        """Embed observations once, for a function (u, rows) -> log-ratios."""
+        contexts, module = self._contexts(x), self.net_.module_
+
+        def log_ratio(u, rows):
+            with np.errstate(over="ignore", invalid="ignore"):
+                u = torch.from_numpy(u.astype(np.float32))
+            rows = torch.from_numpy(rows)
+            with torch.no_grad():
+                parts = [
+                    _at(module, contexts, row, part.to(contexts.device)).cpu()
+                    for part, row in zip(
+                        u.split(EVALUATION_BATCH), rows.split(EVALUATION_BATCH), strict=True
+                    )
+                ]
+            return torch.cat(parts).double().numpy()
+
+        return log_ratio
+
+
+def _at(module, contexts, rows, u):
+    """Evaluate a batch pair by pair; if all have one context, what depends on it only once."""
+    if len(contexts) == 1:
+        return module.at(contexts)(u[:, None])[:, 0]
+    return module.at(contexts[rows])(u)

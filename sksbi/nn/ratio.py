@@ -1,0 +1,257 @@
+"""The estimated log-ratio log r(theta, x): an embedding of x, then a network on theta and that."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from copy import deepcopy
+
+import torch
+from torch import Tensor, nn
+
+from sksbi.nn.ratio_mlp import RatioMLP
+
+__all__ = ["ConditionalRatio", "LogRatio", "build_ratio_network", "ratio_network_names"]
+
+_NETWORKS: dict[str, Callable[..., nn.Module]] = {"mlp": RatioMLP}
+
+
+class ConditionalRatio(nn.Module):
+    """
+    Ratio estimator: x -> context -> function theta -> log r(theta, x).
+
+    Parameters
+    ----------
+    network : torch.nn.Module
+        Maps theta of shape (n, D) and a context of shape (n, C) to log-ratios of shape (n,) or
+        (n, 1). If it has an attribute ``broadcasts`` that is true, it is also given theta of shape
+        (K, n, D), K for every context, and returns (K, n).
+    embedding : torch.nn.Module
+        Maps x of shape (n, ...) to features, which are flattened to the context of shape (n, C).
+
+    Examples
+    --------
+    >>> import torch
+    >>> from sksbi.nn import MLP, ConditionalRatio, RatioMLP
+    >>> ratio = ConditionalRatio(RatioMLP(2, 8), MLP(5, 8)).eval()
+    >>> ratio(torch.zeros(3, 5))(torch.zeros(7, 3, 2)).shape
+    torch.Size([7, 3])
+    """
+
+    def __init__(self, network: nn.Module, embedding: nn.Module) -> None:
+        super().__init__()
+        self.embedding = embedding
+        self.network = network
+
+    def embed(self, x: Tensor) -> Tensor:
+        """
+        Turn observations into the network's context.
+
+        Parameters
+        ----------
+        x : Tensor of shape (n, ...)
+            The observations.
+
+        Returns
+        -------
+        Tensor of shape (n, C)
+            The context.
+        """
+        return self.embedding(x).flatten(1)
+
+    def start(self, theta: Tensor, x: Tensor, weight: Tensor) -> None:
+        """
+        Let the network begin at what it can compute from the data, if it can.
+
+        A network does by its method ``start``, and only where x reaches it as it is, since it would
+        begin at features that are about to change.
+
+        Parameters
+        ----------
+        theta : Tensor of shape (n, D)
+            The parameters.
+        x : Tensor of shape (n, ...)
+            The observations.
+        weight : Tensor of shape (n,)
+            Weights of the rows, of mean 1.
+        """
+        if hasattr(self.network, "start") and not list(self.embedding.parameters()):
+            self.network.start(theta, self.embed(x), weight)
+
+    def compile_networks(self) -> None:
+        """Compile the embedding and the network by torch.compile, when each is first called."""
+        if list(self.embedding.parameters()):
+            self.embedding.compile()
+        self.network.compile()
+
+    def at(self, c: Tensor) -> LogRatio:
+        """
+        Fix the contexts.
+
+        Parameters
+        ----------
+        c : Tensor of shape (n, C)
+            The contexts, from :meth:`embed`.
+
+        Returns
+        -------
+        LogRatio
+            The function of theta that is left.
+        """
+        return LogRatio(self.network, c)
+
+    def forward(self, x: Tensor) -> LogRatio:
+        """
+        Build the function theta -> log r(theta, x).
+
+        Parameters
+        ----------
+        x : Tensor of shape (n, ...)
+            The observations.
+
+        Returns
+        -------
+        LogRatio
+            For n observations.
+        """
+        return self.at(self.embed(x))
+
+
+class LogRatio:
+    """
+    The function theta -> log r(theta, x) for n observations.
+
+    Parameters
+    ----------
+    network : torch.nn.Module
+        As in :class:`ConditionalRatio`.
+    c : Tensor of shape (n, C)
+        The contexts.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from sksbi.nn import LogRatio, RatioMLP
+    >>> log_ratio = LogRatio(RatioMLP(2, 8).eval(), torch.zeros(3, 8))
+    >>> log_ratio(torch.zeros(3, 2)).shape, log_ratio(torch.zeros(7, 3, 2)).shape
+    (torch.Size([3]), torch.Size([7, 3]))
+    """
+
+    def __init__(self, network: nn.Module, c: Tensor) -> None:
+        self.network, self.c = network, c
+
+    def __call__(self, theta: Tensor) -> Tensor:
+        """
+        Estimate log-ratios.
+
+        Parameters
+        ----------
+        theta : Tensor of shape (n, D) or (K, n, D)
+            One theta for every observation, or K.
+
+        Returns
+        -------
+        Tensor of shape (n,) or (K, n)
+            The log-ratios. A network of several members gives, in training, those of each member,
+            one dimension more in front.
+        """
+        if theta.dim() == 2 or getattr(self.network, "broadcasts", False):
+            log_r, n = self.network(theta, self.c), theta.shape[:-1].numel()
+            return log_r if log_r.numel() != n else log_r.reshape(theta.shape[:-1])
+        c = self.c.expand(len(theta), *self.c.shape).flatten(0, 1)
+        return self.network(theta.flatten(0, 1), c).reshape(theta.shape[:-1])
+
+
+def ratio_network_names() -> list[str]:
+    """
+    List the ratio networks that have a name.
+
+    Returns
+    -------
+    list of str
+        The names.
+
+    Examples
+    --------
+    >>> from sksbi.nn import ratio_network_names
+    >>> ratio_network_names()
+    ['mlp']
+    """
+    return sorted(_NETWORKS)
+
+
+def build_ratio_network(
+    network: str | nn.Module | Callable[..., nn.Module],
+    features: int,
+    context: int,
+    **options: object,
+) -> nn.Module:
+    """
+    Build a network of theta and x from its name or its constructor.
+
+    Parameters
+    ----------
+    network : str, torch.nn.Module or callable
+        A name of :func:`ratio_network_names`; a module (theta, context) -> log-ratios, which is
+        copied; or anything that is called as ``network(features, context, **options)`` and returns
+        one.
+    features : int
+        The number D of parameters.
+    context : int
+        The width C of the context.
+    **options : object
+        Passed on to the constructor.
+
+    Returns
+    -------
+    torch.nn.Module
+        The network.
+
+    Raises
+    ------
+    ValueError
+        If the name is unknown, or the network cannot take theta and a context.
+    TypeError
+        If it is none of these, or does not take an option.
+
+    Examples
+    --------
+    >>> from sksbi.nn import build_ratio_network
+    >>> build_ratio_network("mlp", 2, 8, hidden_features=(32,)).members
+    4
+    """
+    rule = (
+        f"network must be one of {ratio_network_names()}, a module (theta, context) -> log-ratios, "
+        "or a callable network(features, context, **options) that returns one"
+    )
+    if isinstance(network, str) and network not in _NETWORKS:
+        raise ValueError(f"{rule}, got {network!r}.")
+    if not isinstance(network, str) and not callable(network):
+        raise TypeError(f"{rule}, got an object of type {type(network).__name__}: {network!r}.")
+    if isinstance(network, nn.Module):
+        if options:
+            raise TypeError(f"{rule}; a module takes no options, got {options} as module__*.")
+        return _tried(deepcopy(network), network, features, context)
+    constructor = _NETWORKS[network] if isinstance(network, str) else network
+    try:
+        built = constructor(features, context, **options)
+    except TypeError as error:
+        raise TypeError(
+            f"network={network!r} cannot be built as network({features}, {context}) with the "
+            f"options {options}, given as module__*: {error}."
+        ) from error
+    return _tried(built, network, features, context)
+
+
+def _tried(module: nn.Module, network: object, features: int, context: int) -> nn.Module:
+    """See on two rows that a network can be called, and gives one number a row."""
+    try:
+        with torch.no_grad():
+            out = module.eval()(torch.zeros(2, features), torch.zeros(2, context))
+        if out.numel() != 2:
+            raise ValueError(f"it gives shape {tuple(out.shape)} for two rows")
+    except (RuntimeError, TypeError, AttributeError, ValueError) as error:
+        raise ValueError(
+            f"network={network!r} must map theta of shape (n, {features}) and a context of shape "
+            f"(n, {context}) to log-ratios of shape (n,). It said: {error}"
+        ) from error
+    return module.train()
