@@ -8,6 +8,7 @@ that draw by themselves, :mod:`sksbi.ratio_methods` for those that need a sample
 
 from __future__ import annotations
 
+import warnings
 from abc import abstractmethod
 
 import numpy as np
@@ -16,6 +17,8 @@ from sklearn.base import BaseEstimator
 from sklearn.utils.metadata_routing import UNUSED
 from sklearn.utils.validation import check_consistent_length, check_is_fitted
 
+from sksbi._version import __version__
+from sksbi.exceptions import VersionWarning
 from sksbi.priors import check_prior
 from sksbi.utils.observations import ObservationLayout
 from sksbi.utils.optimize import maximise
@@ -130,6 +133,21 @@ class BaseInference(BaseEstimator):
         generator = np.random.default_rng(self.seed_)
         self._fit(array[kept], x_array[kept], weights, generator)
         return self
+
+    def __getstate__(self):
+        return super().__getstate__() | {"_sksbi_version": __version__}
+
+    def __setstate__(self, state):
+        version = state.get("_sksbi_version")
+        if version != __version__:
+            warnings.warn(
+                f"this {type(self).__name__} was saved by sksbi {version} and is loaded by "
+                f"{__version__}; it may break or give wrong results: fit it again, or load it with "
+                "the version that saved it.",
+                VersionWarning,
+                stacklevel=2,
+            )
+        super().__setstate__({k: v for k, v in state.items() if k != "_sksbi_version"})
 
     def _resumes(self):
         """Tell whether fit goes on from the present state."""

@@ -30,6 +30,7 @@ from sklearn.utils.validation import has_fit_parameter
 
 from sksbi.base import BaseInference
 from sksbi.ratio_methods import RatioMixin
+from sksbi.samplers import sampler_names
 from sksbi.utils.random import seeded_copy
 from sksbi.utils.validation import check_instance
 
@@ -60,12 +61,14 @@ class ClassifierRatio(RatioMixin, MetaEstimatorMixin, BaseInference):
         How scores become probabilities: by an increasing step function, which takes some thousand
         simulations, or by a sigmoid, see :class:`sklearn.calibration.CalibratedClassifierCV`. None:
         the probabilities of one classifier, trained on all pairs, are taken as they are.
-    cv : int, default=5
+    n_folds : int, default=5
         The number of folds for the calibration, and of classifiers.
     n_marginal : int, default=1
         The number of other rows' theta that every x is paired with.
-    sampler : str, Sampler or callable, default="auto"
-        Where draws come from, as in :class:`sksbi.NRE`.
+    sampler : str, Sampler or callable, default="importance"
+        Where draws come from, as in :class:`sksbi.NRE`. Resampling candidates from the prior takes
+        one call of the classifier, chains take hundreds. It suffices here, as a ratio between 1 / n
+        and n, see ``max_log_ratio_``, cannot make a posterior very narrow.
     n_jobs : int or None, default=None
         How many folds are fitted at once; None asks joblib's context, and is 1 outside one.
     verbose : int, default=0
@@ -123,10 +126,14 @@ class ClassifierRatio(RatioMixin, MetaEstimatorMixin, BaseInference):
     _parameter_constraints = {
         "classifier": [HasMethods(["fit", "predict"]), None],
         "calibration": [StrOptions({"isotonic", "sigmoid", "temperature"}), None],
-        "cv": [Interval(Integral, 2, None, closed="left")],
+        "n_folds": [Interval(Integral, 2, None, closed="left")],
         "n_marginal": [Interval(Integral, 1, None, closed="left")],
-        "sampler": [str, callable],
-        "n_jobs": [Integral, None],
+        "sampler": [StrOptions(set(sampler_names())), callable],
+        "n_jobs": [
+            Interval(Integral, None, -1, closed="right"),
+            Interval(Integral, 1, None, closed="left"),
+            None,
+        ],
         "verbose": ["verbose"],
     }
 
@@ -136,9 +143,9 @@ class ClassifierRatio(RatioMixin, MetaEstimatorMixin, BaseInference):
         prior=None,
         *,
         calibration="isotonic",
-        cv=5,
+        n_folds=5,
         n_marginal=1,
-        sampler="auto",
+        sampler="importance",
         n_jobs=None,
         verbose=0,
         random_state=None,
@@ -146,7 +153,7 @@ class ClassifierRatio(RatioMixin, MetaEstimatorMixin, BaseInference):
         self.classifier = classifier
         self.prior = prior
         self.calibration = calibration
-        self.cv = cv
+        self.n_folds = n_folds
         self.n_marginal = n_marginal
         self.sampler = sampler
         self.n_jobs = n_jobs
@@ -200,7 +207,7 @@ class ClassifierRatio(RatioMixin, MetaEstimatorMixin, BaseInference):
 
     def _folds(self, n, generator):
         """Split the rows at random into folds of two rows and more."""
-        n_folds = 1 if self.calibration is None else min(self.cv, n // 2)
+        n_folds = 1 if self.calibration is None else min(self.n_folds, n // 2)
         if n_folds < 2 and self.calibration is not None:
             raise ValueError(
                 f"calibration={self.calibration!r} takes two folds of at least two simulations, "
@@ -221,10 +228,15 @@ class ClassifierRatio(RatioMixin, MetaEstimatorMixin, BaseInference):
             )
         table = self._table(theta[pairs.theta_rows], x[pairs.x_rows])
         weights = {} if np.ptp(pairs.weight) == 0 else {"sample_weight": pairs.weight}
+        return self._explained(classifier.fit, table, pairs.label, **weights)
+
+    def _explained(self, method, *args, **options):
+        """Call a method of the classifier, and put its errors into our words."""
         try:
-            return classifier.fit(table, pairs.label, **weights)
+            return method(*args, **options)
         except (ValueError, TypeError) as error:
-            raise type(error)(self._explain(error)) from error
+            kind = ValueError if isinstance(error, ValueError) else TypeError
+            raise kind(self._explain(error)) from error
 
     def _explain(self, error):
         """Say in our words why the classifier does not take the table."""
@@ -239,7 +251,7 @@ class ClassifierRatio(RatioMixin, MetaEstimatorMixin, BaseInference):
                 f"x contains NaN, which classifier={self.classifier!r} does not take: "
                 "HistGradientBoostingClassifier does, or a Pipeline with an imputer."
             )
-        return f"classifier={self.classifier!r} could not be fitted to pairs (theta, x): {message}"
+        return f"classifier={self.classifier!r} fails on pairs (theta, x): {message}"
 
     def _table(self, theta, x):
         """Put theta and x side by side."""
@@ -275,7 +287,8 @@ class ClassifierRatio(RatioMixin, MetaEstimatorMixin, BaseInference):
 
     def _classify(self, theta, x):
         """Turn the classifier's probabilities into clipped log-ratios."""
-        probability = self.classifier_.predict_proba(self._table(theta, x))[:, 1]
+        table = self._table(theta, x)
+        probability = self._explained(self.classifier_.predict_proba, table)[:, 1]
         with np.errstate(divide="ignore"):
             log_ratio = logit(probability) - self._log_odds
         return np.clip(log_ratio, -self.max_log_ratio_, self.max_log_ratio_)

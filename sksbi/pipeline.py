@@ -7,12 +7,8 @@ This one sends x through them, and theta to the estimator at the end.
 
 from __future__ import annotations
 
-import reprlib
-from collections.abc import Mapping
-
 import numpy as np
 import pandas as pd
-import scipy.sparse
 import sklearn.pipeline
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted
@@ -20,6 +16,7 @@ from sklearn.utils.validation import check_is_fitted
 from sksbi.base import BaseInference
 from sksbi.priors import check_prior
 from sksbi.utils.signature import answers_to_X_y
+from sksbi.utils.templates import as_table, shape_error, template_of
 from sksbi.utils.validation import check_numbers
 
 __all__ = ["Pipeline", "make_pipeline"]
@@ -106,7 +103,7 @@ class Pipeline(sklearn.pipeline.Pipeline):
         transformers = self._transformers()
         transformed = transformers.fit_transform(x, theta, **theirs)
         self.steps = [*transformers.steps[:-1], (name, final)]
-        self.x_template_ = _template(x)
+        self.x_template_ = template_of(x)
         self._fit_final(theta, transformed, ours)
         return self
 
@@ -128,10 +125,21 @@ class Pipeline(sklearn.pipeline.Pipeline):
         steps = [*self.steps[:-1], ("passthrough", "passthrough")]
         return sklearn.pipeline.Pipeline(steps, memory=self.memory, verbose=self.verbose)
 
-    def _transform_observations(self, x):
-        """Transform what is asked of the fitted pipeline."""
+    def _transform_observations(self, x, options):
+        """Transform what is asked of the fitted pipeline, trials too if the options say iid."""
         check_is_fitted(self)
-        return self._transform(x)
+        return self._transform_trials(x) if options.get("iid") is True else self._transform(x)
+
+    def _transform_trials(self, x):
+        """Send the trials of one observation or of a batch through the transformers."""
+        n_dimensions = self.x_template_.ndim
+        if np.ndim(x) == n_dimensions:
+            return self._transform(x)
+        if np.ndim(x) != n_dimensions + 1:
+            raise shape_error(x, self.x_template_, iid=True)
+        array = np.asarray(x)
+        rows = np.asarray(self._transform(array.reshape(-1, *array.shape[2:])))
+        return rows.reshape(*array.shape[:2], *rows.shape[1:])
 
     def _transform(self, x):
         """Send one observation or a batch through the transformers, and keep which it was."""
@@ -140,7 +148,7 @@ class Pipeline(sklearn.pipeline.Pipeline):
                 "x must be one observation or a batch in the form of fit's x, got None."
             )
         template = getattr(self, "x_template_", None)
-        table, single = (x, False) if template is None else _as_table(x, template)
+        table, single = (x, False) if template is None else as_table(x, template)
         transformed = self._transformers().transform(table)
         if single:
             return transformed.iloc[0] if isinstance(transformed, pd.DataFrame) else transformed[0]
@@ -161,14 +169,15 @@ class Pipeline(sklearn.pipeline.Pipeline):
         n_samples : int, default=1000
             The number of draws for every observation.
         **options : object
-            Further arguments of the last step's ``sample``, such as ``random_state``.
+            Further arguments of the last step's ``sample``, such as ``random_state`` or ``iid``.
 
         Returns
         -------
         ndarray or DataFrame
             As from the last step's ``sample``.
         """
-        return self.steps[-1][1].sample(self._transform_observations(x), n_samples, **options)
+        observations = self._transform_observations(x, options)
+        return self.steps[-1][1].sample(observations, n_samples, **options)
 
     @_final_has("summary")
     def summary(self, x, **options):
@@ -187,7 +196,7 @@ class Pipeline(sklearn.pipeline.Pipeline):
         DataFrame
             As from the last step's ``summary``.
         """
-        return self.steps[-1][1].summary(self._transform_observations(x), **options)
+        return self.steps[-1][1].summary(self._transform_observations(x, options), **options)
 
     @_final_has("map")
     def map(self, x, **options):
@@ -206,10 +215,10 @@ class Pipeline(sklearn.pipeline.Pipeline):
         ndarray, Series or DataFrame
             As from the last step's ``map``.
         """
-        return self.steps[-1][1].map(self._transform_observations(x), **options)
+        return self.steps[-1][1].map(self._transform_observations(x, options), **options)
 
     @_final_has("log_prob")
-    def log_prob(self, theta, x):
+    def log_prob(self, theta, x, **options):
         """
         Compute the log-density log q(theta | x).
 
@@ -219,13 +228,60 @@ class Pipeline(sklearn.pipeline.Pipeline):
             The parameters.
         x : object
             Observations in the form of fit's x.
+        **options : object
+            Further arguments of the last step's ``log_prob``, such as ``iid``.
 
         Returns
         -------
         ndarray of shape (n,) or (m, n)
             As from the last step's ``log_prob``.
         """
-        return self.steps[-1][1].log_prob(theta, self._transform_observations(x))
+        observations = self._transform_observations(x, options)
+        return self.steps[-1][1].log_prob(theta, observations, **options)
+
+    @_final_has("predict_log_ratio")
+    def predict_log_ratio(self, theta, x, **options):
+        """
+        Estimate log r(theta, x) = log p(theta | x) - log p(theta).
+
+        Parameters
+        ----------
+        theta : array-like or DataFrame of shape (n, D) or (m, n, D)
+            The parameters.
+        x : object
+            Observations in the form of fit's x.
+        **options : object
+            Further arguments of the last step's ``predict_log_ratio``, such as ``iid``.
+
+        Returns
+        -------
+        ndarray of shape (n,) or (m, n)
+            As from the last step's ``predict_log_ratio``.
+        """
+        observations = self._transform_observations(x, options)
+        return self.steps[-1][1].predict_log_ratio(theta, observations, **options)
+
+    @_final_has("predict_ratio")
+    def predict_ratio(self, theta, x, **options):
+        """
+        Estimate r(theta, x) = p(theta | x) / p(theta).
+
+        Parameters
+        ----------
+        theta : array-like or DataFrame of shape (n, D) or (m, n, D)
+            The parameters.
+        x : object
+            Observations in the form of fit's x.
+        **options : object
+            Further arguments of the last step's ``predict_ratio``, such as ``iid``.
+
+        Returns
+        -------
+        ndarray of shape (n,) or (m, n)
+            As from the last step's ``predict_ratio``.
+        """
+        observations = self._transform_observations(x, options)
+        return self.steps[-1][1].predict_ratio(theta, observations, **options)
 
     @answers_to_X_y
     @_final_has("score")
@@ -247,7 +303,7 @@ class Pipeline(sklearn.pipeline.Pipeline):
         float
             As from the last step's ``score``.
         """
-        transformed = self._transform_observations(x)
+        transformed = self._transform_observations(x, {})
         options = {} if sample_weight is None else {"sample_weight": sample_weight}
         return self.steps[-1][1].score(theta, transformed, **options)
 
@@ -320,124 +376,3 @@ def _split_parameters(params, final, steps):
     prefix = final + "__"
     ours = {k[len(prefix) :]: v for k, v in params.items() if k.startswith(prefix)}
     return ours, {k: v for k, v in params.items() if not k.startswith(prefix)}
-
-
-def _template(x):
-    """Remember columns and dtypes, or the number of dimensions, of x in fit, and no row of it."""
-    if isinstance(x, pd.DataFrame | pd.Series):
-        return x.iloc[:0].reset_index(drop=True).copy()
-    if scipy.sparse.issparse(x):
-        return x.tocsr()[:0]
-    return np.asarray(x)[:0].copy()
-
-
-def _as_table(x, template):
-    """Turn one observation into one row in the form of fit's x; tell whether it was one."""
-    if not isinstance(template, pd.DataFrame):
-        return _as_batch(x, template)
-    if isinstance(x, Mapping | pd.Series):
-        x = pd.Series(dict(x), dtype=object)
-    _check_labels(x, template)
-    if isinstance(x, pd.DataFrame):
-        return x, False
-    if np.ndim(x) not in (1, 2):
-        raise _shape_error(x, template)
-    single = np.ndim(x) == 1
-    # Without object, numbers next to strings would become strings.
-    dtype = object if isinstance(x, list | tuple) else None
-    rows = [list(x)] if single else np.asarray(x, dtype=dtype)
-    width = np.shape(rows)[1]
-    if width != template.shape[1]:
-        raise ValueError(f"x must have {template.shape[1]} columns as in fit, got {width}.")
-    raw = pd.DataFrame(rows, columns=template.columns)
-    table = pd.DataFrame({i: _cast(raw.iloc[:, i], d) for i, d in enumerate(template.dtypes)})
-    return table.set_axis(template.columns, axis=1), single
-
-
-def _check_labels(x, template):
-    """Hold that names in x are fit's columns, in order."""
-    labels = list(x.keys()) if isinstance(x, pd.Series | pd.DataFrame) else []
-    is_named = any(isinstance(label, str) for label in labels)
-    if is_named and labels != list(template.columns):
-        raise ValueError(
-            f"x must have fit's columns in the same order, {list(template.columns)}, got {labels}."
-        )
-
-
-def _as_batch(x, template):
-    """Do the same for arrays, sparse matrices, Series and lists."""
-    holds_objects = template.ndim == 1 and template.dtype == object
-    if isinstance(x, Mapping) and not holds_objects:
-        x = list(x.values())
-    if np.ndim(x) < template.ndim - 1:
-        raise _shape_error(x, template)
-    single = np.ndim(x) == template.ndim - 1
-    return (np.asarray(x)[None] if single else x), single
-
-
-def _shape_error(x, template):
-    """Say what x may look like."""
-    shape = template.shape[1:]
-    batch = f"({', '.join(['m', *map(str, shape)])})"
-    return ValueError(
-        f"x must be one observation of shape {shape} or a batch of shape {batch}, as in fit, got "
-        f"{reprlib.repr(x)} of shape {np.shape(x)}."
-    )
-
-
-def _cast(column, dtype):
-    """Give a column fit's dtype; numbers that it cannot hold stay float."""
-    if isinstance(dtype, pd.CategoricalDtype):
-        unknown = column.notna() & ~column.isin(dtype.categories)
-        _refuse(column, unknown, f"one of fit's categories {list(dtype.categories)}")
-    elif dtype.kind in "biuf":
-        return _cast_numbers(column, dtype)
-    try:
-        return column.astype(dtype)
-    except (TypeError, ValueError) as error:
-        raise ValueError(
-            f"x must hold {dtype} in column {column.name!r}, as in fit, got "
-            f"{reprlib.repr(column.tolist())}: {error}"
-        ) from error
-
-
-def _cast_numbers(column, dtype):
-    """Give a column fit's numeric dtype if that keeps the values; else make it float."""
-    missing = column.isna()
-    if dtype.kind != "f" and isinstance(dtype, np.dtype):
-        _refuse(column, missing, f"a number in every row, for {dtype} holds no missing one,")
-    if column.dtype.kind not in "biuf":
-        _refuse(column, ~missing & ~column.map(_is_number).astype(bool), f"{dtype} numbers")
-        values = [np.nan if gap else v for v, gap in zip(column, missing, strict=True)]
-        column = pd.Series(values, column.index, dtype=object, name=column.name)
-    if dtype.kind == "f":
-        return column.astype(dtype)
-    try:
-        with np.errstate(invalid="ignore"):
-            cast = column.astype(dtype)
-        if (cast == column)[~missing].all():
-            return cast
-    except (TypeError, ValueError, OverflowError):
-        pass  # a fraction in Int64, or a number out of range
-    return column.astype(np.float64)
-
-
-def _is_number(value):
-    """Tell whether something counts as a real number; text never does."""
-    if isinstance(value, str | bytes):
-        return False
-    try:
-        float(value)
-    except (TypeError, ValueError, OverflowError):
-        return False
-    return True
-
-
-def _refuse(column, wrong, rule):
-    """Raise for the first value of a column that breaks a rule."""
-    if wrong.any():
-        value = column[wrong].iloc[0]
-        raise ValueError(
-            f"x must hold {rule} in column {column.name!r}, as in fit, got {value!r}: give a "
-            "value that fit's column could hold, or fit with such values."
-        )

@@ -45,6 +45,10 @@ class RatioMixin:
     theta come about and what a ratio is in them.
     """
 
+    def _validate_params(self):
+        super()._validate_params()
+        build_sampler(self.sampler)
+
     @abstractmethod
     def _bind(self, x):
         """Fix observations (k, ...): return a function (u (n, D), rows (n,)) -> log-ratios (n,)."""

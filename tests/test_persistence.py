@@ -292,7 +292,7 @@ def test_a_file_of_another_version_warns_and_loads(
     fitted: dict[str, BaseEstimator], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with monkeypatch.context() as patch:
-        patch.setattr("sksbi.neural.base.__version__", "0.0.7")
+        patch.setattr("sksbi.base.__version__", "0.0.7")
         data = pickle.dumps(fitted["npe"])
     message = f"saved by sksbi 0.0.7 and is loaded by {sksbi.__version__}"
     with pytest.warns(VersionWarning, match=message):

@@ -51,7 +51,7 @@ class BalancedBinaryCrossEntropy(PairedCriterion):
         super().__init__(n_marginal)
         self.penalty = check_real(penalty, "penalty")
 
-    def _losses(self, joint: Tensor, marginal: Tensor, weight: Tensor | None) -> Tensor:
+    def losses(self, joint: Tensor, marginal: Tensor, weight: Tensor | None) -> Tensor:
         """Add the penalty to the cross-entropies."""
         cross_entropy = softplus(-joint) + softplus(marginal).mean(-2)
         return cross_entropy + self.penalty * imbalance(joint, marginal, weight).square()

@@ -55,7 +55,7 @@ class BalancedContrastive(PairedCriterion):
         self.penalty = check_real(penalty, "penalty")
         self.gamma = check_real(gamma, "gamma")
 
-    def _losses(self, joint: Tensor, marginal: Tensor, weight: Tensor | None) -> Tensor:
+    def losses(self, joint: Tensor, marginal: Tensor, weight: Tensor | None) -> Tensor:
         """Add the penalty to the contrastive losses."""
         losses = contrastive_losses(joint, marginal, self.gamma)
         return losses + self.penalty * imbalance(joint, marginal, weight).square()

@@ -54,6 +54,6 @@ class BinaryCrossEntropy(PairedCriterion):
     def __init__(self, n_marginal: int = 1) -> None:
         super().__init__(n_marginal)
 
-    def _losses(self, joint: Tensor, marginal: Tensor, weight: Tensor | None) -> Tensor:
+    def losses(self, joint: Tensor, marginal: Tensor, weight: Tensor | None) -> Tensor:
         """Compute the cross-entropies."""
         return softplus(-joint) + softplus(marginal).mean(-2)

@@ -62,7 +62,7 @@ class Contrastive(PairedCriterion):
         super().__init__(n_contrastive)
         self.gamma = check_real(gamma, "gamma")
 
-    def _losses(self, joint: Tensor, marginal: Tensor, weight: Tensor | None) -> Tensor:
+    def losses(self, joint: Tensor, marginal: Tensor, weight: Tensor | None) -> Tensor:
         """Compute the cross-entropies."""
         return contrastive_losses(joint, marginal, self.gamma)
 

@@ -28,7 +28,7 @@ class PairedCriterion(nn.Module):
     """
     Base of the losses of ratio estimation: it pairs the rows of a batch.
 
-    A subclass fills in ``_losses``, which sees log-ratios only. In training the partners come from
+    A subclass fills in ``losses``, which sees log-ratios only. In training the partners come from
     a generator of the criterion's own, seeded by torch's global one when it is built; in evaluation
     they are the same in every call, so that two values of the loss can be compared.
 
@@ -37,6 +37,20 @@ class PairedCriterion(nn.Module):
     n_marginal : int
         The number K of other rows' theta that every x is paired with, at most; a batch of n rows
         has n - 1.
+
+    Examples
+    --------
+    A loss of one's own, for ``NRE(prior, criterion=SquaredError)``:
+
+    >>> import torch
+    >>> from sksbi.losses import PairedCriterion
+    >>> class SquaredError(PairedCriterion):
+    ...     def __init__(self, n_marginal=4):
+    ...         super().__init__(n_marginal)
+    ...     def losses(self, joint, marginal, weight):
+    ...         return (1 - joint.sigmoid()) ** 2 + (marginal.sigmoid() ** 2).mean(-2)
+    >>> SquaredError()(lambda theta: torch.zeros(theta.shape[:-1]), torch.zeros(3, 1))
+    tensor([0.5000, 0.5000, 0.5000])
     """
 
     def __init__(self, n_marginal: int) -> None:
@@ -49,8 +63,24 @@ class PairedCriterion(nn.Module):
     _count_name = "n_marginal"
 
     @abstractmethod
-    def _losses(self, joint: Tensor, marginal: Tensor, weight: Tensor | None) -> Tensor:
-        """Compute losses (..., n) from log-ratios of own (..., n) and other theta (..., K, n)."""
+    def losses(self, joint: Tensor, marginal: Tensor, weight: Tensor | None) -> Tensor:
+        """
+        Compute losses from log-ratios.
+
+        Parameters
+        ----------
+        joint : Tensor of shape (..., n)
+            Log-ratios of every x and its own theta.
+        marginal : Tensor of shape (..., K, n)
+            Log-ratios of every x and K other theta.
+        weight : Tensor of shape (n,) or None
+            Weights of the rows; None: all are equal.
+
+        Returns
+        -------
+        Tensor of shape (..., n)
+            One loss a row.
+        """
 
     def forward(self, log_ratio: LogRatio, theta: Tensor, weight: Tensor | None = None) -> Tensor:
         """
@@ -80,7 +110,7 @@ class PairedCriterion(nn.Module):
             weight = None
         partners = draw_partners(n, self.n_marginal, generator, weight).to(theta.device)
         log_r = log_ratio(torch.cat([theta[None], theta[partners]]))
-        losses = self._losses(log_r[..., 0, :], log_r[..., 1:, :], weight)
+        losses = self.losses(log_r[..., 0, :], log_r[..., 1:, :], weight)
         return losses.reshape(-1, n).mean(0)
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import inspect
-import warnings
 from abc import abstractmethod
 from contextlib import nullcontext
 from copy import deepcopy
@@ -19,10 +18,8 @@ from sklearn.utils._param_validation import HasMethods, Interval
 from sklearn.utils.validation import check_consistent_length
 
 from sksbi import _net, _net_state
-from sksbi._version import __version__
 from sksbi.base import BaseInference
 from sksbi.data import Pairs
-from sksbi.exceptions import VersionWarning
 from sksbi.losses import build_criterion
 from sksbi.preprocessing import ObservationSpace, ParameterSpace
 from sksbi.utils.devices import check_device, device_or_cpu
@@ -307,28 +304,17 @@ class NeuralEstimator(BaseInference):
         return torch.cat(parts)
 
     def __getstate__(self):
-        state = super().__getstate__() | {"_sksbi_version": __version__}
+        state = super().__getstate__()
         if "net_" in state:
             state["net_"] = _net_state.pack_state(self.net_, optimizer=self.warm_start)
         return state
 
     def __setstate__(self, state):
-        version = state.get("_sksbi_version")
-        if version != __version__:
-            warnings.warn(
-                f"this {type(self).__name__} was saved by sksbi {version} and is loaded by "
-                f"{__version__}; it may break or give wrong results: fit it again, or load it with "
-                "the version that saved it.",
-                VersionWarning,
-                stacklevel=2,
-            )
-        state = {k: v for k, v in state.items() if k != "_sksbi_version"}
-        packed = state.pop("net_", None)
-        super().__setstate__(state)
-        if packed is not None:
+        super().__setstate__({k: v for k, v in state.items() if k != "net_"})
+        if "net_" in state:
             device = device_or_cpu(self._spec["device"])
             self.net_ = self._build_net(self._spec, 0, 1, None, None, device)
-            _net_state.load_state(self.net_, packed)
+            _net_state.load_state(self.net_, state["net_"])
 
 
 def _default_batch_size(n_train, scale):

@@ -18,12 +18,13 @@ from numbers import Integral
 
 import numpy as np
 import torch
-from sklearn.utils._param_validation import Interval
+from sklearn.utils._param_validation import Interval, StrOptions
 
 from sksbi._net import EVALUATION_BATCH, check_passed_on
 from sksbi.neural.base import NeuralEstimator, build_embedding
 from sksbi.nn import ConditionalRatio, build_ratio_network
 from sksbi.ratio_methods import RatioMixin
+from sksbi.samplers import sampler_names
 
 __all__ = ["NRE"]
 
@@ -160,7 +161,7 @@ class NRE(RatioMixin, NeuralEstimator):
 
     _parameter_constraints = NeuralEstimator._parameter_constraints | {
         "batch_size": [Interval(Integral, 2, None, closed="left"), None],
-        "sampler": [str, callable],
+        "sampler": [StrOptions(set(sampler_names())), callable],
     }
     _estimates = "ratio"
     _batch_scale = 1 / 3

@@ -217,7 +217,7 @@ def build_ratio_network(
     --------
     >>> from sksbi.nn import build_ratio_network
     >>> build_ratio_network("mlp", 2, 8, hidden_features=(32,)).members
-    4
+    2
     """
     rule = (
         f"network must be one of {ratio_network_names()}, a module (theta, context) -> log-ratios, "

@@ -40,7 +40,7 @@ class RatioMLP(nn.Module):
         The number D of parameters.
     context : int
         The width C of the context.
-    members : int, default=4
+    members : int, default=2
         The number E of members.
     hidden_features : sequence of int, default=(128, 128, 128)
         The widths of the hidden layers.
@@ -66,7 +66,7 @@ class RatioMLP(nn.Module):
         self,
         features: int,
         context: int,
-        members: int = 4,
+        members: int = 2,
         hidden_features: Sequence[int] = (128, 128, 128),
         activation: Callable[[], nn.Module] = nn.ReLU,
     ) -> None:
@@ -130,15 +130,15 @@ class RatioMLP(nn.Module):
 
     def _members(self, theta: Tensor, c: Tensor) -> Tensor:
         """Compute the members' log-ratios (E, K n), of theta (K, n, D)."""
-        c, shape, theta = c.t(), theta.shape[:2], theta.flatten(0, 1).t()
-        hidden = (self.first_context @ c).unflatten(0, (self.members, -1)) + self.biases[0]
-        mean = (self.linear_context @ c).unflatten(0, (self.members, -1)) + self.offset
+        hidden, mean = self.contexts(c)
+        shape, theta = theta.shape[:2], theta.flatten(0, 1).t()
         h = (self.first_theta @ theta).unflatten(2, shape) + hidden[:, :, None]
         h = self.activation(h).flatten(2)
-        for weight, bias in zip(self.weights[:-1], self.biases[1:-1], strict=True):
+        weights, biases = list(self.weights), list(self.biases)
+        for weight, bias in zip(weights[:-1], biases[1:-1], strict=True):
             h = self.activation(torch.baddbmm(bias, weight, h))
         z = (self.root @ theta).unflatten(2, shape) - mean[:, :, None]
-        free = torch.baddbmm(self.biases[-1], self.weights[-1], h).squeeze(1)
+        free = torch.baddbmm(biases[-1], weights[-1], h).squeeze(1)
         return free + 0.5 * (theta.square().sum(0) - z.square().sum(1).flatten(1))
 
     @torch.no_grad()

@@ -33,8 +33,9 @@ class ImportanceResampling(Sampler):
 
     Parameters
     ----------
-    n_candidates : int, default=100_000
-        The number of candidates of every target, at least the number of draws.
+    n_candidates : int or None, default=None
+        The number of candidates of every target, at least the number of draws. None: ten times the
+        number of draws, and 20,000 at least.
     n_chains : int or None, default=None
         How many chains :meth:`count_chains` asks for; None is 1. The values of ``initial`` are not
         used, only its shape is.
@@ -68,10 +69,10 @@ class ImportanceResampling(Sampler):
 
     _parameter_constraints: ClassVar[dict[str, list]] = {
         **Sampler._parameter_constraints,
-        "n_candidates": [Interval(Integral, 1, None, closed="left")],
+        "n_candidates": [Interval(Integral, 1, None, closed="left"), None],
     }
 
-    def __init__(self, n_candidates: int = 100_000, *, n_chains: int | None = None) -> None:
+    def __init__(self, n_candidates: int | None = None, *, n_chains: int | None = None) -> None:
         self.n_candidates = n_candidates
         self.n_chains = n_chains
 
@@ -93,17 +94,18 @@ class ImportanceResampling(Sampler):
                 "importance resampling needs a density to draw candidates from: log_prob must be a "
                 f"sksbi.samplers.Target(log_ratio, reference), got {type(log_prob).__name__}."
             )
-        if self.n_candidates < n_samples:
+        n_candidates = self.n_candidates or max(20_000, 10 * n_samples)
+        if n_candidates < n_samples:
             raise ValueError(
-                f"n_candidates must be at least n_samples = {n_samples}, got {self.n_candidates}."
+                f"n_candidates must be at least n_samples = {n_samples}, got {n_candidates}."
             )
         m, _, D = initial.shape
         log_ratio = checked(log_prob.log_ratio)
         pieces = [
             _Piece(part, m, log_prob.reference, draw_seed(generator))
-            for part in chunks(self.n_candidates, m)
+            for part in chunks(n_candidates, m)
         ]
-        log_weights = np.empty((m, self.n_candidates))
+        log_weights = np.empty((m, n_candidates))
         for piece in tqdm(pieces, desc="Candidates", disable=not verbose):
             log_weights[:, piece.part] = log_ratio(piece.draw())
         chosen = generator.permuted(systematic(log_weights, n_samples, generator), axis=1)

@@ -121,7 +121,7 @@ class ObservationLayout:
         index = x.index if isinstance(x, pd.DataFrame | pd.Series) else None
         x = self._unlabelled(x)
         single = self._is_single(x)
-        dtype = None if self.encoder is None else object
+        dtype = object if self.encoder is not None and self.encoder.has_labels else None
         values = _numbers(np.asarray(x, dtype)[None] if single else x, self.encoder)
         if single or index is None:
             index = pd.RangeIndex(len(values))

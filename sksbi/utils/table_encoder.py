@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
+from scipy.sparse import issparse
 
 from sksbi.utils.validation import check_numbers
 
@@ -72,8 +73,9 @@ class ColumnEncoder:
             The numbers.
         """
         if self.categories is None:
-            filled = column.astype(object).where(column.notna(), np.nan)
-            return check_numbers(filled.to_numpy(), "x", **_MAY_BE_MISSING)
+            if column.dtype.kind not in "mM":
+                column = column.astype(object).where(column.notna(), np.nan)
+            return check_numbers(column, "x", **_MAY_BE_MISSING)
         codes = pd.Index(self.categories).get_indexer(pd.Index(column.astype(object)))
         return np.where(codes >= 0, codes, np.nan)
 
@@ -145,6 +147,11 @@ class TableEncoder:
             return cls(None)
         return cls(tuple(ColumnEncoder.learn(x.iloc[:, i]) for i in range(x.shape[1])))
 
+    @property
+    def has_labels(self) -> bool:
+        """Whether some column holds other values than numbers."""
+        return any(column.categories is not None for column in self.columns or ())
+
     def encode(self, x: ArrayLike) -> Array:
         """
         Turn observations into numbers.
@@ -159,7 +166,10 @@ class TableEncoder:
         ndarray of shape (n, ...)
             The numbers, NaN where missing.
         """
-        if self.columns is None or 0 in np.shape(x):
+        is_object = getattr(x, "dtype", None) == object
+        is_table = isinstance(x, pd.DataFrame)
+        plain = not self.has_labels and not is_table and not is_object
+        if plain or issparse(x) or 0 in np.shape(x):
             return check_numbers(x, "x", **_MAY_BE_MISSING)
         table = x if isinstance(x, pd.DataFrame) else pd.DataFrame(np.asarray(x, dtype=object))
         pairs = ((column, table.iloc[:, i]) for i, column in enumerate(self.columns))

@@ -13,16 +13,24 @@ import pandas as pd
 import pytest
 from scipy import stats
 from sklearn.base import BaseEstimator, clone
+from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import PolynomialFeatures, StandardScaler
 
 import sksbi
-from sksbi import NPE, NRE, Ensemble, PosteriorRegressor
+from sksbi import NPE, NRE, ClassifierRatio, Ensemble, PosteriorRegressor
+from sksbi.samplers import ImportanceResampling
 
 TINY = {"flow": "maf", "transforms": 2, "hidden_features": (16,), "max_epochs": 3}
+QUADRATIC = make_pipeline(StandardScaler(), PolynomialFeatures(), LogisticRegression(C=0.1))
 
 ESTIMATORS = [
     NPE(**TINY),
     NRE(hidden_features=(16,), max_epochs=3),
     Ensemble(NPE(**TINY), n_estimators=2),
+    ClassifierRatio(
+        QUADRATIC, calibration="sigmoid", n_folds=2, sampler=ImportanceResampling(20_000)
+    ),
     PosteriorRegressor(
         NPE(**TINY | {"transforms": 1, "max_epochs": 8, "lr": 2e-2, "batch_size": 50}), n_samples=50
     ),
@@ -52,36 +60,59 @@ def estimator(request: pytest.FixtureRequest) -> BaseEstimator:
     return clone(request.param)
 
 
-@pytest.fixture(scope="session", params=[e for e in ESTIMATORS if hasattr(e, "sample")], ids=_name)
+def _names(*classes: type) -> dict[str, object]:
+    """Parametrise a fixture by classes of the table."""
+    return {"scope": "session", "params": classes, "ids": [cls.__name__ for cls in classes]}
+
+
+def _ready(cls: type, prior: dict) -> BaseEstimator:
+    """Take an estimator out of the table, not fitted, with a prior and a seed."""
+    estimator = clone(next(e for e in ESTIMATORS if type(e) is cls))
+    if isinstance(estimator, Ensemble):
+        estimator = PlainEnsemble(**estimator.get_params(deep=False))
+    return estimator.set_params(prior=prior, random_state=0)
+
+
+@pytest.fixture(**_names(*(type(e) for e in ESTIMATORS if hasattr(e, "sample"))))
 def posterior(request: pytest.FixtureRequest, prior: dict) -> BaseEstimator:
     """Give each estimator of p(theta | x) in turn, not fitted, with a prior and a seed."""
-    estimator = clone(request.param)
-    if isinstance(estimator, Ensemble):
-        estimator = PlainEnsemble(**estimator.get_params(deep=False))
-    return estimator.set_params(prior=prior, random_state=0)
+    return _ready(request.param, prior)
 
 
-@pytest.fixture(scope="session", params=[NPE, Ensemble], ids=lambda cls: cls.__name__)
+@pytest.fixture(**_names(NPE, NRE, Ensemble))
+def trained(request: pytest.FixtureRequest, prior: dict) -> BaseEstimator:
+    """Give each estimator that trains networks in turn, not fitted, with a prior and a seed."""
+    return _ready(request.param, prior)
+
+
+@pytest.fixture(**_names(NPE, NRE))
+def network(request: pytest.FixtureRequest, prior: dict) -> BaseEstimator:
+    """Give each estimator that trains one network in turn, not fitted, with a prior and a seed."""
+    return _ready(request.param, prior)
+
+
+@pytest.fixture(**_names(NPE, Ensemble))
 def density(request: pytest.FixtureRequest, prior: dict) -> BaseEstimator:
     """Give each estimator that has a normalised density in turn, not fitted."""
-    estimator = clone(next(e for e in ESTIMATORS if type(e) is request.param))
-    if isinstance(estimator, Ensemble):
-        estimator = PlainEnsemble(**estimator.get_params(deep=False))
-    return estimator.set_params(prior=prior, random_state=0)
+    return _ready(request.param, prior)
+
+
+@pytest.fixture(**_names(NRE, ClassifierRatio))
+def ratio(request: pytest.FixtureRequest, prior: dict) -> BaseEstimator:
+    """Give each estimator of p(theta | x) / p(theta) in turn, not fitted."""
+    return _ready(request.param, prior)
 
 
 @pytest.fixture(scope="session")
-def fitted_density(density: BaseEstimator, pairs: "Pairs") -> BaseEstimator:
+def fitted_density(density: BaseEstimator, pairs: Pairs) -> BaseEstimator:
     """Fit it on tables; not to be changed."""
     return clone(density).fit(*pairs)
 
 
-@pytest.fixture(
-    scope="session", params=[e for e in ESTIMATORS if hasattr(e, "warm_start")], ids=_name
-)
-def network(request: pytest.FixtureRequest, prior: dict) -> BaseEstimator:
-    """Give each estimator that trains one network in turn, not fitted, with a prior and a seed."""
-    return clone(request.param).set_params(prior=prior, random_state=0)
+@pytest.fixture(scope="session")
+def fitted_ratio(ratio: BaseEstimator, pairs: Pairs) -> BaseEstimator:
+    """Fit it on tables; not to be changed."""
+    return clone(ratio).fit(*pairs)
 
 
 @pytest.fixture(scope="session")

@@ -8,12 +8,25 @@ import pytest
 import torch
 from scipy import sparse, stats
 from sklearn.base import BaseEstimator, clone
+from sklearn.dummy import DummyClassifier
 from sklearn.exceptions import NotFittedError
+from sklearn.linear_model import LinearRegression, LogisticRegression
 from sklearn.preprocessing import StandardScaler
+from sklearn.svm import LinearSVC
 from skorch.callbacks import Callback
+
+from sksbi import NRE, ClassifierRatio
+from sksbi.samplers import SliceSampler
 
 Pairs = tuple[pd.DataFrame, pd.DataFrame]
 Change = Callable[[pd.DataFrame, pd.DataFrame], tuple[object, object]]
+
+
+class Impossible(DummyClassifier):
+    """A classifier that does not take what it is given."""
+
+    def fit(self, X: object, y: object, sample_weight: object = None) -> "Impossible":
+        raise ValueError("not on Sundays")
 
 
 def with_cell(table: pd.DataFrame, value: object) -> pd.DataFrame:
@@ -141,10 +154,23 @@ def test_fit_on_bad_pairs(
         clone(posterior).fit(*change(*pairs))
 
 
-# Parameters of the estimator, the error, what its text says.
-PARAMETERS: dict[str, tuple[dict[str, object], type[Exception], str]] = {
-    "unknown flow": ({"flow": "nsff"}, ValueError, "'nsf'.*got 'nsff'"),
-    "flow is no callable": ({"flow": 3}, TypeError, "flow must be.*int: 3"),
+# Parameters of every estimator, the error, what its text says.
+Parameters = dict[str, tuple[dict[str, object], type[Exception], str]]
+
+PARAMETERS: Parameters = {
+    "random_state is a word": ({"random_state": "one"}, ValueError, "random_state.*got 'one'"),
+    "negative random_state": ({"random_state": -1}, ValueError, "random_state.*got -1"),
+    "prior of another dimension": (
+        {"prior": [stats.norm()] * 3},
+        ValueError,
+        "prior has 3 parameters, theta has 2 columns",
+    ),
+    "prior is no prior": ({"prior": 3}, TypeError, "prior must be.*got 3 of type int"),
+    "prior is one distribution": ({"prior": stats.norm()}, TypeError, "single distribution norm"),
+}
+
+# Of those that train networks.
+TRAINING: Parameters = {
     "option that the flow does not take": (
         {"module__binz": 4},
         TypeError,
@@ -179,7 +205,6 @@ PARAMETERS: dict[str, tuple[dict[str, object], type[Exception], str]] = {
     "batch_size of zero": ({"batch_size": 0}, ValueError, "'batch_size'.*Got 0"),
     "no epochs": ({"max_epochs": 0}, ValueError, "'max_epochs'.*Got 0"),
     "epochs of a fraction": ({"max_epochs": 2.5}, ValueError, "'max_epochs'.*Got 2.5"),
-    "no transforms": ({"transforms": 0}, ValueError, "'transforms'.*Got 0"),
     "patience of zero": ({"patience": 0}, ValueError, "'patience'.*Got 0"),
     "validates on all": ({"validation_fraction": 1.0}, ValueError, "'validation_fraction'.*1.0"),
     "validation of three": (
@@ -190,8 +215,6 @@ PARAMETERS: dict[str, tuple[dict[str, object], type[Exception], str]] = {
     "bad device": ({"device": "abacus"}, ValueError, "device must be.*got 'abacus'"),
     "device that is not there": ({"device": "cuda:77"}, ValueError, "device.*got 'cuda:77'"),
     "device is a number": ({"device": 1.5}, ValueError, "device.*got 1.5"),
-    "random_state is a word": ({"random_state": "one"}, ValueError, "random_state.*got 'one'"),
-    "negative random_state": ({"random_state": -1}, ValueError, "random_state.*got -1"),
     "callbacks is a callback": ({"callbacks": Callback()}, ValueError, "'callbacks'.*Callback"),
     "theta_transformer is a word": ({"theta_transformer": "log"}, ValueError, "'log'"),
     "x_transformer is a word": ({"x_transformer": "log"}, ValueError, "'log'"),
@@ -201,26 +224,138 @@ PARAMETERS: dict[str, tuple[dict[str, object], type[Exception], str]] = {
         ValueError,
         r"embedding=Linear.* must map x of shape \(n, 4\)",
     ),
-    "prior of another dimension": (
-        {"prior": [stats.norm()] * 3},
-        ValueError,
-        "prior has 3 parameters, theta has 2 columns",
-    ),
-    "prior is no prior": ({"prior": 3}, TypeError, "prior must be.*got 3 of type int"),
-    "prior is one distribution": ({"prior": stats.norm()}, TypeError, "single distribution norm"),
     "warm_start is a word": ({"warm_start": "yes"}, ValueError, "'warm_start'.*Got 'yes'"),
 }
 
+# Of those with a flow.
+FLOWS: Parameters = {
+    "unknown flow": ({"flow": "nsff"}, ValueError, "'nsf'.*got 'nsff'"),
+    "flow is no callable": ({"flow": 3}, TypeError, "flow must be.*int: 3"),
+    "no transforms": ({"transforms": 0}, ValueError, "'transforms'.*Got 0"),
+}
 
-@pytest.mark.parametrize(("parameters", "error", "match"), PARAMETERS.values(), ids=PARAMETERS)
-def test_fit_with_bad_parameters(
-    posterior: BaseEstimator, pairs: Pairs, parameters: dict, error: type, match: str
+# Of neural ratio estimation.
+NETWORKS: Parameters = {
+    "unknown network": ({"network": "mpl"}, ValueError, "network must be one of.*got 'mpl'"),
+    "network is no callable": ({"network": 3}, TypeError, "network must be.*int: 3"),
+    "network of another width": (
+        {"network": torch.nn.Bilinear(2, 7, 1)},
+        ValueError,
+        r"network=Bilinear.*theta of shape \(n, 2\) and a context of shape \(n, 4\)",
+    ),
+    "network of many numbers": (
+        {"network": torch.nn.Bilinear(2, 4, 3)},
+        ValueError,
+        r"log-ratios of shape \(n,\).*gives shape \(2, 3\)",
+    ),
+    "option for a module": (
+        {"network": torch.nn.Bilinear(2, 4, 1), "module__bins": 4},
+        TypeError,
+        "a module takes no options, got .*'bins': 4",
+    ),
+    "batches of one row": ({"batch_size": 1}, ValueError, r"'batch_size'.*\[2, inf\).*Got 1"),
+    "posterior's criterion": (
+        {"criterion": "negative_log_likelihood"},
+        ValueError,
+        "criterion must be one of.*'contrastive'.*got 'negative_log_likelihood'",
+    ),
+    "no theta to compare with": (
+        {"criterion__n_contrastive": 0},
+        ValueError,
+        "n_contrastive must be an int >= 1, got 0",
+    ),
+    "negative odds": ({"criterion__gamma": -1.0}, ValueError, "gamma must be > 0.*got -1"),
+}
+
+# Of ratio estimators.
+RATIOS: Parameters = {
+    "unknown sampler": (
+        {"sampler": "nuts"},
+        ValueError,
+        "sampler.*'metropolis_hastings'.*[Gg]ot 'nuts'",
+    ),
+    "sampler is a class": (
+        {"sampler": SliceSampler},
+        TypeError,
+        r"got the class SliceSampler: call it, as in SliceSampler\(\)",
+    ),
+    "sampler is no callable": ({"sampler": 3}, ValueError, "'sampler'.*Got 3"),
+}
+
+# Of the one with a classifier.
+CLASSIFIERS: Parameters = {
+    "classifier is a word": ({"classifier": "trees"}, ValueError, "'classifier'.*Got 'trees'"),
+    "classifier is a class": (
+        {"classifier": LogisticRegression},
+        TypeError,
+        r"classifier must be an estimator, got the class LogisticRegression: call it",
+    ),
+    "classifier is a regressor": (
+        {"classifier": LinearRegression()},
+        ValueError,
+        r"classifier=LinearRegression\(\).*predict_proba",
+    ),
+    "classifier that does not take the pairs": (
+        {"classifier": Impossible()},
+        ValueError,
+        r"classifier=Impossible\(\) fails on pairs.*not on Sundays",
+    ),
+    "no probabilities without calibration": (
+        {"classifier": LinearSVC(), "calibration": None},
+        ValueError,
+        r"calibration=None takes a classifier with predict_proba.*LinearSVC\(\)",
+    ),
+    "unknown calibration": (
+        {"calibration": "platt"},
+        ValueError,
+        "'calibration'.*'isotonic'.*Got 'platt'",
+    ),
+    "one fold": ({"n_folds": 1}, ValueError, r"'n_folds'.*\[2, inf\).*Got 1"),
+    "no other theta": ({"n_marginal": 0}, ValueError, r"'n_marginal'.*\[1, inf\).*Got 0"),
+    "no jobs": ({"n_jobs": 0}, ValueError, "'n_jobs'.*Got 0"),
+    "verbose is a word": ({"verbose": "very"}, ValueError, "'verbose'.*Got 'very'"),
+}
+
+
+def refuse(
+    estimator: BaseEstimator, parameters: dict, error: type, match: str, pairs: Pairs
 ) -> None:
-    estimator = clone(posterior).set_params(**parameters)
+    """Hold that a fit with these parameters raises, and that the estimator is not fitted then."""
+    estimator = clone(estimator).set_params(**parameters)
     with pytest.raises(error, match=rf"(?s){match}"):
         estimator.fit(*pairs)
     with pytest.raises(NotFittedError):
         estimator.sample(pairs[1])
+
+
+@pytest.mark.parametrize("case", PARAMETERS.values(), ids=PARAMETERS)
+def test_fit_with_bad_parameters(posterior: BaseEstimator, pairs: Pairs, case: tuple) -> None:
+    refuse(posterior, *case, pairs)
+
+
+@pytest.mark.parametrize("case", TRAINING.values(), ids=TRAINING)
+def test_fit_with_bad_training(trained: BaseEstimator, pairs: Pairs, case: tuple) -> None:
+    refuse(trained, *case, pairs)
+
+
+@pytest.mark.parametrize("case", FLOWS.values(), ids=FLOWS)
+def test_fit_with_bad_flow(density: BaseEstimator, pairs: Pairs, case: tuple) -> None:
+    refuse(density, *case, pairs)
+
+
+@pytest.mark.parametrize("case", NETWORKS.values(), ids=NETWORKS)
+def test_fit_with_bad_network(prior: dict, pairs: Pairs, case: tuple) -> None:
+    refuse(NRE(prior, random_state=0), *case, pairs)
+
+
+@pytest.mark.parametrize("case", RATIOS.values(), ids=RATIOS)
+def test_fit_with_bad_sampler(ratio: BaseEstimator, pairs: Pairs, case: tuple) -> None:
+    refuse(ratio, *case, pairs)
+
+
+@pytest.mark.parametrize("case", CLASSIFIERS.values(), ids=CLASSIFIERS)
+def test_fit_with_bad_classifier(prior: dict, pairs: Pairs, case: tuple) -> None:
+    refuse(ClassifierRatio(prior=prior, random_state=0), *case, pairs)
 
 
 WEIGHTS = {
@@ -250,7 +385,7 @@ def test_bad_weights(
 
 def test_all_but_one_row_of_weight_zero(posterior: BaseEstimator, pairs: Pairs) -> None:
     weights = np.r_[1.0, np.zeros(199)]
-    with pytest.raises(ValueError, match="1 (row|sample)|got 1"):
+    with pytest.raises(ValueError, match=r"1 (row|sample)|got 1|n_samples = 1:"):
         clone(posterior).fit(*pairs, sample_weight=weights)
 
 
@@ -401,14 +536,14 @@ def test_theta_of_another_width(fitted_arrays: BaseEstimator, pairs: Pairs) -> N
         fitted_arrays.log_prob(np.ones((200, 3)), pairs[1].to_numpy())
 
 
-def test_validation_pair_outside_the_prior(posterior: BaseEstimator, pairs: Pairs) -> None:
+def test_validation_pair_outside_the_prior(trained: BaseEstimator, pairs: Pairs) -> None:
     outside = (pairs[0] * 0 + 9.5, pairs[1])
-    estimator = clone(posterior).set_params(validation_fraction=outside)
+    estimator = clone(trained).set_params(validation_fraction=outside)
     with pytest.raises(ValueError, match=r"support, but 200 of 200.*9\.5"):
         estimator.fit(*pairs)
 
 
-def test_transformer_of_images(posterior: BaseEstimator, pairs: Pairs) -> None:
-    estimator = clone(posterior).set_params(x_transformer=StandardScaler())
+def test_transformer_of_images(trained: BaseEstimator, pairs: Pairs) -> None:
+    estimator = clone(trained).set_params(x_transformer=StandardScaler())
     with pytest.raises(ValueError, match=r"x_transformer .*\(200, 2, 2\)"):
         estimator.fit(pairs[0], pairs[1].to_numpy().reshape(-1, 2, 2))

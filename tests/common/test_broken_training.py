@@ -1,5 +1,7 @@
 """A training that goes wrong: Ctrl-C, and losses that are no numbers."""
 
+from collections.abc import Callable
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -41,17 +43,17 @@ class CtrlC(Callback):
 @pytest.mark.parametrize(
     "moment", ["on_train_begin", "on_batch_end", "on_epoch_end", "on_train_end"]
 )
-def test_ctrl_c_during_fit_raises(posterior: BaseEstimator, pairs: Pairs, moment: str) -> None:
-    estimator = clone(posterior).set_params(callbacks=[CtrlC(moment)])
+def test_ctrl_c_during_fit_raises(trained: BaseEstimator, pairs: Pairs, moment: str) -> None:
+    estimator = clone(trained).set_params(callbacks=[CtrlC(moment)])
     with pytest.raises(KeyboardInterrupt):
         estimator.fit(*pairs)
     with pytest.raises(NotFittedError):
         estimator.sample(pairs[1])
 
 
-def test_ctrl_c_during_a_search_raises(posterior: BaseEstimator, pairs: Pairs) -> None:
+def test_ctrl_c_during_a_search_raises(trained: BaseEstimator, pairs: Pairs) -> None:
     search = GridSearchCV(
-        clone(posterior).set_params(callbacks=[CtrlC("on_epoch_end")]),
+        clone(trained).set_params(callbacks=[CtrlC("on_epoch_end")]),
         {"lr": [1e-3, 1e-2]},
         cv=2,
         error_score=np.nan,
@@ -70,12 +72,20 @@ class Broken(torch.nn.Module):
         super().__init__()
         self.option = option
 
-    def forward(self, output: torch.distributions.Distribution, theta: torch.Tensor):
-        return -output.log_prob(theta) * (np.nan if self.option > 1 else 1.0)
+    def forward(self, output: object, theta: torch.Tensor) -> torch.Tensor:
+        losses = distinction(output, theta) if callable(output) else -output.log_prob(theta)
+        return losses * (np.nan if self.option > 1 else 1.0)
 
 
-def test_nan_loss_names_epoch_and_lr(posterior: BaseEstimator, pairs: Pairs) -> None:
-    estimator = clone(posterior).set_params(
+def distinction(log_ratio: Callable[[torch.Tensor], torch.Tensor], theta: torch.Tensor):
+    """Compute losses of telling theta from that of the row before, a mean over the members."""
+    own, other = log_ratio(theta), log_ratio(theta.roll(1, 0))
+    losses = torch.nn.functional.softplus(-own) + torch.nn.functional.softplus(other)
+    return losses.reshape(-1, len(theta)).mean(0)
+
+
+def test_nan_loss_names_epoch_and_lr(trained: BaseEstimator, pairs: Pairs) -> None:
+    estimator = clone(trained).set_params(
         criterion=Broken, criterion__option=2.0, lr=0.0125, callbacks__lr_scheduler=None
     )
     with pytest.raises(FloatingPointError, match=r"loss became nan in epoch 1 at lr=0\.0125"):
@@ -84,15 +94,15 @@ def test_nan_loss_names_epoch_and_lr(posterior: BaseEstimator, pairs: Pairs) -> 
         estimator.sample(pairs[1])
 
 
-def test_a_huge_learning_rate_is_an_error(posterior: BaseEstimator, pairs: Pairs) -> None:
-    estimator = clone(posterior).set_params(lr=1e10, max_epochs=10, patience=None)
+def test_a_huge_learning_rate_is_an_error(trained: BaseEstimator, pairs: Pairs) -> None:
+    estimator = clone(trained).set_params(lr=1e10, max_epochs=10, patience=None)
     with pytest.raises(FloatingPointError, match=r"loss became .* in epoch \d.*lr=1e\+10|lr=1000"):
         estimator.fit(*pairs)
 
 
-def test_a_search_records_a_nan_loss_and_goes_on(posterior: BaseEstimator, pairs: Pairs) -> None:
+def test_a_search_records_a_nan_loss_and_goes_on(trained: BaseEstimator, pairs: Pairs) -> None:
     search = GridSearchCV(
-        clone(posterior).set_params(criterion=Broken),
+        clone(trained).set_params(criterion=Broken),
         {"criterion__option": [2.0, 1.0]},
         cv=KFold(2),
         error_score=np.nan,
@@ -106,9 +116,9 @@ def test_a_search_records_a_nan_loss_and_goes_on(posterior: BaseEstimator, pairs
     np.testing.assert_array_equal(np.isnan(search.cv_results_["mean_test_score"]), [True, False])
 
 
-def test_a_mistyped_parameter_fails_in_a_search(posterior: BaseEstimator, pairs: Pairs) -> None:
+def test_a_mistyped_parameter_fails_in_a_search(trained: BaseEstimator, pairs: Pairs) -> None:
     search = GridSearchCV(
-        clone(posterior), {"optimizer__weigth_decay": [0.1]}, cv=2, error_score="raise"
+        clone(trained), {"optimizer__weigth_decay": [0.1]}, cv=2, error_score="raise"
     )
     with pytest.raises(ValueError, match="optimizer__weigth_decay is not a parameter"):
         search.fit(*pairs)

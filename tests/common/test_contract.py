@@ -10,6 +10,8 @@ import torch
 from scipy import stats
 from sklearn.base import BaseEstimator, clone
 
+from sksbi import ClassifierRatio
+
 Pairs = tuple[pd.DataFrame, pd.DataFrame]
 Arrays = tuple[np.ndarray, np.ndarray]
 
@@ -86,7 +88,10 @@ def embedding() -> torch.nn.Module:
 def test_x_of_many_dimensions(posterior: BaseEstimator, arrays: Arrays) -> None:
     theta, x = arrays
     images = x.reshape(-1, 2, 2)
-    estimator = clone(posterior).set_params(embedding=embedding()).fit(theta, images)
+    estimator = clone(posterior)
+    if not isinstance(estimator, ClassifierRatio):
+        estimator.set_params(embedding=embedding())
+    estimator.fit(theta, images)
     one, batch = estimator.sample(images[0], 6), estimator.sample(images[:1], 6)
     assert one.shape == (6, 2)
     np.testing.assert_array_equal(batch, one[None])
@@ -380,7 +385,8 @@ def test_containers(
     assert estimator.score(theta, x) == fitted_arrays.score(*arrays)
     np.testing.assert_array_equal(estimator.log_prob(theta, x), fitted_arrays.log_prob(*arrays))
     np.testing.assert_array_equal(
-        np.asarray(estimator.sample(x, 2)).ravel(), fitted_arrays.sample(arrays[1], 2).ravel()
+        np.asarray(estimator.sample(x[:3], 2)).ravel(),
+        fitted_arrays.sample(arrays[1][:3], 2).ravel(),
     )
 
 

@@ -11,6 +11,7 @@ import torch
 import zuko
 from scipy import stats
 from sklearn.base import BaseEstimator, clone
+from sklearn.ensemble import RandomForestClassifier
 from sklearn.experimental import enable_halving_search_cv  # noqa: F401
 from sklearn.model_selection import (
     GridSearchCV,
@@ -20,6 +21,9 @@ from sklearn.model_selection import (
     cross_val_score,
     cross_validate,
 )
+
+from sksbi import NRE, ClassifierRatio
+from sksbi.nn import RatioMLP
 
 Pairs = tuple[pd.DataFrame, pd.DataFrame]
 
@@ -49,13 +53,19 @@ def test_cross_validation_splits_theta_and_x_alike(posterior: BaseEstimator, pai
 
 
 def test_grid_search_scores_and_refits_the_best(posterior: BaseEstimator, pairs: Pairs) -> None:
+    """The one that learns is the best."""
     cv = KFold(2)
-    grid = {"lr": [1e-5, 1e-2], "hidden_features": [(8,), (16, 16)]}
+    if isinstance(posterior, ClassifierRatio):
+        decisive, better = "classifier__logisticregression__C", 0.1
+        grid = {decisive: [1e-9, better], "n_marginal": [1, 3]}
+    else:
+        decisive, better = "lr", 1e-2
+        grid = {decisive: [1e-5, better], "hidden_features": [(8,), (16, 16)]}
     search = GridSearchCV(posterior, grid, cv=cv, error_score="raise").fit(*pairs)
     for parameters, scores in zip(search.cv_results_["params"], split_scores(search), strict=True):
         candidate = clone(posterior).set_params(**parameters)
         assert scores.tolist() == fold_scores(candidate, pairs, cv)
-    assert search.best_params_["lr"] == 1e-2
+    assert search.best_params_[decisive] == better
     refitted = clone(posterior).set_params(**search.best_params_).fit(*pairs)
     np.testing.assert_array_equal(
         search.best_estimator_.log_prob(*pairs), refitted.log_prob(*pairs)
@@ -104,12 +114,22 @@ def splines(features: int, context: int, **options: object) -> torch.nn.Module:
     return zuko.flows.NSF(features, context, bins=3, **options)
 
 
+def wide(features: int, context: int, **options: object) -> torch.nn.Module:
+    return RatioMLP(features, context, hidden_features=(24,))
+
+
+def linear(features: int, context: int, **options: object) -> torch.nn.Module:
+    return RatioMLP(features, context, members=1, activation=torch.nn.Identity)
+
+
+ARCHITECTURES = {"flow": ["nsf", splines, zuko.flows.MAF], "network": [wide, linear]}
+
 SEARCHED = {
     "optimizer__weight_decay": [0.0, 10.0],
     "optimizer": ["adamw", torch.optim.Adam, partial(torch.optim.SGD, momentum=0.9)],
     "callbacks__gradient_clipping__gradient_clip_value": [5.0, 1e-9],
     "callbacks__lr_scheduler": [None],
-    "flow": ["nsf", splines, zuko.flows.MAF],
+    "flow or network": None,
     "module__activation": [torch.nn.ReLU, torch.nn.Tanh],
     "iterator_train__batch_size": [20, 90],
 }
@@ -120,7 +140,9 @@ def test_parameters_of_every_part_are_searched(
     network: BaseEstimator, pairs: Pairs, name: str
 ) -> None:
     """Each value arrives: it scores like an estimator built with it, and unlike the others."""
-    cv, values = KFold(2), SEARCHED[name]
+    if name == "flow or network":
+        name = "flow" if "flow" in network.get_params() else "network"
+    cv, values = KFold(2), SEARCHED.get(name) or ARCHITECTURES[name]
     search = GridSearchCV(network, {name: values}, cv=cv, error_score="raise").fit(*pairs)
     scores = split_scores(search)
     for value, row in zip(values, scores, strict=True):
@@ -137,17 +159,21 @@ def test_two_names_of_one_flow_are_one_flow(density: BaseEstimator, pairs: Pairs
     np.testing.assert_array_equal(first, second)
 
 
-def wide(features: int, context: int, **options: object) -> torch.nn.Module:
-    return RatioMLP(features, context, hidden_features=(24,))
+def parallel_grid(estimator: BaseEstimator) -> dict[str, list]:
+    """Choose what is searched: parts by name, and functions of this module."""
+    if isinstance(estimator, ClassifierRatio):
+        trees = RandomForestClassifier(5, max_depth=4)
+        return {"calibration": ["sigmoid", "isotonic"], "classifier": [estimator.classifier, trees]}
+    if isinstance(estimator, NRE):
+        return {"lr": [1e-3, 1e-2], "network": ["mlp", wide]}
+    return {"lr": [1e-3, 1e-2], "flow": ["maf", partial(zuko.flows.NSF, bins=4)]}
 
 
 def in_parallel(
     estimator: BaseEstimator, pairs: Pairs, n_jobs: int | None
 ) -> tuple[np.ndarray, np.ndarray]:
     """Search with a number of jobs: all scores, and draws of the best."""
-    part = "flow" if "flow" in estimator.get_params() else "network"
-    values = {"flow": ["maf", partial(zuko.flows.NSF, bins=4)], "network": ["mlp", wide]}
-    grid = {"lr": [1e-3, 1e-2], part: values[part]}
+    grid = parallel_grid(estimator)
     search = GridSearchCV(estimator, grid, cv=2, n_jobs=n_jobs, error_score="raise").fit(*pairs)
     draws = search.best_estimator_.sample(pairs[1].iloc[0], 100, random_state=0)
     return split_scores(search), draws.to_numpy()
@@ -159,7 +185,9 @@ def in_parallel(
 def test_two_processes_equal_serial_bit_for_bit(
     posterior: BaseEstimator, make_pairs: Callable[..., Pairs], n: int
 ) -> None:
-    estimator = clone(posterior).set_params(batch_size=100, max_epochs=2)
+    estimator = clone(posterior)
+    if not isinstance(estimator, ClassifierRatio):
+        estimator.set_params(batch_size=100, max_epochs=2)
     pairs = make_pairs(n)
     serial = in_parallel(estimator, pairs, None)
     for expected, result in zip(serial, in_parallel(estimator, pairs, 2), strict=True):

@@ -34,10 +34,11 @@ def test_rows_of_weight_zero_count_as_absent(posterior: BaseEstimator, pairs: Pa
     weighted = clone(posterior).fit(theta, odd_x, sample_weight=kept.astype(float))
     absent = clone(posterior).fit(theta[kept], x[kept])
     same(weighted, absent, x[:3])
-    columns = ["train_loss", "valid_loss"]
-    pd.testing.assert_frame_equal(
-        weighted.history_[columns], absent.history_[columns], rtol=0, atol=0
-    )
+    if hasattr(weighted, "history_"):
+        columns = ["train_loss", "valid_loss"]
+        pd.testing.assert_frame_equal(
+            weighted.history_[columns], absent.history_[columns], rtol=0, atol=0
+        )
 
 
 @pytest.mark.parametrize("scale", [2.0**-20, 1024.0])
@@ -55,12 +56,12 @@ def test_equal_weights_are_no_weights(posterior: BaseEstimator, arrays: Arrays) 
     same(weighted, clone(posterior).fit(*arrays), arrays[1][:3])
 
 
-def test_weights_move_the_posterior(posterior: BaseEstimator, make_pairs: Callable) -> None:
+def test_weights_move_the_posterior(density: BaseEstimator, make_pairs: Callable) -> None:
     """Weights exp(2 mean) shift the prior N(0, 1) by 2: useless x shows that prior."""
     theta, _ = make_pairs(1000)
     x = np.random.default_rng(2).standard_normal(len(theta))
     weights = np.exp(2 * theta["mean"].clip(-2, 2))
-    estimator = clone(posterior).set_params(max_epochs=20, lr=1e-2)
+    estimator = clone(density).set_params(max_epochs=20, lr=1e-2)
     draws = estimator.fit(theta, x, sample_weight=weights).sample(0.0, 2000)["mean"]
     expected = np.average(theta["mean"], weights=weights)
     effective = weights.sum() ** 2 / (weights**2).sum()
@@ -147,34 +148,34 @@ def test_validation_loss_is_of_the_held_out_rows(
     assert losses[0] - losses[1] == pytest.approx(scores[1] - scores[0], abs=1e-5)
 
 
-def test_splitters_decide_what_is_held_out(posterior: BaseEstimator, arrays: Arrays) -> None:
+def test_splitters_decide_what_is_held_out(trained: BaseEstimator, arrays: Arrays) -> None:
     """A held-out row does not move the weights: with other theta there, the training loss stays."""
     theta, x = arrays
     splitter = ShuffleSplit(1, test_size=0.2, random_state=0)
     _, valid = next(splitter.split(theta))
     swapped = x.copy()
     swapped[valid] = x[valid][::-1]
-    estimator = clone(posterior).set_params(validation_fraction=splitter, patience=None)
+    estimator = clone(trained).set_params(validation_fraction=splitter, patience=None)
     first, second = clone(estimator).fit(theta, x), clone(estimator).fit(theta, swapped)
     np.testing.assert_array_equal(first.history_["train_loss"], second.history_["train_loss"])
     assert (first.history_["valid_loss"] != second.history_["valid_loss"]).all()
 
 
 def test_validation_by_a_pair_trains_on_all_rows(
-    posterior: BaseEstimator, make_pairs: Callable[..., Pairs], pairs: Pairs
+    trained: BaseEstimator, make_pairs: Callable[..., Pairs], pairs: Pairs
 ) -> None:
     held_out = make_pairs(50, seed=1)
-    both = clone(posterior).set_params(validation_fraction=held_out, patience=None).fit(*pairs)
-    none = clone(posterior).set_params(validation_fraction=None).fit(*pairs)
+    both = clone(trained).set_params(validation_fraction=held_out, patience=None).fit(*pairs)
+    none = clone(trained).set_params(validation_fraction=None).fit(*pairs)
     assert "valid_loss" not in none.history_
     np.testing.assert_array_equal(both.history_["train_loss"], none.history_["train_loss"])
 
 
-def test_a_float_holds_out_rows_by_the_seed(posterior: BaseEstimator, arrays: Arrays) -> None:
+def test_a_float_holds_out_rows_by_the_seed(trained: BaseEstimator, arrays: Arrays) -> None:
     """The held-out rows differ from seed to seed."""
     theta, x = arrays
     losses = [
-        clone(posterior)
+        clone(trained)
         .set_params(validation_fraction=0.25, random_state=seed)
         .fit(theta, x)
         .history_["valid_loss"][0]

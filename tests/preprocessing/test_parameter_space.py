@@ -101,6 +101,33 @@ def test_the_determinant_is_the_numerical_one(prior: Prior | None, transformer: 
 
 
 @pytest.mark.parametrize("transformer", TRANSFORMERS.values(), ids=TRANSFORMERS)
+def test_from_unbounded_space_the_way_is_the_same(prior: Prior | None, transformer: object) -> None:
+    space = ParameterSpace(prior, transformer).fit(draw(prior))
+    z = space.to_unbounded(draw(prior)[:100])
+    theta = z if prior is None else prior.from_unbounded(z)
+    # Next to a bound theta has few digits left, of which the way back makes another z.
+    np.testing.assert_allclose(
+        space.unbounded_to_network(z), space.to_network(theta)[0], rtol=1e-5, atol=1e-6
+    )
+
+
+def test_from_unbounded_space_no_theta_is_needed() -> None:
+    """Far out, where theta is the same for all z, and where a power is not defined."""
+    prior = check_prior(PRIORS["two-sided"])
+    space = ParameterSpace(prior, None).fit(draw(prior))
+    far = np.array([[50.0, 60.0], [-50.0, -60.0], [100.0, 1e6]])
+    u = space.unbounded_to_network(far)
+    np.testing.assert_allclose(u, (far - space.scaler_.mean_) / space.scaler_.scale_)
+    positive = np.exp(np.random.default_rng(0).normal(size=(100, 2)))
+    space = ParameterSpace(None, PowerTransformer("box-cox")).fit(positive)
+    z = np.array([[1.0, 2.0], [-1.0, 2.0], [3.0, 0.5]])
+    u = space.unbounded_to_network(z)
+    np.testing.assert_array_equal(np.isnan(u).all(axis=1), [False, True, False])
+    np.testing.assert_allclose(u[[0, 2]], space.to_network(z[[0, 2]])[0])
+    assert np.isnan(space.unbounded_to_network(z[[1]])).all()
+
+
+@pytest.mark.parametrize("transformer", TRANSFORMERS.values(), ids=TRANSFORMERS)
 @pytest.mark.parametrize("size", [1.0, 10.0, 40.0, 1e3, 1e30])
 def test_no_u_leads_outside_the_support(
     prior: Prior | None, transformer: object, size: float

@@ -1,0 +1,183 @@
+"""What x looked like in fit, and other x brought into that form, row by row."""
+
+from __future__ import annotations
+
+import reprlib
+from collections.abc import Mapping
+
+import numpy as np
+import pandas as pd
+import scipy.sparse
+
+__all__ = ["as_table", "shape_error", "template_of"]
+
+
+def template_of(x):
+    """
+    Remember columns and dtypes, or the number of dimensions, of x in fit, and no row of it.
+
+    Parameters
+    ----------
+    x : DataFrame, Series, sparse matrix or array-like
+        What fit was given.
+
+    Returns
+    -------
+    DataFrame, Series, sparse matrix or ndarray
+        The same without rows.
+    """
+    if isinstance(x, pd.DataFrame | pd.Series):
+        return x.iloc[:0].reset_index(drop=True).copy()
+    if scipy.sparse.issparse(x):
+        return x.tocsr()[:0]
+    return np.asarray(x)[:0].copy()
+
+
+def as_table(x, template):
+    """
+    Turn one observation into one row in the form of fit's x.
+
+    Parameters
+    ----------
+    x : object
+        One observation or a batch.
+    template : object
+        What :func:`template_of` gave.
+
+    Returns
+    -------
+    table : object
+        The rows.
+    single : bool
+        Whether x was one observation.
+
+    Raises
+    ------
+    ValueError
+        If x is not in the form of fit's x.
+    """
+    if not isinstance(template, pd.DataFrame):
+        return _as_batch(x, template)
+    if isinstance(x, Mapping | pd.Series):
+        x = pd.Series(dict(x), dtype=object)
+    _check_labels(x, template)
+    if isinstance(x, pd.DataFrame):
+        return x, False
+    if np.ndim(x) not in (1, 2):
+        raise shape_error(x, template)
+    single = np.ndim(x) == 1
+    # Without object, numbers next to strings would become strings.
+    dtype = object if isinstance(x, list | tuple) else None
+    rows = [list(x)] if single else np.asarray(x, dtype=dtype)
+    width = np.shape(rows)[1]
+    if width != template.shape[1]:
+        raise ValueError(f"x must have {template.shape[1]} columns as in fit, got {width}.")
+    raw = pd.DataFrame(rows, columns=template.columns)
+    table = pd.DataFrame({i: _cast(raw.iloc[:, i], d) for i, d in enumerate(template.dtypes)})
+    return table.set_axis(template.columns, axis=1), single
+
+
+def _check_labels(x, template):
+    """Hold that names in x are fit's columns, in order."""
+    labels = list(x.keys()) if isinstance(x, pd.Series | pd.DataFrame) else []
+    is_named = any(isinstance(label, str) for label in labels)
+    if is_named and labels != list(template.columns):
+        raise ValueError(
+            f"x must have fit's columns in the same order, {list(template.columns)}, got {labels}."
+        )
+
+
+def _as_batch(x, template):
+    """Do the same for arrays, sparse matrices, Series and lists."""
+    holds_objects = template.ndim == 1 and template.dtype == object
+    if isinstance(x, Mapping) and not holds_objects:
+        x = list(x.values())
+    if np.ndim(x) < template.ndim - 1:
+        raise shape_error(x, template)
+    single = np.ndim(x) == template.ndim - 1
+    return (np.asarray(x)[None] if single else x), single
+
+
+def shape_error(x, template, *, iid=False):
+    """
+    Say what x may look like.
+
+    Parameters
+    ----------
+    x : object
+        What was given.
+    template : object
+        What :func:`template_of` gave.
+    iid : bool, default=False
+        Whether observations consist of trials.
+
+    Returns
+    -------
+    ValueError
+        To be raised.
+    """
+    shape = "".join(f", {size}" for size in template.shape[1:])
+    one = f"(trials{shape})" if iid else f"{template.shape[1:]}"
+    batch = f"(m, trials{shape})" if iid else f"(m{shape})"
+    return ValueError(
+        f"x{' with iid=True' * iid} must be one observation of shape {one} or a batch of shape "
+        f"{batch}, as in fit, got {reprlib.repr(x)} of shape {np.shape(x)}."
+    )
+
+
+def _cast(column, dtype):
+    """Give a column fit's dtype; numbers that it cannot hold stay float."""
+    if isinstance(dtype, pd.CategoricalDtype):
+        unknown = column.notna() & ~column.isin(dtype.categories)
+        _refuse(column, unknown, f"one of fit's categories {list(dtype.categories)}")
+    elif dtype.kind in "biuf":
+        return _cast_numbers(column, dtype)
+    try:
+        return column.astype(dtype)
+    except (TypeError, ValueError) as error:
+        raise ValueError(
+            f"x must hold {dtype} in column {column.name!r}, as in fit, got "
+            f"{reprlib.repr(column.tolist())}: {error}"
+        ) from error
+
+
+def _cast_numbers(column, dtype):
+    """Give a column fit's numeric dtype if that keeps the values; else make it float."""
+    missing = column.isna()
+    if dtype.kind != "f" and isinstance(dtype, np.dtype):
+        _refuse(column, missing, f"a number in every row, for {dtype} holds no missing one,")
+    if column.dtype.kind not in "biuf":
+        _refuse(column, ~missing & ~column.map(_is_number).astype(bool), f"{dtype} numbers")
+        values = [np.nan if gap else v for v, gap in zip(column, missing, strict=True)]
+        column = pd.Series(values, column.index, dtype=object, name=column.name)
+    if dtype.kind == "f":
+        return column.astype(dtype)
+    try:
+        with np.errstate(invalid="ignore"):
+            cast = column.astype(dtype)
+        if (cast == column)[~missing].all():
+            return cast
+    except (TypeError, ValueError, OverflowError):
+        pass  # a fraction in Int64, or a number out of range
+    return column.astype(np.float64)
+
+
+def _is_number(value):
+    """Tell whether something counts as a real number; text never does."""
+    if isinstance(value, str | bytes):
+        return False
+    try:
+        float(value)
+    except (TypeError, ValueError, OverflowError):
+        return False
+    return True
+
+
+def _refuse(column, wrong, rule):
+    """Raise for the first value of a column that breaks a rule."""
+    if wrong.any():
+        value = column[wrong].iloc[0]
+        raise ValueError(
+            f"x must hold {rule} in column {column.name!r}, as in fit, got {value!r}: give a "
+            "value that fit's column could hold, or fit with such values."
+        )
