@@ -432,7 +432,7 @@ def draws_globally(net: NeuralNet, pairs: Pairs) -> bool:
     with borrowed_global_generator(0), torch.no_grad():
         before = torch.get_rng_state()
         x, target = pairs[: net.batch_size]
-        net.criterion_(deepcopy(net.module_).train()(x), target)
+        deepcopy(net.criterion_)(deepcopy(net.module_).train()(x), target)
         return not torch.equal(before, torch.get_rng_state())
 
 
@@ -469,7 +469,7 @@ def _try_step(net: NeuralNet, pairs: Pairs) -> None:
     x, target = pairs[:2]
     buffers = [b.clone() for b in net.module_.buffers()]
     with borrowed_global_generator(0):
-        net.criterion_(net.module_(x), target).mean().backward()
+        deepcopy(net.criterion_)(net.module_(x), target).mean().backward()
     net.optimizer_.zero_grad()
     with torch.no_grad():
         for buffer, before in zip(net.module_.buffers(), buffers, strict=True):

@@ -37,6 +37,7 @@ from sksbi.utils.validation import check_instance
 __all__ = ["ClassifierRatio"]
 
 _ROWS_PER_CALL = 200_000
+_REACH = 10
 _NO_NUMBERS = ("could not convert", "float()", "must be real")
 
 
@@ -192,6 +193,8 @@ class ClassifierRatio(RatioMixin, MetaEstimatorMixin, BaseInference):
         if not has_fit_parameter(classifier, "sample_weight") and np.ptp(weight) > 0:
             pairs = pairs.resampled(generator)
         own, other = (pairs.weight[pairs.label == k].sum() for k in (1, 0))
+        low, high = theta.min(axis=0), theta.max(axis=0)
+        self._reach = low - _REACH * (high - low), high + _REACH * (high - low)
         self._log_odds = float(np.log(own / other))
         self.max_log_ratio_ = float(np.log(len(theta)))
         self.classifier_ = self._train(classifier, theta, x, pairs)
@@ -255,25 +258,29 @@ class ClassifierRatio(RatioMixin, MetaEstimatorMixin, BaseInference):
 
     def _table(self, theta, x):
         """Put theta and x side by side."""
-        x = self.x_layout_.encoder.decode(x)
-        if not isinstance(x, pd.DataFrame):
-            return np.hstack([theta, x])
-        names = list(map(str, self._parameter_names()))
-        x = x.set_axis(list(map(str, x.columns)), axis=1)
-        if twice := sorted({*names} & {*x.columns}):
+        encoder = self.x_layout_.encoder
+        if encoder.columns is None:
+            return np.hstack([theta, x.reshape(len(x), -1)])
+        names = _as_names(self._parameter_names(), "theta")
+        x_names = _as_names([column.name for column in encoder.columns], "x")
+        if twice := sorted({*names} & {*x_names}):
             raise ValueError(
                 "theta and x must have different columns, as the classifier sees both, got "
                 f"{twice} in both: rename them in x."
             )
+        if not encoder.has_labels:
+            return pd.DataFrame(np.hstack([theta, x]), columns=names + x_names)
+        x = encoder.decode(x).set_axis(x_names, axis=1)
         return pd.concat([pd.DataFrame(theta, columns=names), x], axis=1)
 
     def _units(self, theta):
-        """Take theta as it is."""
-        return theta if self.prior_ is None else np.clip(theta, *self.prior_.support)
+        """Take theta as it is, within the support and some way around the simulations."""
+        theta = theta if self.prior_ is None else np.clip(theta, *self.prior_.support)
+        return np.clip(theta, *self._reach)
 
     def _units_from_unbounded(self, z):
         """Bring points of the prior's unbounded space to theta."""
-        return self.prior_.from_unbounded(z)
+        return self._units(self.prior_.from_unbounded(z))
 
     def _bind(self, x):
         """Return a function (theta, rows) -> log-ratios, for observations x."""
@@ -292,6 +299,11 @@ class ClassifierRatio(RatioMixin, MetaEstimatorMixin, BaseInference):
         with np.errstate(divide="ignore"):
             log_ratio = logit(probability) - self._log_odds
         return np.clip(log_ratio, -self.max_log_ratio_, self.max_log_ratio_)
+
+
+def _as_names(columns, prefix):
+    """Name columns that are no strings."""
+    return [name if isinstance(name, str) else f"{prefix}_{name}" for name in columns]
 
 
 class _Pairs:

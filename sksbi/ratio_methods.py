@@ -260,7 +260,7 @@ class RatioMixin:
         generator = self._mode_generator()
         target = self._target(observations.values)
         draws = self._from_unbounded(
-            _starts(target, len(observations.values), _CANDIDATES, generator)
+            _starts(target, observations.values.shape, _CANDIDATES, generator)
         )
         return self._modes(self._guarded_posterior, draws, observations, generator)
 
@@ -344,7 +344,7 @@ class RatioMixin:
         sampler, target = build_sampler(self.sampler), self._target(x)
         ours = isinstance(sampler, Sampler)
         n_chains = sampler.count_chains(n_samples) if ours else _CHAINS
-        initial = _starts(target, len(x), n_chains, generator)
+        initial = _starts(target, x.shape, n_chains, generator)
         if ours:
             z, statistics = sampler.run(target, initial, n_samples, generator, verbose=self.verbose)
         else:
@@ -365,9 +365,11 @@ class RatioMixin:
         return draws, report
 
 
-def _starts(target, m, n_chains, generator):
-    """Resample candidates from the prior: 10,000, and up to 100,000 for few observations."""
-    n_candidates = min(100_000, max(10_000, _EVALUATIONS // m))
+def _starts(target, shape, n_chains, generator):
+    """Resample candidates from the prior: 10,000, more for few observations, fewer for trials."""
+    m, trials = shape[:2]
+    n_candidates = max(10_000, _EVALUATIONS // m) // trials
+    n_candidates = min(100_000, max(1_000, n_candidates))
     return resample_reference(target, m, n_chains, n_candidates, generator)
 
 

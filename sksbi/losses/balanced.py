@@ -32,6 +32,13 @@ class BalancedBinaryCrossEntropy(PairedCriterion):
     n_marginal : int, default=1
         The number of other rows' theta that every x is paired with.
 
+    Notes
+    -----
+    The mean of a squared distance over batches of n rows is larger than that of the expectation by
+    its variance, a part proportional to 1 / n, which flattens the ratio besides: with batches of
+    some tens of rows posteriors become wider than balance asks for. Take a larger ``batch_size``,
+    256 as in the paper, and more epochs, if that matters.
+
     References
     ----------
     .. [1] Towards reliable simulation-based inference with balanced neural ratio estimation

@@ -33,6 +33,13 @@ class BalancedContrastive(PairedCriterion):
     gamma : float, default=1.0
         The odds that one of them is the own theta.
 
+    Notes
+    -----
+    The mean of a squared distance over batches of n rows is larger than that of the expectation by
+    its variance, a part proportional to 1 / n, which flattens the ratio besides: with batches of
+    some tens of rows posteriors become wider than balance asks for. Take a larger ``batch_size``,
+    256 as in the paper, and more epochs, if that matters.
+
     References
     ----------
     .. [1] Balancing simulation-based inference for conservative posteriors

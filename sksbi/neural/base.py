@@ -224,26 +224,36 @@ class NeuralEstimator(BaseInference):
         return theta_space, x_space.fit(x, theta_space.to_network(theta)[0] if screened else None)
 
     def _split(self, spaces, theta, x, sample_weight, generator):
-        """Make the training and the validation set."""
+        """Make the training and the validation set, of as many rows as a loss takes."""
         pairs = _pairs(spaces, theta, x, sample_weight)
+        train, valid = self._divide(pairs, spaces, theta, x, generator)
+        n_valid = self._least_rows if valid is None else len(valid)
+        if min(len(train), n_valid) < self._least_rows:
+            choice = self.validation_fraction
+            choice = "a pair (theta, x)" if isinstance(choice, tuple) else repr(choice)
+            raise ValueError(
+                f"validation_fraction={choice} leaves {len(train)} rows to train on and "
+                f"{0 if valid is None else n_valid} to validate on, of {len(pairs)} with positive "
+                f"weight, but {type(self).__name__} takes {self._least_rows} at least: give more "
+                "simulations, or None."
+            )
+        return train, valid
+
+    def _divide(self, pairs, spaces, theta, x, generator):
+        """Divide pairs as validation_fraction says; None: nothing to validate on."""
         choice, least = self.validation_fraction, self._least_rows
         if choice is None:
             return pairs, None
         if isinstance(choice, tuple):
             return pairs, _pairs(spaces, *self._check_validation(choice))
         if isinstance(choice, Real):
-            n_valid = min(max(least, round(choice * len(pairs))), len(pairs) - least)
+            n_valid = max(0, min(max(least, round(choice * len(pairs))), len(pairs) - least))
             order = generator.permutation(len(pairs))
             valid, train = order[:n_valid], order[n_valid:]
         else:
             train, valid = _first_split(seeded_copy(choice, generator), theta, x)
-        if min(len(train), len(valid)) < least:
-            raise ValueError(
-                f"validation_fraction={choice!r} leaves {len(train)} rows to train on and "
-                f"{len(valid)} to validate on, of {len(pairs)} with positive weight: give more "
-                "simulations, or None."
-            )
-        return pairs.take(np.sort(train)), pairs.take(np.sort(valid)).of_mean_weight_one()
+        valid = pairs.take(np.sort(valid))
+        return pairs.take(np.sort(train)), valid.of_mean_weight_one() if len(valid) else valid
 
     def _check_validation(self, pair):
         """Validate a user's own validation set."""

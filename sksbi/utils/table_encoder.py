@@ -166,10 +166,9 @@ class TableEncoder:
         ndarray of shape (n, ...)
             The numbers, NaN where missing.
         """
-        is_object = getattr(x, "dtype", None) == object
-        is_table = isinstance(x, pd.DataFrame)
-        plain = not self.has_labels and not is_table and not is_object
-        if plain or issparse(x) or 0 in np.shape(x):
+        may_hold_labels = isinstance(x, pd.DataFrame) or getattr(x, "dtype", None) == np.object_
+        of_numbers = self.columns is None or not (self.has_labels or may_hold_labels)
+        if of_numbers or issparse(x) or 0 in np.shape(x):
             return check_numbers(x, "x", **_MAY_BE_MISSING)
         table = x if isinstance(x, pd.DataFrame) else pd.DataFrame(np.asarray(x, dtype=object))
         pairs = ((column, table.iloc[:, i]) for i, column in enumerate(self.columns))

@@ -16,6 +16,11 @@ Pairs = tuple[pd.DataFrame, pd.DataFrame]
 Arrays = tuple[np.ndarray, np.ndarray]
 
 
+def rounding(estimator: BaseEstimator) -> float:
+    """Tell how far tables and arrays may differ: scikit-learn sums columns of both otherwise."""
+    return 1e-9 if isinstance(estimator, ClassifierRatio) else 0.0
+
+
 def same(first: BaseEstimator, second: BaseEstimator, x: object) -> None:
     """Hold that two fits give the same draws, bit for bit."""
     draws = (np.asarray(e.sample(x, 20, random_state=1)) for e in (first, second))
@@ -141,10 +146,16 @@ def test_tables_and_arrays_hold_the_same_numbers(
 ) -> None:
     table, array = fitted.sample(pairs[1][:3], 4), fitted_arrays.sample(arrays[1][:3], 4)
     assert array.shape == (3, 4, 2)
-    np.testing.assert_array_equal(table.to_numpy().reshape(3, 4, 2), array)
-    np.testing.assert_array_equal(fitted.log_prob(*pairs), fitted_arrays.log_prob(*arrays))
-    np.testing.assert_array_equal(fitted.map(pairs[1][:2]), fitted_arrays.map(arrays[1][:2]))
-    assert fitted.score(*pairs) == fitted_arrays.score(*arrays)
+    results = [
+        (table.to_numpy().reshape(3, 4, 2), array),
+        (fitted.log_prob(*pairs), fitted_arrays.log_prob(*arrays)),
+        (fitted.score(*pairs), fitted_arrays.score(*arrays)),
+    ]
+    for of_tables, of_arrays in results:
+        np.testing.assert_allclose(of_tables, of_arrays, rtol=rounding(fitted))
+    mode, expected = fitted.map(pairs[1][:2]), fitted_arrays.map(arrays[1][:2])
+    # where a density is flat to rounding, its top is known to the root of that
+    np.testing.assert_allclose(mode, expected, rtol=rounding(fitted) ** 0.5)
 
 
 def test_labels_of_a_batch(fitted: BaseEstimator, pairs: Pairs) -> None:
@@ -382,12 +393,13 @@ def test_containers(
     (tmp_path / "theta").mkdir()
     theta, x = convert(arrays[0], tmp_path / "theta"), convert(arrays[1], tmp_path)
     estimator = clone(posterior).fit(theta, x)
-    assert estimator.score(theta, x) == fitted_arrays.score(*arrays)
-    np.testing.assert_array_equal(estimator.log_prob(theta, x), fitted_arrays.log_prob(*arrays))
-    np.testing.assert_array_equal(
-        np.asarray(estimator.sample(x[:3], 2)).ravel(),
-        fitted_arrays.sample(arrays[1][:3], 2).ravel(),
-    )
+    results = [
+        (estimator.score(theta, x), fitted_arrays.score(*arrays)),
+        (estimator.log_prob(theta, x), fitted_arrays.log_prob(*arrays)),
+        (np.ravel(estimator.sample(x[:3], 2)), fitted_arrays.sample(arrays[1][:3], 2).ravel()),
+    ]
+    for result, expected in results:
+        np.testing.assert_allclose(result, expected, rtol=rounding(estimator))
 
 
 @pytest.mark.parametrize("dtype", ["bool", "int8", "uint16", "int64", "float16", "float32"])

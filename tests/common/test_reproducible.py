@@ -159,9 +159,10 @@ def test_simulate_leaves_the_global_generators(prior: dict, random_state: int | 
 
 
 def draws(estimator: BaseEstimator, pairs: Pairs, random_state: object) -> np.ndarray:
-    """Fit with a random state and draw with the fit's own seed."""
+    """Fit with a random state: log-densities, and draws that have a seed of their own."""
     fitted = clone(estimator).set_params(random_state=random_state).fit(*pairs)
-    return fitted.sample(pairs[1].iloc[0], 5, random_state=0).to_numpy()
+    drawn = fitted.sample(pairs[1].iloc[0], 5, random_state=0).to_numpy()
+    return np.concatenate([fitted.log_prob(*pairs), drawn.ravel()])
 
 
 KINDS = {
@@ -178,7 +179,7 @@ def test_equal_random_states_give_equal_fits(
 ) -> None:
     first, second, other = (draws(posterior, pairs, kind(seed)) for seed in (3, 3, 4))
     np.testing.assert_array_equal(first, second)
-    assert (first != other).all()
+    assert (first != other).mean() > 0.9
 
 
 @pytest.mark.parametrize("kind", [np.random.RandomState, np.random.default_rng])
@@ -196,7 +197,7 @@ def test_none_is_fresh_in_every_fit(posterior: BaseEstimator, pairs: Pairs) -> N
             (torch.default_generator.manual_seed(0), draws(posterior, pairs, None))[1]
             for _ in range(2)
         )
-    assert (first != second).all()
+    assert (first != second).mean() > 0.9
 
 
 @pytest.mark.parametrize("random_state", [5, np.int64(5)])

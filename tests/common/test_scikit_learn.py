@@ -183,7 +183,9 @@ def test_clone_forgets_the_fit_and_keeps_the_parameters(fitted: BaseEstimator) -
 
 def _alike(first: object, second: object) -> bool:
     """Compare two values of a parameter; copies of estimators are equal if they look the same."""
-    return first == second or (isinstance(first, BaseEstimator | list) and repr(first) == repr(second))
+    return first == second or (
+        isinstance(first, BaseEstimator | list) and repr(first) == repr(second)
+    )
 
 
 @pytest.mark.parametrize("name", ["optimizr", "optimizr__weight_decay", "net__lr", "modul__bins"])

@@ -106,8 +106,7 @@ def test_every_weight_of_every_member_gets_a_gradient() -> None:
 
 def test_a_new_network_knows_nothing_of_x_and_its_members_differ() -> None:
     with borrowed_global_generator(0):
-        network = RatioMLP(D, C).eval()
-    assert network.members == 4
+        network = RatioMLP(D, C, members=4).eval()
     # |theta|^2 less |theta|^2, each rounded.
     assert network(THETA.float(), CONTEXT.float()).abs().max() < 1e-5
     for parameter in (network.first_theta, network.weights[0], network.biases[1]):
