@@ -33,6 +33,7 @@ __all__ = ["RatioMixin"]
 
 _CANDIDATES = 1_000
 _CHAINS = 100
+_GOOD_STARTS = 50
 _EVALUATIONS = 1_000_000
 _MOST_R_HAT, _LEAST_ESS = 1.3, 0.1
 
@@ -366,11 +367,14 @@ class RatioMixin:
 
 
 def _starts(target, shape, n_chains, generator):
-    """Resample candidates from the prior: 10,000, more for few observations, fewer for trials."""
+    """Resample candidates from the prior, ten times as many if there are few good ones."""
     m, trials = shape[:2]
-    n_candidates = max(10_000, _EVALUATIONS // m) // trials
-    n_candidates = min(100_000, max(1_000, n_candidates))
-    return resample_reference(target, m, n_chains, n_candidates, generator)
+    n_candidates = max(1_000, 10_000 // trials)
+    starts = resample_reference(target, m, n_chains, n_candidates, generator)
+    n_distinct = min(len(np.unique(one[:, 0])) for one in starts)
+    if n_distinct < min(_GOOD_STARTS, n_chains) and 10 * n_candidates * m * trials <= _EVALUATIONS:
+        return resample_reference(target, m, n_chains, 10 * n_candidates, generator)
+    return starts
 
 
 def _check_draws(z, sampler, shape):

@@ -20,14 +20,17 @@ import torch
 from scipy import stats
 from sklearn.base import BaseEstimator, clone
 from sklearn.decomposition import PCA
+from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GridSearchCV
-from sklearn.preprocessing import PowerTransformer, StandardScaler
+from sklearn.pipeline import make_pipeline as sklearn_pipeline
+from sklearn.preprocessing import PolynomialFeatures, PowerTransformer, StandardScaler
 
 import sksbi
-from sksbi import NPE, Ensemble, PosteriorRegressor, trusted_types
+from sksbi import NPE, NRE, ClassifierRatio, Ensemble, PosteriorRegressor, trusted_types
 from sksbi.exceptions import VersionWarning
 from sksbi.nn import MLP
 from sksbi.pipeline import make_pipeline
+from sksbi.samplers import ImportanceResampling, MetropolisHastings
 
 TINY = {
     "flow": "maf",
@@ -37,6 +40,7 @@ TINY = {
     "random_state": 0,
     "device": "cpu",
 }
+TINY_RATIO = {"hidden_features": (16,), "max_epochs": 2, "random_state": 0, "device": "cpu"}
 PRIOR = {"mass": stats.uniform(-10, 20), "rate": stats.norm(0, 1)}
 
 USER_PARTS = '''
@@ -44,6 +48,7 @@ USER_PARTS = '''
 import numpy as np
 import torch
 import zuko
+from sksbi.nn import RatioMLP
 
 
 class Wide:
@@ -63,6 +68,10 @@ class Summary(torch.nn.Module):
 
     def forward(self, x):
         return torch.tanh(self.layer(x))
+
+
+def small_ratio(features, context, **options):
+    return RatioMLP(features, context, members=1, **options)
 
 
 def small_flow(features, context, **options):
@@ -106,7 +115,11 @@ def answers(fitted, theta, x):
         mean, sd = fitted.predict(x[:3], return_std=True)
         return {"mean": mean, "sd": sd}
     best = getattr(fitted, "best_estimator_", fitted)
-    return {
+    ratios = {}
+    if hasattr(best, "predict_log_ratio"):
+        ratios["log_ratio"] = best.predict_log_ratio(theta, x)
+        ratios["trials"] = best.predict_log_ratio(theta, x[:2], iid=True)
+    return ratios | {
         "log_prob": best.log_prob(theta, x),
         "draws": np.asarray(best.sample(x[:2], 20)),
         "seeded": np.asarray(best.sample(x[0], 20, random_state=5)),
@@ -159,6 +172,29 @@ ESTIMATORS: dict[str, Callable[[object], BaseEstimator]] = {
     "torch_twin": lambda _: NPE(torch.distributions.Uniform(-20 * torch.ones(2), 20.0), **TINY),
     "torch_mixture": lambda _: NPE(torch_mixture(), **TINY),
     "module": lambda parts: NPE(embedding=parts.Summary(), **TINY),
+    "nre": lambda _: NRE(PRIOR, **TINY_RATIO),
+    "nre_factory": lambda parts: NRE(
+        parts.Wide(),
+        **TINY_RATIO,
+        network=parts.small_ratio,
+        criterion="balanced",
+        sampler=MetropolisHastings(n_warmup=40),
+    ),
+    "nre_warm": lambda _: NRE(PRIOR, **TINY_RATIO, warm_start=True),
+    "nre_pipeline": lambda _: make_pipeline(StandardScaler(), NRE(PRIOR, **TINY_RATIO)),
+    "nre_search": lambda _: GridSearchCV(
+        NRE(PRIOR, **TINY_RATIO), {"criterion": ["binary", "contrastive"]}, cv=2
+    ),
+    "classifier": lambda _: ClassifierRatio(
+        prior=PRIOR, n_folds=2, sampler=ImportanceResampling(2_000), random_state=0
+    ),
+    "classifier_pipeline": lambda _: ClassifierRatio(
+        sklearn_pipeline(PolynomialFeatures(), StandardScaler(), LogisticRegression(C=0.1)),
+        PRIOR,
+        calibration="sigmoid",
+        sampler=ImportanceResampling(2_000),
+        random_state=0,
+    ),
     "lambda": lambda parts: NPE(
         **TINY | {"flow": lambda *args, **options: parts.small_flow(*args)}
     ),
@@ -227,14 +263,22 @@ def replayed(folder: Path, fitted: dict[str, BaseEstimator]) -> dict[str, np.nda
     return dict(np.load(folder / "results.npz"))
 
 
+@pytest.fixture(scope="module")
+def expected(fitted: dict[str, BaseEstimator]) -> dict[str, dict[str, np.ndarray]]:
+    """Compute here what the fresh process is to give."""
+    answers = importlib.import_module("answers").answers
+    return {name: answers(estimator, THETA, X) for name, estimator in fitted.items()}
+
+
 @pytest.mark.parametrize(("name", "form"), SAVED)
 def test_a_fresh_process_gives_the_same_bits(
-    name: str, form: str, fitted: dict[str, BaseEstimator], replayed: dict[str, np.ndarray]
+    name: str,
+    form: str,
+    expected: dict[str, dict[str, np.ndarray]],
+    replayed: dict[str, np.ndarray],
 ) -> None:
-    answers = importlib.import_module("answers").answers
-    expected = answers(fitted[name], THETA, X)
-    assert len(expected) > 1
-    for key, value in expected.items():
+    assert len(expected[name]) > 1
+    for key, value in expected[name].items():
         np.testing.assert_array_equal(replayed[f"{name}.{form}.{key}"], value, strict=True)
 
 
@@ -288,20 +332,25 @@ def test_a_loaded_estimator_goes_on_training_as_if_it_had_not_been_away() -> Non
     assert len(npe.history_) == 2 * TINY["max_epochs"]
 
 
+@pytest.mark.parametrize("name", ["npe", "nre", "classifier", "ensemble"])
 def test_a_file_of_another_version_warns_and_loads(
-    fitted: dict[str, BaseEstimator], monkeypatch: pytest.MonkeyPatch
+    name: str, fitted: dict[str, BaseEstimator], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with monkeypatch.context() as patch:
         patch.setattr("sksbi.base.__version__", "0.0.7")
-        data = pickle.dumps(fitted["npe"])
-    message = f"saved by sksbi 0.0.7 and is loaded by {sksbi.__version__}"
-    with pytest.warns(VersionWarning, match=message):
+        data = pickle.dumps(fitted[name])
+    now = sksbi.__version__
+    message = f"this {type(fitted[name]).__name__} was saved by sksbi 0.0.7 and is loaded by {now}"
+    with pytest.warns(VersionWarning) as warned:
         again = pickle.loads(data)
-    np.testing.assert_array_equal(again.sample(X[0], 5), fitted["npe"].sample(X[0], 5))
-    assert pickle.loads(pickle.dumps(again)).score(THETA, X) == fitted["npe"].score(THETA, X)
+    assert sum(message in str(warning.message) for warning in warned) == 1
+    np.testing.assert_array_equal(again.sample(X[0], 5), fitted[name].sample(X[0], 5))
+    assert pickle.loads(pickle.dumps(again)).score(THETA, X) == fitted[name].score(THETA, X)
 
 
-@pytest.mark.parametrize("name", ["npe", "torch_mixture", "module", "warm"])
+@pytest.mark.parametrize(
+    "name", ["npe", "torch_mixture", "module", "warm", "nre", "nre_warm", "classifier"]
+)
 def test_loading_leaves_the_global_generators_alone(
     name: str, fitted: dict[str, BaseEstimator]
 ) -> None:
@@ -328,7 +377,9 @@ def tensors_in(value: object, seen: set[int]) -> list[object]:
     return [tensor for item in items for tensor in tensors_in(item, seen)]
 
 
-@pytest.mark.parametrize("name", ["npe", "no_prior", "multivariate", "transformed", "warm"])
+@pytest.mark.parametrize(
+    "name", ["npe", "no_prior", "multivariate", "transformed", "warm", "nre", "nre_warm"]
+)
 def test_there_are_no_tensors_outside_of_the_net(
     name: str, fitted: dict[str, BaseEstimator]
 ) -> None:
@@ -339,7 +390,12 @@ def test_there_are_no_tensors_outside_of_the_net(
     assert tensors_in(state, set()) == []
 
 
-@pytest.mark.parametrize("name", [name for name in ESTIMATORS if name != "regressor"])
+WITHOUT_NET = ["classifier", "classifier_pipeline"]
+
+
+@pytest.mark.parametrize(
+    "name", [name for name in ESTIMATORS if name not in ("regressor", *WITHOUT_NET)]
+)
 def test_a_deep_copy_is_the_same_and_stands_alone(
     name: str, fitted: dict[str, BaseEstimator]
 ) -> None:
@@ -353,6 +409,19 @@ def test_a_deep_copy_is_the_same_and_stands_alone(
     with torch.no_grad():
         for parameter in net.parameters():
             parameter.zero_()
+    assert original.score(THETA, X) == expected
+    assert again.score(THETA, X) != expected
+
+
+@pytest.mark.parametrize("name", WITHOUT_NET)
+def test_a_deep_copy_of_a_classifier_stands_alone(
+    name: str, fitted: dict[str, BaseEstimator]
+) -> None:
+    original = fitted[name]
+    again = copy.deepcopy(original)
+    expected = original.score(THETA, X)
+    assert again.score(THETA, X) == expected
+    again.fit(THETA, X[::-1])
     assert original.score(THETA, X) == expected
     assert again.score(THETA, X) != expected
 

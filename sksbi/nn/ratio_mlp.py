@@ -73,6 +73,8 @@ class RatioMLP(nn.Module):
         super().__init__()
         self.features, self.members = features, members
         self.activation = activation()
+        if isinstance(self.activation, nn.ReLU):
+            self.activation.inplace = True
         first, fan = hidden_features[0], features + context
         self.first_theta = nn.Parameter(_uniform(members, first, features, fan=fan))
         self.first_context = nn.Parameter(_uniform(members * first, context, fan=fan))

@@ -67,7 +67,7 @@ def build_sampler(sampler: str | Callable[..., Any]) -> Callable[..., Any]:
     -----
     "auto" is :class:`MetropolisHastings`. Resampling candidates from the prior instead, where they
     are worth enough, hardly ever pays: for 1,000 draws that are nearly independent, the chains take
-    25,000 evaluations whatever the width of the posterior, and candidates take 5,000 divided by the
+    22,000 evaluations whatever the width of the posterior, and candidates take 5,000 divided by the
     share of the prior's volume that the posterior has, so fewer only where that is above a fifth.
 
     Examples

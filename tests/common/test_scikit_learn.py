@@ -17,7 +17,7 @@ from sklearn.base import BaseEstimator, clone
 from sklearn.linear_model import Ridge
 from sklearn.preprocessing import FunctionTransformer
 
-from sksbi import NPE
+from sksbi import NPE, NRE, ClassifierRatio
 from sksbi.pipeline import Pipeline
 
 # SCIPY_ARRAY_API is read when scipy is imported, hence a process of its own.
@@ -51,12 +51,19 @@ OTHER_PROTOCOLS = [
 def checks(
     table: list[BaseEstimator], tmp_path_factory: pytest.TempPathFactory
 ) -> dict[str, list[tuple[str, str, str]]]:
-    """Run check_estimator on all estimators and two Pipelines: (check, status, error) by name."""
+    """Run check_estimator on all estimators and two Pipelines."""
     steps = [("function", FunctionTransformer())]
     cases = {type(estimator).__name__: estimator for estimator in table}
     cases["Pipeline"] = Pipeline([*steps, ("final", table[0])])
     cases["stock"] = sklearn.pipeline.Pipeline([*steps, ("final", Ridge())])
-    file = tmp_path_factory.mktemp("checks") / "estimators.pickle"
+    return run_checks(cases, tmp_path_factory.mktemp("checks"))
+
+
+def run_checks(
+    cases: dict[str, BaseEstimator], folder: Path
+) -> dict[str, list[tuple[str, str, str]]]:
+    """Run check_estimator in a process of its own: (check, status, error) by name."""
+    file = folder / "estimators.pickle"
     file.write_bytes(pickle.dumps(list(cases.values())))
     environment = os.environ | {"SCIPY_ARRAY_API": "1"}
     done = subprocess.run(
@@ -82,6 +89,18 @@ def test_check_estimator_passes_with_no_expected_failures(
     estimator: BaseEstimator, checks: dict
 ) -> None:
     results = checks[type(estimator).__name__]
+    assert len(results) > 40
+    assert [result for result in results if result[1] != "passed"] == []
+
+
+@pytest.mark.parametrize(
+    "cls",
+    [ClassifierRatio, pytest.param(NRE, marks=pytest.mark.slow)],
+    ids=lambda cls: cls.__name__,
+)
+def test_check_estimator_passes_with_default_settings(cls: type, tmp_path: Path) -> None:
+    """Without a prior, too: a ratio is fitted and scored all the same."""
+    results = run_checks({"default": cls()}, tmp_path)["default"]
     assert len(results) > 40
     assert [result for result in results if result[1] != "passed"] == []
 

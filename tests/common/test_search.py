@@ -11,8 +11,9 @@ import torch
 import zuko
 from scipy import stats
 from sklearn.base import BaseEstimator, clone
-from sklearn.ensemble import RandomForestClassifier
+from sklearn.ensemble import HistGradientBoostingClassifier, RandomForestClassifier
 from sklearn.experimental import enable_halving_search_cv  # noqa: F401
+from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import (
     GridSearchCV,
     HalvingGridSearchCV,
@@ -21,8 +22,12 @@ from sklearn.model_selection import (
     cross_val_score,
     cross_validate,
 )
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import PolynomialFeatures, StandardScaler
 
+import sksbi.pipeline
 from sksbi import NRE, ClassifierRatio
+from sksbi.losses import criterion_names
 from sksbi.nn import RatioMLP
 
 Pairs = tuple[pd.DataFrame, pd.DataFrame]
@@ -43,6 +48,11 @@ def split_scores(search: BaseEstimator) -> np.ndarray:
     return results.filter(regex=r"split\d+_test_score").to_numpy()
 
 
+def rates(estimator: BaseEstimator) -> tuple[float, float]:
+    """Choose a bad and a good learning rate; a network for ratios starts near the solution."""
+    return (1.0, 1e-3) if isinstance(estimator, NRE) else (1e-5, 1e-2)
+
+
 def test_cross_validation_splits_theta_and_x_alike(posterior: BaseEstimator, pairs: Pairs) -> None:
     cv = KFold(3, shuffle=True, random_state=0)
     expected = fold_scores(posterior, pairs, cv)
@@ -59,8 +69,8 @@ def test_grid_search_scores_and_refits_the_best(posterior: BaseEstimator, pairs:
         decisive, better = "classifier__logisticregression__C", 0.1
         grid = {decisive: [1e-9, better], "n_marginal": [1, 3]}
     else:
-        decisive, better = "lr", 1e-2
-        grid = {decisive: [1e-5, better], "hidden_features": [(8,), (16, 16)]}
+        decisive, (worse, better) = "lr", rates(posterior)
+        grid = {decisive: [worse, better], "hidden_features": [(8,), (16, 16)]}
     search = GridSearchCV(posterior, grid, cv=cv, error_score="raise").fit(*pairs)
     for parameters, scores in zip(search.cv_results_["params"], split_scores(search), strict=True):
         candidate = clone(posterior).set_params(**parameters)
@@ -94,9 +104,10 @@ def test_randomized_search_draws_from_distributions(network: BaseEstimator, pair
 def test_halving_search(
     network: BaseEstimator, pairs: Pairs, resource: str, limits: dict[str, int]
 ) -> None:
+    worse, better = rates(network)
     search = HalvingGridSearchCV(
         network,
-        {"lr": [1e-7, 1e-2]},
+        {"lr": [worse, better]},
         resource=resource,
         factor=2,
         cv=2,
@@ -105,7 +116,7 @@ def test_halving_search(
         **limits,
     ).fit(*pairs)
     assert search.n_resources_ == list(limits.values())
-    assert search.best_params_["lr"] == 1e-2
+    assert search.best_params_["lr"] == better
     epochs = limits["max_resources"] if resource == "max_epochs" else network.max_epochs
     assert len(search.best_estimator_.history_) == epochs
 
@@ -157,6 +168,81 @@ def test_two_names_of_one_flow_are_one_flow(density: BaseEstimator, pairs: Pairs
     search = GridSearchCV(density, {"flow": flows}, cv=2, error_score="raise").fit(*pairs)
     first, second = split_scores(search)
     np.testing.assert_array_equal(first, second)
+
+
+# What ratio estimators have of their own.
+
+
+def test_criteria_are_searched(make_pairs: Callable[..., Pairs], prior: dict) -> None:
+    """Each criterion arrives, and each learns something: better than a ratio of one."""
+    pairs, cv = make_pairs(400), KFold(2)
+    nre = NRE(prior, hidden_features=(16,), max_epochs=5, random_state=0)
+    grid = {"criterion": criterion_names("ratio")}
+    assert len(grid["criterion"]) == 4
+    search = GridSearchCV(nre, grid, cv=cv, error_score="raise").fit(*pairs)
+    scores = split_scores(search)
+    for criterion, row in zip(grid["criterion"], scores, strict=True):
+        candidate = clone(nre).set_params(criterion=criterion)
+        assert row.tolist() == fold_scores(candidate, pairs, cv)
+    assert len({tuple(row) for row in scores}) == 4
+    assert (scores > -np.log(2)).all()
+    assert search.best_estimator_.sample(pairs[1].iloc[0], 5).shape == (5, 2)
+
+
+def test_classifiers_are_searched(make_pairs: Callable[..., Pairs], prior: dict) -> None:
+    """The one that cannot see what theta and x have in common is not the best."""
+    pairs = make_pairs(400)
+    line = LogisticRegression()
+    quadratic = make_pipeline(PolynomialFeatures(), StandardScaler(), LogisticRegression(C=0.1))
+    trees = HistGradientBoostingClassifier(max_iter=20, max_leaf_nodes=5)
+    grid = {"classifier": [line, quadratic, trees]}
+    ratio = ClassifierRatio(prior=prior, calibration="sigmoid", n_folds=2, random_state=0)
+    search = GridSearchCV(ratio, grid, cv=2, error_score="raise").fit(*pairs)
+    blind, *seeing = search.cv_results_["mean_test_score"]
+    # overfitted a little; the mean of 400 terms that tell nothing is known to about 0.01
+    assert blind == pytest.approx(-np.log(2), abs=0.03)
+    assert min(seeing) > blind + 0.02
+    assert search.best_params_["classifier"] is not line
+    draws = search.best_estimator_.sample(pairs[1].iloc[0], 100)
+    assert np.isfinite(search.best_estimator_.log_prob(draws, pairs[1].iloc[0])).all()
+
+
+def test_parameters_of_the_classifier_are_searched(pairs: Pairs, prior: dict) -> None:
+    trees = HistGradientBoostingClassifier(max_iter=10)
+    ratio = ClassifierRatio(trees, prior, calibration="sigmoid", n_folds=2, random_state=0)
+    cv, depths = KFold(2), [1, 3]
+    search = GridSearchCV(ratio, {"classifier__max_depth": depths}, cv=cv, error_score="raise")
+    scores = split_scores(search.fit(*pairs))
+    for depth, row in zip(depths, scores, strict=True):
+        candidate = clone(ratio).set_params(classifier__max_depth=depth)
+        assert row.tolist() == fold_scores(candidate, pairs, cv)
+    assert tuple(scores[0]) != tuple(scores[1])
+    assert trees.max_depth is None
+
+
+@pytest.mark.parametrize(
+    ("final", "grid"),
+    [
+        (NRE(hidden_features=(16,), max_epochs=3), {"nre__lr": [1.0, 1e-3]}),
+        (
+            ClassifierRatio(calibration="sigmoid", n_folds=2),
+            {"classifierratio__classifier": [LogisticRegression(), None]},
+        ),
+    ],
+    ids=["NRE", "ClassifierRatio"],
+)
+def test_ratios_behind_a_scaler_are_searched(
+    make_pairs: Callable[..., Pairs], prior: dict, final: BaseEstimator, grid: dict
+) -> None:
+    pipe = sksbi.pipeline.make_pipeline(
+        StandardScaler(), clone(final).set_params(prior=prior, random_state=0)
+    )
+    pairs = make_pairs(400)
+    search = GridSearchCV(pipe, grid, cv=2, error_score="raise").fit(*pairs)
+    assert search.best_index_ == 1
+    best = search.best_estimator_
+    assert search.score(*pairs) == best.score(*pairs) > -np.log(2)
+    assert best.sample(pairs[1].iloc[:2], 5).index.names == ["observation", "draw"]
 
 
 def parallel_grid(estimator: BaseEstimator) -> dict[str, list]:

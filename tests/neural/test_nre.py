@@ -412,5 +412,6 @@ def test_a_single_row_cannot_be_paired(choice: str | None) -> None:
     weight = np.r_[1.0, np.zeros(99)] if choice is None else None
     pair = None if choice is None else (theta[:1], x[:1])
     nre = NRE(max_epochs=2, hidden_features=(8,), validation_fraction=pair, random_state=0)
-    with pytest.raises(ValueError, match="leaves 1.* to train|and 1 to validate on.*NRE takes 2 at least"):
+    message = "leaves 1 rows to train|and 1 to validate on.*NRE takes 2 at least"
+    with pytest.raises(ValueError, match=message):
         nre.fit(theta, x, sample_weight=weight)
