@@ -59,7 +59,23 @@ class BalancedBinaryCrossEntropy(PairedCriterion):
         self.penalty = check_real(penalty, "penalty")
 
     def losses(self, joint: Tensor, marginal: Tensor, weight: Tensor | None) -> Tensor:
-        """Add the penalty to the cross-entropies."""
+        """
+        Add the penalty to the cross-entropies.
+
+        Parameters
+        ----------
+        joint : Tensor of shape (..., n)
+            Log-ratios of every x and its own theta.
+        marginal : Tensor of shape (..., K, n)
+            Log-ratios of every x and K other theta.
+        weight : Tensor of shape (n,) or None
+            Weights of the rows.
+
+        Returns
+        -------
+        Tensor of shape (..., n)
+            One loss a row.
+        """
         cross_entropy = softplus(-joint) + softplus(marginal).mean(-2)
         return cross_entropy + self.penalty * imbalance(joint, marginal, weight).square()
 

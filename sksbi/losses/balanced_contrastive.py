@@ -63,6 +63,22 @@ class BalancedContrastive(PairedCriterion):
         self.gamma = check_real(gamma, "gamma")
 
     def losses(self, joint: Tensor, marginal: Tensor, weight: Tensor | None) -> Tensor:
-        """Add the penalty to the contrastive losses."""
+        """
+        Add the penalty to the contrastive losses.
+
+        Parameters
+        ----------
+        joint : Tensor of shape (..., n)
+            Log-ratios of every x and its own theta.
+        marginal : Tensor of shape (..., K, n)
+            Log-ratios of every x and K other theta.
+        weight : Tensor of shape (n,) or None
+            Weights of the rows.
+
+        Returns
+        -------
+        Tensor of shape (..., n)
+            One loss a row.
+        """
         losses = contrastive_losses(joint, marginal, self.gamma)
         return losses + self.penalty * imbalance(joint, marginal, weight).square()

@@ -55,5 +55,21 @@ class BinaryCrossEntropy(PairedCriterion):
         super().__init__(n_marginal)
 
     def losses(self, joint: Tensor, marginal: Tensor, weight: Tensor | None) -> Tensor:
-        """Compute the cross-entropies."""
+        """
+        Compute the cross-entropies.
+
+        Parameters
+        ----------
+        joint : Tensor of shape (..., n)
+            Log-ratios of every x and its own theta.
+        marginal : Tensor of shape (..., K, n)
+            Log-ratios of every x and K other theta.
+        weight : Tensor of shape (n,) or None
+            Weights of the rows.
+
+        Returns
+        -------
+        Tensor of shape (..., n)
+            One loss a row.
+        """
         return softplus(-joint) + softplus(marginal).mean(-2)

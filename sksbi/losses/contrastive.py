@@ -63,7 +63,23 @@ class Contrastive(PairedCriterion):
         self.gamma = check_real(gamma, "gamma")
 
     def losses(self, joint: Tensor, marginal: Tensor, weight: Tensor | None) -> Tensor:
-        """Compute the cross-entropies."""
+        """
+        Compute the cross-entropies.
+
+        Parameters
+        ----------
+        joint : Tensor of shape (..., n)
+            Log-ratios of every x and its own theta.
+        marginal : Tensor of shape (..., K, n)
+            Log-ratios of every x and K other theta.
+        weight : Tensor of shape (n,) or None
+            Weights of the rows.
+
+        Returns
+        -------
+        Tensor of shape (..., n)
+            One loss a row.
+        """
         return contrastive_losses(joint, marginal, self.gamma)
 
 

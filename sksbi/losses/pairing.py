@@ -40,11 +40,9 @@ class PairedCriterion(nn.Module):
 
     Examples
     --------
-    A loss of one's own, for ``NRE(prior, criterion=SquaredError)``:
-
     >>> import torch
     >>> from sksbi.losses import PairedCriterion
-    >>> class SquaredError(PairedCriterion):
+    >>> class SquaredError(PairedCriterion):  # for NRE(prior, criterion=SquaredError)
     ...     def __init__(self, n_marginal=4):
     ...         super().__init__(n_marginal)
     ...     def losses(self, joint, marginal, weight):
