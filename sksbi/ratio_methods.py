@@ -345,7 +345,10 @@ class RatioMixin:
         sampler, target = build_sampler(self.sampler), self._target(x)
         ours = isinstance(sampler, Sampler)
         n_chains = sampler.count_chains(n_samples) if ours else _CHAINS
-        initial = _starts(target, x.shape, n_chains, generator)
+        if ours and not sampler.uses_starts:
+            initial = np.zeros((len(x), n_chains, self.n_features_in_))
+        else:
+            initial = _starts(target, x.shape, n_chains, generator)
         if ours:
             z, statistics = sampler.run(target, initial, n_samples, generator, verbose=self.verbose)
         else:

@@ -68,6 +68,8 @@ class Sampler(ABC, BaseEstimator):
         "n_chains": [Interval(Integral, 1, None, closed="left"), None],
     }
 
+    # Whether it looks at the values of ``initial``, which cost a thousand evaluations or more.
+    uses_starts: ClassVar[bool] = True
     n_chains: int | None
 
     def __call__(

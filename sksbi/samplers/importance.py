@@ -67,6 +67,7 @@ class ImportanceResampling(Sampler):
     (1.0, 1.0)
     """
 
+    uses_starts = False
     _parameter_constraints: ClassVar[dict[str, list]] = {
         **Sampler._parameter_constraints,
         "n_candidates": [Interval(Integral, 1, None, closed="left"), None],
