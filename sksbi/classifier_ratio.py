@@ -58,10 +58,12 @@ class ClassifierRatio(RatioMixin, MetaEstimatorMixin, BaseInference):
     prior : dict, list, distribution, object or None, default=None
         The prior that theta was drawn from, as in :class:`sksbi.NPE`. None: the fit gives ratios
         and scores only; ``sample``, ``log_prob``, ``summary`` and ``map`` need the prior.
-    calibration : {"isotonic", "sigmoid", "temperature"} or None, default="isotonic"
-        How scores become probabilities: by an increasing step function, which takes some thousand
-        simulations, or by a sigmoid, see :class:`sklearn.calibration.CalibratedClassifierCV`. None:
-        the probabilities of one classifier, trained on all pairs, are taken as they are.
+    calibration : {"sigmoid", "isotonic", "temperature"} or None, default="sigmoid"
+        How scores become probabilities, see :class:`sklearn.calibration.CalibratedClassifierCV`.
+        "isotonic" is an increasing step function: a little better on single observations with many
+        simulations, but its ends are 0 and 1, so that it is far off in the tails, where independent
+        trials and ``map`` need it. None: the probabilities of one classifier, trained on all pairs,
+        are taken as they are.
     n_folds : int, default=5
         The number of folds for the calibration, and of classifiers.
     n_marginal : int, default=1
@@ -143,7 +145,7 @@ class ClassifierRatio(RatioMixin, MetaEstimatorMixin, BaseInference):
         classifier=None,
         prior=None,
         *,
-        calibration="isotonic",
+        calibration="sigmoid",
         n_folds=5,
         n_marginal=1,
         sampler="importance",

@@ -33,7 +33,7 @@ __all__ = ["RatioMixin"]
 
 _CANDIDATES = 1_000
 _CHAINS = 100
-_GOOD_STARTS = 50
+_GOOD_STARTS, _FEWEST_TO_JUDGE = 50, 8
 _EVALUATIONS = 1_000_000
 _MOST_R_HAT, _LEAST_ESS = 1.3, 0.1
 
@@ -270,7 +270,8 @@ class RatioMixin:
         if self.prior_ is None:
             raise ValueError(
                 f"{method} needs the prior, as the posterior is prior times ratio, got prior=None: "
-                f"give the prior that theta was drawn from, {type(self).__name__}(prior), and fit."
+                "give the prior that theta was drawn from, as in "
+                f"{type(self).__name__}(prior=prior), and fit."
             )
 
     def _read(self, x, iid):
@@ -330,7 +331,10 @@ class RatioMixin:
             u = self._units_from_unbounded(z.reshape(-1, z.shape[-1]))
             return log_ratio(u, np.arange(len(x)).repeat(z.shape[1])).reshape(z.shape[:2])
 
-        return Target(on_grid, UnboundedPrior(self.prior_))
+        def select(i):
+            return self._target(x[i : i + 1])
+
+        return Target(on_grid, UnboundedPrior(self.prior_), select)
 
     def _from_unbounded(self, z):
         """Bring draws (m, n, D) from the unbounded space to theta."""
@@ -360,6 +364,8 @@ class RatioMixin:
     def _draw(self, observations, n_samples, generator):
         """Draw, report how well that went, and warn where it did not."""
         draws, statistics = self._run_sampler(observations.values, n_samples, generator)
+        worth = np.minimum(statistics.ess, n_samples)
+        statistics = ChainStatistics(statistics.r_hat, worth)
         report = parameters_table(
             {"r_hat": statistics.r_hat, "ess": statistics.ess},
             observations,
@@ -396,8 +402,9 @@ def _check_draws(z, sampler, shape):
 
 def _warn_of_bad_chains(statistics, observations, n_samples):
     """Name the observations whose chains disagree or are worth little."""
-    r_hat = np.nanmax(np.nan_to_num(statistics.r_hat, nan=1.0), axis=1)
-    ess = np.nanmin(np.nan_to_num(statistics.ess, nan=np.inf), axis=1)
+    r_hat = np.max(np.nan_to_num(statistics.r_hat, nan=1.0), axis=1)
+    unknown = 0.0 if n_samples >= _FEWEST_TO_JUDGE else np.inf
+    ess = np.min(np.nan_to_num(statistics.ess, nan=unknown), axis=1)
     bad = (r_hat > _MOST_R_HAT) | (ess < _LEAST_ESS * n_samples)
     if bad.any():
         names = "" if observations.single else f" {list(observations.index[bad][:10])}"

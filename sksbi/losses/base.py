@@ -92,6 +92,11 @@ def build_criterion(
         raise ValueError(f"{rule}, got {criterion!r}.")
     if not isinstance(criterion, str) and not callable(criterion):
         raise TypeError(f"{rule}, got an object of type {type(criterion).__name__}: {criterion!r}.")
+    if isinstance(criterion, nn.Module):
+        raise TypeError(
+            f"{rule}, got an object: give the class {type(criterion).__name__}, and its options as "
+            "criterion__*."
+        )
     constructor = _CRITERIA[estimates][criterion] if isinstance(criterion, str) else criterion
     try:
         return constructor(**options)

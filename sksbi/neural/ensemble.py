@@ -46,7 +46,8 @@ class Ensemble(PosteriorMixin, MetaEstimatorMixin, BaseInference):
     estimator : estimator or None, default=None
         What each member is a clone of, a posterior estimator such as ``NPE`` with the prior; None:
         ``NPE()``. Steps on x go around the ensemble:
-        ``make_pipeline(StandardScaler(), Ensemble(NPE(prior)))``.
+        ``make_pipeline(StandardScaler(), Ensemble(NPE(prior)))``. A ratio estimator will do, too;
+        the ensemble then has the posterior's methods, without those for ratios and trials.
     n_estimators : int, default=5
         The number of members.
     n_jobs : int or None, default=None

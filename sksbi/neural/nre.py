@@ -28,6 +28,9 @@ from sksbi.samplers import sampler_names
 
 __all__ = ["NRE"]
 
+# The squares of what a network sees must be floats.
+_REACH = 1e9
+
 
 class NRE(RatioMixin, NeuralEstimator):
     """
@@ -239,8 +242,7 @@ class NRE(RatioMixin, NeuralEstimator):
         contexts, module = self._contexts(x), self.net_.module_
 
         def log_ratio(u, rows):
-            with np.errstate(over="ignore", invalid="ignore"):
-                u = torch.from_numpy(u.astype(np.float32))
+            u = torch.from_numpy(np.clip(u, -_REACH, _REACH).astype(np.float32))
             rows = torch.from_numpy(rows)
             with torch.no_grad():
                 parts = [

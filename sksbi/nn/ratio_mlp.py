@@ -23,6 +23,8 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor, nn
 
+from sksbi.utils.validation import check_count
+
 __all__ = ["RatioMLP"]
 
 _START_ROWS = 20_000
@@ -71,7 +73,8 @@ class RatioMLP(nn.Module):
         activation: Callable[[], nn.Module] = nn.ReLU,
     ) -> None:
         super().__init__()
-        self.features, self.members = features, members
+        self.features, self.members = features, check_count(members, "members")
+        hidden_features = _check_widths(hidden_features)
         self.activation = activation()
         if isinstance(self.activation, nn.ReLU):
             self.activation.inplace = True
@@ -179,6 +182,16 @@ class RatioMLP(nn.Module):
         self.linear_context.unflatten(0, (self.members, -1))[:] = slope.float()
         self.offset[:] = offset.float()[:, None]
         self.biases[-1][:] = root.diagonal().log().sum().float()
+
+
+def _check_widths(hidden_features: Sequence[int]) -> list[int]:
+    """Hold that there are hidden layers, each of a positive width."""
+    if isinstance(hidden_features, int) or len(hidden_features) == 0:
+        raise ValueError(
+            "hidden_features must be a sequence of at least one width, such as (128, 128), got "
+            f"{hidden_features!r}."
+        )
+    return [check_count(width, "hidden_features") for width in hidden_features]
 
 
 def _uniform(*shape: int, fan: int) -> Tensor:

@@ -154,7 +154,7 @@ def _distinct_starts(log_prob: LogProb, initial: Array, generator: np.random.Gen
 
 def _one_target(log_prob: LogProb, i: int, m: int) -> Callable[[Array], Array]:
     """Give the log density of target i, (chains, D) -> (chains,)."""
-    if hasattr(log_prob, "select"):
+    if getattr(log_prob, "select", None) is not None:
         alone = checked(log_prob.select(i))
         return lambda z: alone(z[None])[0]
     together = checked(log_prob)

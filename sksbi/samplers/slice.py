@@ -148,7 +148,9 @@ class _SliceKernel:
         z, log_p = self.z[:, mine], self.log_p[:, mine]
         level = log_p - self.generator.standard_exponential(log_p.shape)
         low, high = self._step_out(z, directions, level)
-        self.z[:, mine], self.log_p[:, mine] = self._shrink(z, directions, level, low, high)
+        moved, found = self._shrink(z, directions, level, low, high)
+        stayed = np.isneginf(found)
+        self.z[:, mine], self.log_p[:, mine] = moved, np.where(stayed, log_p, found)
 
     def _step_out(self, z: Array, directions: Array, level: Array) -> tuple[Array, Array]:
         """Find intervals whose ends lie outside the slice, both ends in one call."""
@@ -179,7 +181,7 @@ class _SliceKernel:
     def _shrink(
         self, z: Array, directions: Array, level: Array, low: Array, high: Array
     ) -> tuple[Array, Array]:
-        """Draw points from the intervals until they lie in the slice."""
+        """Draw points from the intervals until they lie in the slice; -inf where none was found."""
         log_p = np.full(level.shape, -np.inf)
         place, searching = np.zeros(level.shape), np.ones(level.shape, dtype=bool)
         for _ in range(_MOST_SHRINKS):

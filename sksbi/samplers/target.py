@@ -46,6 +46,8 @@ class Target:
     reference : object
         Has ``sample(shape, generator)``, which draws points of shape (*shape, D), and
         ``log_prob(z)``, which maps (..., D) to (...).
+    select : callable or None, default=None
+        Gives target i alone, ``select(i)``, for samplers that take one after the other.
 
     Examples
     --------
@@ -63,6 +65,7 @@ class Target:
 
     log_ratio: Callable[[Array], Array]
     reference: Reference
+    select: Callable[[int], Target] | None = None
 
     def __call__(self, z: Array) -> Array:
         """

@@ -31,7 +31,7 @@ def derangement(theta: NDArray[np.float64], generator: np.random.Generator) -> N
     Raises
     ------
     ValueError
-        If one theta stands in more than half of the rows.
+        If one theta stands in more than half of the rows, or there is one row only.
 
     Examples
     --------
@@ -42,6 +42,10 @@ def derangement(theta: NDArray[np.float64], generator: np.random.Generator) -> N
     [2, 3]
     """
     n = len(theta)
+    if n < 2:
+        raise ValueError(
+            f"theta must have at least 2 rows of positive weight to be paired, got {n}."
+        )
     _, group, counts = np.unique(theta, axis=0, return_inverse=True, return_counts=True)
     if 2 * counts.max() > n:
         raise ValueError(

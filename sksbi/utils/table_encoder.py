@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import dataclass
 
 import numpy as np
@@ -60,7 +61,7 @@ class ColumnEncoder:
 
     def encode(self, column: pd.Series) -> Array:
         """
-        Turn a column into numbers, NaN where a value is missing or was not seen in fit.
+        Turn a column into numbers, NaN where a value is missing.
 
         Parameters
         ----------
@@ -71,12 +72,25 @@ class ColumnEncoder:
         -------
         ndarray of shape (n,)
             The numbers.
+
+        Warns
+        -----
+        UserWarning
+            If a value was not seen in fit; it counts as missing.
         """
         if self.categories is None:
             if column.dtype.kind not in "mM":
                 column = column.astype(object).where(column.notna(), np.nan)
             return check_numbers(column, "x", **_MAY_BE_MISSING)
         codes = pd.Index(self.categories).get_indexer(pd.Index(column.astype(object)))
+        unseen = column[(codes < 0) & column.notna().to_numpy()]
+        if len(unseen):
+            warnings.warn(
+                f"x has values in column {self.name!r} that fit has not seen, such as "
+                f"{unseen.iloc[0]!r}, and they count as missing; fit saw {list(self.categories)}.",
+                UserWarning,
+                stacklevel=2,
+            )
         return np.where(codes >= 0, codes, np.nan)
 
     def decode(self, values: Array) -> pd.Series:

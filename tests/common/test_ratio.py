@@ -611,3 +611,13 @@ def test_behind_a_scaler(ratio: BaseEstimator, pairs: Pairs) -> None:
     assert pipe.score(theta, x) == pytest.approx(alone.score(theta, scaled), rel=1e-9)
     np.testing.assert_allclose(pipe.sample(x.iloc[:2], 5), alone.sample(scaled[:2], 5), rtol=1e-9)
     assert pipe.score(theta, x) > -np.log(2)
+
+
+def test_chains_that_do_not_move_are_not_to_be_trusted(
+    fitted_ratio: BaseEstimator, pairs: Pairs
+) -> None:
+    def stuck(log_prob, initial, n_samples, random_state):
+        return np.repeat(initial[:, :1], n_samples, axis=1)
+
+    with pytest.warns(SamplingWarning, match="not to be trusted for 1 of 1"):
+        with_sampler(fitted_ratio, stuck).sample(pairs[1].iloc[0], 100)

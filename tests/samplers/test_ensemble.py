@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from emcee.moves import StretchMove
 
-from sksbi.samplers import AffineInvariantEnsemble
+from sksbi.samplers import AffineInvariantEnsemble, Target
 
 CENTERS = np.array([-5.0, 5.0])
 
@@ -68,3 +68,27 @@ def test_without_emcee_it_says_how_to_install_it(monkeypatch):
     monkeypatch.setitem(sys.modules, "emcee", None)
     with pytest.raises(ImportError, match=r'pip install "sksbi\[mcmc\]"'):
         AffineInvariantEnsemble()(Targets(), np.zeros((2, 4, 2)), 10)
+
+
+def test_a_target_that_can_be_selected_is_evaluated_alone() -> None:
+    shapes = []
+
+    class Flat:
+        def sample(self, shape, generator):
+            return generator.standard_normal((*shape, 2))
+
+        def log_prob(self, z):
+            return -0.5 * (z**2).sum(axis=-1)
+
+    def ratio(m):
+        def log_ratio(z):
+            shapes.append(len(z))
+            return np.zeros(z.shape[:-1])
+
+        return log_ratio
+
+    target = Target(ratio(3), Flat(), lambda i: Target(ratio(1), Flat()))
+    initial = np.random.default_rng(0).normal(size=(3, 20, 2))
+    AffineInvariantEnsemble(n_warmup=5, thin=2)(target, initial, 20, 0)
+    assert shapes.count(3) == 1  # the starts of all
+    assert shapes.count(1) > 3 * 2

@@ -83,3 +83,11 @@ def test_only_chains_that_still_search_are_evaluated():
 def test_a_bad_bound_is_refused():
     with pytest.raises(ValueError, match="'max_expansions' .* Got 0"):
         SliceSampler(max_expansions=0)(normal, np.zeros((1, 4, 2)), 4)
+
+
+def test_a_level_that_rounding_hides_does_not_let_chains_escape() -> None:
+    """At densities of e^(10^15) the level is rounded: what finds no point stays where it is."""
+    initial = np.random.default_rng(0).normal(size=(1, 400, 1))
+    sampler = SliceSampler(n_warmup=5, thin=2)
+    draws, _ = sampler.run(lambda z: 1e15 - 0.5 * (z**2).sum(-1), initial, 5000, 0)
+    assert np.abs(draws).max() < 5.0

@@ -62,7 +62,6 @@ def test_distinct_rows_take_any_other_with_the_same_probability() -> None:
 @pytest.mark.parametrize(
     ("theta", "got"),
     [
-        (np.array([[1.0]]), "1 of 1 rows"),
         (np.array([[1.0], [1.0]]), "2 of 2 rows"),
         (np.array([[1.0], [2.0], [1.0]]), "2 of 3 rows"),
         (np.array([[0.0], [-0.0], [1.0]]), "2 of 3 rows"),
@@ -72,3 +71,8 @@ def test_distinct_rows_take_any_other_with_the_same_probability() -> None:
 def test_one_theta_in_more_than_half_of_the_rows_is_refused(theta: np.ndarray, got: str) -> None:
     with pytest.raises(ValueError, match=f"theta must not have the same value.*{got} are equal"):
         derangement(theta, np.random.default_rng(0))
+
+
+def test_a_single_row_has_no_other() -> None:
+    with pytest.raises(ValueError, match="at least 2 rows of positive weight.*got 1"):
+        derangement(np.ones((1, 2)), np.random.default_rng(0))

@@ -79,14 +79,16 @@ def test_categories_become_their_place_in_their_order_and_come_back(values: obje
     pd.testing.assert_series_equal(encoder.decode(encoded), column)
 
 
-def test_what_was_not_seen_in_fit_is_missing() -> None:
+def test_what_was_not_seen_in_fit_is_missing_with_a_warning() -> None:
     words = ColumnEncoder.learn(WORDS["str"])
-    np.testing.assert_array_equal(
-        words.encode(pd.Series(["south", "east", 3])), [1, np.nan, np.nan]
-    )
+    with pytest.warns(UserWarning, match="column 'a'.*such as 'east'.*missing; fit saw .*south"):
+        codes = words.encode(pd.Series(["south", "east", 3]))
+    np.testing.assert_array_equal(codes, [1, np.nan, np.nan])
     grades = ColumnEncoder.learn(TABLE["grade"])
     other = pd.Series(pd.Categorical(["hi", "top", "mid"], ["top", "hi", "mid"]))
-    np.testing.assert_array_equal(grades.encode(other), [2, np.nan, 1])
+    with pytest.warns(UserWarning, match="column 'grade'.*such as 'top'"):
+        codes = grades.encode(other)
+    np.testing.assert_array_equal(codes, [2, np.nan, 1])
 
 
 def test_a_category_that_fit_knew_and_did_not_see_counts() -> None:
