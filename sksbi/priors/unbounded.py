@@ -55,7 +55,7 @@ class UnboundedPrior:
 
         Returns
         -------
-        ndarray of shape (*shape, D)
+        ndarray of shape (..., D)
             The draws.
         """
         d = self.prior.n_features

@@ -28,7 +28,7 @@ class Reference(Protocol):
     """A density that can be drawn from."""
 
     def sample(self, shape: tuple[int, ...], generator: np.random.Generator) -> Array:
-        """Draw points of shape (*shape, D)."""
+        """Draw points, of this shape and D."""
 
     def log_prob(self, z: Array) -> Array:
         """Compute the log density: (..., D) -> (...)."""
@@ -44,7 +44,7 @@ class Target:
     log_ratio : callable
         Maps points (m, chains, D) to the log of the ratio (m, chains), up to a constant.
     reference : object
-        Has ``sample(shape, generator)``, which draws points of shape (*shape, D), and
+        Has ``sample(shape, generator)``, which draws points of shape (..., D), and
         ``log_prob(z)``, which maps (..., D) to (...).
     select : callable or None, default=None
         Gives target i alone, ``select(i)``, for samplers that take one after the other.
