@@ -18,13 +18,12 @@ from numbers import Integral
 
 import numpy as np
 import torch
-from sklearn.utils._param_validation import Interval, StrOptions
+from sklearn.utils._param_validation import Interval
 
 from sksbi._net import EVALUATION_BATCH, check_passed_on
 from sksbi.neural.base import NeuralEstimator, build_embedding
 from sksbi.nn import ConditionalRatio, build_ratio_network
 from sksbi.ratio_methods import RatioMixin
-from sksbi.samplers import sampler_names
 
 __all__ = ["NRE"]
 
@@ -164,7 +163,7 @@ class NRE(RatioMixin, NeuralEstimator):
 
     _parameter_constraints = NeuralEstimator._parameter_constraints | {
         "batch_size": [Interval(Integral, 2, None, closed="left"), None],
-        "sampler": [StrOptions(set(sampler_names())), callable],
+        "sampler": [str, callable],
     }
     _estimates = "ratio"
     _batch_scale = 1 / 3

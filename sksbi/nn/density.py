@@ -6,11 +6,12 @@ from torch import Tensor, nn
 from torch.distributions import Distribution
 
 from sksbi.nn.autoregressive import MaskedNetworks
+from sksbi.nn.embedded import Embedded
 
 __all__ = ["ConditionalDensity"]
 
 
-class ConditionalDensity(nn.Module):
+class ConditionalDensity(Embedded):
     """
     Conditional density: x -> context -> distribution over theta.
 
@@ -31,44 +32,13 @@ class ConditionalDensity(nn.Module):
     """
 
     def __init__(self, flow: nn.Module, embedding: nn.Module) -> None:
-        super().__init__()
-        self.embedding = embedding
+        super().__init__(embedding)
         self.flow = flow
 
-    def embed(self, x: Tensor) -> Tensor:
-        """
-        Turn observations into the flow's context.
-
-        Parameters
-        ----------
-        x : Tensor of shape (n, ...)
-            The observations.
-
-        Returns
-        -------
-        Tensor of shape (n, C)
-            The context.
-        """
-        return self.embedding(x).flatten(1)
-
-    def start(self, theta: Tensor, x: Tensor, weight: Tensor) -> None:
-        """
-        Let the flow begin at what it can compute from the data, if it can.
-
-        A flow does by its method ``start``, and only where x reaches it as it is, since it would
-        begin at features that are about to change.
-
-        Parameters
-        ----------
-        theta : Tensor of shape (n, D)
-            The parameters.
-        x : Tensor of shape (n, ...)
-            The observations.
-        weight : Tensor of shape (n,)
-            Weights of the rows, of mean 1.
-        """
-        if hasattr(self.flow, "start") and not list(self.embedding.parameters()):
-            self.flow.start(theta, self.embed(x), weight)
+    @property
+    def head(self) -> nn.Module:
+        """The flow."""
+        return self.flow
 
     def compile_networks(self) -> None:
         """

@@ -8,6 +8,7 @@ from copy import deepcopy
 import torch
 from torch import Tensor, nn
 
+from sksbi.nn.embedded import Embedded
 from sksbi.nn.ratio_mlp import RatioMLP
 
 __all__ = ["ConditionalRatio", "LogRatio", "build_ratio_network", "ratio_network_names"]
@@ -15,7 +16,7 @@ __all__ = ["ConditionalRatio", "LogRatio", "build_ratio_network", "ratio_network
 _NETWORKS: dict[str, Callable[..., nn.Module]] = {"mlp": RatioMLP}
 
 
-class ConditionalRatio(nn.Module):
+class ConditionalRatio(Embedded):
     """
     Ratio estimator: x -> context -> function theta -> log r(theta, x).
 
@@ -38,44 +39,13 @@ class ConditionalRatio(nn.Module):
     """
 
     def __init__(self, network: nn.Module, embedding: nn.Module) -> None:
-        super().__init__()
-        self.embedding = embedding
+        super().__init__(embedding)
         self.network = network
 
-    def embed(self, x: Tensor) -> Tensor:
-        """
-        Turn observations into the network's context.
-
-        Parameters
-        ----------
-        x : Tensor of shape (n, ...)
-            The observations.
-
-        Returns
-        -------
-        Tensor of shape (n, C)
-            The context.
-        """
-        return self.embedding(x).flatten(1)
-
-    def start(self, theta: Tensor, x: Tensor, weight: Tensor) -> None:
-        """
-        Let the network begin at what it can compute from the data, if it can.
-
-        A network does by its method ``start``, and only where x reaches it as it is, since it would
-        begin at features that are about to change.
-
-        Parameters
-        ----------
-        theta : Tensor of shape (n, D)
-            The parameters.
-        x : Tensor of shape (n, ...)
-            The observations.
-        weight : Tensor of shape (n,)
-            Weights of the rows, of mean 1.
-        """
-        if hasattr(self.network, "start") and not list(self.embedding.parameters()):
-            self.network.start(theta, self.embed(x), weight)
+    @property
+    def head(self) -> nn.Module:
+        """The ratio network."""
+        return self.network
 
     def compile_networks(self) -> None:
         """Compile the embedding and the network by torch.compile, when each is first called."""
