@@ -36,9 +36,16 @@ _FEWEST_STEPS = 4
 
 
 class Kernel(Protocol):
-    """What moves the chains: ``z`` of shape (m, chains, D) is where they are."""
+    """
+    What moves the chains.
+
+    ``z`` of shape (m, chains, D) is where they are, ``settled`` tells that more warm-up would not
+    help, and of ``thin`` steps after the warm-up one is kept.
+    """
 
     z: Array
+    settled: bool
+    thin: int
 
     def step(self) -> None:
         """Move all chains once."""
@@ -61,7 +68,6 @@ class MarkovSampler(Sampler):
     }
 
     n_warmup: int
-    thin: int
 
     @abstractmethod
     def _kernel(
@@ -81,21 +87,25 @@ class MarkovSampler(Sampler):
         generator: np.random.Generator,
         verbose: bool,
     ) -> tuple[Array, ChainStatistics]:
-        """Warm up, then keep every thin-th step."""
+        """Warm up until the kernel has settled, then keep every thin-th step."""
         log_prob = checked(log_prob)
         kernel = self._kernel(log_prob, *live_starts(log_prob, initial, generator), generator)
         n_targets, n_chains, n_columns = initial.shape
         n_kept = count_steps(n_samples, n_chains)
         chains = np.empty((n_targets, n_chains, n_kept, n_columns))
-        total = self.n_warmup + n_kept * self.thin
-        with tqdm(total=total, desc="Markov chains", unit="step", disable=not verbose) as bar:
+        with tqdm(desc="Markov chains", unit="step", disable=not verbose) as bar:
+            bar.total = self.n_warmup + n_kept * kernel.thin
             for t in range(self.n_warmup):
                 kernel.step()
                 kernel.adapt((t + 1) / self.n_warmup)
                 bar.update()
-            for t in range(n_kept * self.thin):
+                if kernel.settled:
+                    break
+            thin = kernel.thin
+            bar.total = bar.n + n_kept * thin
+            for t in range(n_kept * thin):
                 kernel.step()
-                chains[:, :, t // self.thin] = kernel.z
+                chains[:, :, t // thin] = kernel.z
                 bar.update()
         return pick_draws(chains, n_samples, generator), describe(chains)
 

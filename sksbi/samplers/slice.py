@@ -96,11 +96,13 @@ class SliceSampler(MarkovSampler):
         self, log_prob: LogProb, z: Array, log_p: Array, generator: np.random.Generator
     ) -> _SliceKernel:
         """Build the kernel."""
-        return _SliceKernel(log_prob, z, log_p, generator, self.max_expansions)
+        return _SliceKernel(log_prob, z, log_p, generator, self.max_expansions, self.thin)
 
 
 class _SliceKernel:
     """The state of a run: the chains, the width, and the shape of the target."""
+
+    settled = False
 
     def __init__(
         self,
@@ -109,8 +111,10 @@ class _SliceKernel:
         log_p: Array,
         generator: np.random.Generator,
         max_expansions: int,
+        thin: int,
     ) -> None:
         self.log_prob, self.generator, self.max_expansions = log_prob, generator, max_expansions
+        self.thin = thin
         self.z, self.log_p = z, log_p
         self.steps = GaussianSteps(z, None)
         self.differential = z.shape[1] >= 2 * (z.shape[2] + 1)

@@ -29,11 +29,11 @@ def test_nothing_is_learnt_after_the_warm_up(proposal):
     for t in range(20):
         kernel.step()
         kernel.adapt((t + 1) / 20)
-    learnt = [kernel.steps.root, kernel.steps.log_scale, kernel.share, kernel.mixture]
+    learnt = [kernel.steps.root, kernel.steps.log_scale, kernel.rate, kernel.mixture]
     copies = [value.copy() for value in learnt[:3]]
     for _ in range(20):
         kernel.step()
-    now = [kernel.steps.root, kernel.steps.log_scale, kernel.share, kernel.mixture]
+    now = [kernel.steps.root, kernel.steps.log_scale, kernel.rate, kernel.mixture]
     assert all(a is b for a, b in zip(learnt, now, strict=True))
     assert all((a == b).all() for a, b in zip(copies, now[:3], strict=True))
     assert (kernel.mixture is not None) == (proposal == "mixture")
@@ -84,6 +84,43 @@ def test_the_mixture_saves_evaluations():
         for proposal in ("mixture", "differential")
     }
     assert ess["mixture"] > 2.5 * ess["differential"]
+
+
+def count_steps(density, initial, n_samples, **parameters):
+    """Count the steps of a run, warm-up and others, and give the effective size of the draws."""
+    n_points = 0
+
+    def counted(z):
+        nonlocal n_points
+        n_points += z.shape[1]
+        return density(z)
+
+    statistics = MetropolisHastings(**parameters).run(counted, initial, n_samples, 0)[1]
+    return n_points / initial.shape[1] - 1, statistics.ess.min() / n_samples
+
+
+def ring(z):
+    return -0.5 * ((np.hypot(z[..., 0], z[..., 1]) - 2) / 0.02) ** 2
+
+
+def test_no_more_steps_are_taken_than_the_mixture_asks_for():
+    # The fewest: half of the warm-up, and 4 steps for each of 10 draws of every chain.
+    initial = np.random.default_rng(0).normal(size=(2, 100, 2))
+    easy, easy_ess = count_steps(normal(1.0), initial, 1000)
+    assert easy < 50 + 10 * 6
+    assert easy_ess > 0.7
+    # 16 Gaussians do not cover a thin ring.
+    hard, _ = count_steps(ring, initial, 1000)
+    assert hard > 50 + 10 * 10
+    both, _ = count_steps(lambda z: np.stack([normal(1.0)(z[0]), ring(z[1])]), initial, 1000)
+    assert both > 50 + 10 * 10  # the slower target decides
+    assert count_steps(normal(1.0), initial, 1000, thin=30)[0] == 50 + 10 * 30
+
+
+def test_without_a_mixture_the_number_of_steps_is_fixed():
+    initial = np.random.default_rng(0).normal(size=(1, 100, 2))
+    for proposal in ("differential", "gaussian"):
+        assert count_steps(normal(1.0), initial, 1000, proposal=proposal)[0] == 100 + 10 * 16
 
 
 def test_twenty_dimensions():
