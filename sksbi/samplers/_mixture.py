@@ -4,7 +4,7 @@ Mixtures of Student distributions, one for each of m sets of points, fitted toge
 The fit is expectation maximisation of a Gaussian mixture, a few rounds from centres that are spread
 as in k-means++. Every covariance is drawn a little towards that of the whole set, as a conjugate
 prior would do, so no component collapses onto few points. The components then become Student
-distributions with three degrees of freedom: what proposes points to a Markov chain must have
+distributions with five degrees of freedom: what proposes points to a Markov chain must have
 heavier tails than the target, or the chain stands still in them.
 """
 
@@ -21,7 +21,7 @@ __all__ = ["StudentMixture", "fit_mixture"]
 
 Array = NDArray[np.float64]
 
-_FREEDOM = 3
+_FREEDOM = 5
 _PRIOR_POINTS = 0.1
 _BLOCK = 4_000_000
 
@@ -29,7 +29,7 @@ _BLOCK = 4_000_000
 @dataclass(frozen=True, eq=False)
 class StudentMixture:
     """
-    The density sum_k w_k |R_k| / (1 + |(z - c_k) R_k|^2 / 3)^((3 + D) / 2), up to a constant.
+    The density sum_k w_k |R_k| / (1 + |(z - c_k) R_k|^2 / 5)^((5 + D) / 2), up to a constant.
 
     Parameters
     ----------
