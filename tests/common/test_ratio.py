@@ -586,7 +586,7 @@ def test_parameters_of_a_sampler_are_parameters(ratio: BaseEstimator, pairs: Pai
     assert estimator.get_params()["sampler__thin"] is None
     x = pairs[1].iloc[0]
     first, second = (e.fit(*pairs).sample(x, 500) for e in (estimator, thin))
-    assert (first != second).all(axis=None)
+    assert (first != second).to_numpy().mean() > 0.9
     with pytest.raises(ValueError, match="Invalid parameter 'thinn'"):
         estimator.set_params(sampler__thinn=2)
 
