@@ -3,8 +3,17 @@
 from __future__ import annotations
 
 import numpy as np
+import pandas as pd
 
-__all__ = ["as_float", "check_draws", "check_same_columns"]
+__all__ = [
+    "as_float",
+    "check_batch",
+    "check_draws",
+    "check_rows",
+    "check_same_columns",
+    "check_stack",
+    "is_stack",
+]
 
 
 def check_draws(
@@ -56,6 +65,122 @@ def check_draws(
         )
     columns = getattr(draws, "columns", None)
     return values, None if columns is None else [str(name) for name in columns]
+
+
+def check_batch(
+    draws: object, theta: object, min_draws: int = 1
+) -> tuple[np.ndarray, np.ndarray, list[str] | None]:
+    """
+    Check draws for many observations, and one row of parameters for each.
+
+    Parameters
+    ----------
+    draws : array-like of shape (n, n_samples, D), or DataFrame of n * n_samples rows
+        The draws; a table has two index levels, observation and draw, as ``sample`` returns it.
+    theta : array-like or DataFrame of shape (n, D)
+        The parameters.
+    min_draws : int, default=1
+        The least number of draws for each observation.
+
+    Returns
+    -------
+    draws : ndarray of shape (n, n_samples, D)
+        The draws in float64.
+    theta : ndarray of shape (n, D)
+        The parameters in float64.
+    names : list of str or None
+        The names of the columns, None if neither has any.
+
+    Raises
+    ------
+    TypeError
+        If entries are no real numbers.
+    ValueError
+        If shapes or names do not match, or an entry is NaN or infinite.
+    """
+    theta, names = check_draws(theta, "theta")
+    values, draws_names = check_stack(draws, min_draws)
+    check_same_columns(draws_names, names, "draws", "theta")
+    if values.shape[::2] != theta.shape:
+        raise ValueError(
+            f"draws must have shape ({len(theta)}, n_samples, {theta.shape[1]}) for theta of shape "
+            f"{theta.shape}, got {values.shape}."
+        )
+    return values, theta, names or draws_names
+
+
+def check_stack(draws: object, min_draws: int = 1) -> tuple[np.ndarray, list[str] | None]:
+    """
+    Check draws for many observations.
+
+    Parameters
+    ----------
+    draws : array-like of shape (n, n_samples, D), or DataFrame of n * n_samples rows
+        The draws; a table has two index levels, observation and draw, as ``sample`` returns it.
+    min_draws : int, default=1
+        The least number of draws for each observation.
+
+    Returns
+    -------
+    values : ndarray of shape (n, n_samples, D)
+        The draws in float64.
+    names : list of str or None
+        The names of the columns; None for an array.
+
+    Raises
+    ------
+    TypeError
+        If entries are no real numbers.
+    ValueError
+        If the shape is another, or an entry is NaN or infinite.
+    """
+    values, names = _stacked(draws)
+    if values.ndim != 3 or 0 in values.shape or values.shape[1] < min_draws:
+        raise ValueError(
+            "draws must have shape (n, n_samples, D), n_samples at least "
+            f"{min_draws}, got {values.shape}."
+        )
+    bad = np.argwhere(~np.isfinite(values))
+    if len(bad):
+        row, draw, column = bad[0]
+        raise ValueError(
+            f"draws must be finite, got {values[row, draw, column]} in observation {row}, draw "
+            f"{draw}, column {column}."
+        )
+    return values, names
+
+
+def check_rows(values: object, argument: str, n_rows: int) -> np.ndarray:
+    """Check a table of as many rows as another has."""
+    table, _ = check_draws(values, argument)
+    if len(table) != n_rows:
+        raise ValueError(
+            f"{argument} must have {n_rows} rows, one an observation, got {len(table)}."
+        )
+    return table
+
+
+def is_stack(draws: object) -> bool:
+    """Tell draws for many observations from those for one."""
+    return np.ndim(draws) == 3 or getattr(getattr(draws, "index", None), "nlevels", 1) == 2
+
+
+def _stacked(draws: object) -> tuple[np.ndarray, list[str] | None]:
+    """Turn a table of draws into an array of three dimensions."""
+    values = as_float(draws, "draws")
+    if not isinstance(draws, pd.DataFrame):
+        return values, None
+    if draws.index.nlevels == 2:
+        labels = draws.index.get_level_values(0)
+        n = len(labels.unique())
+        n_samples = len(labels) // max(n, 1)
+        if not labels.equals(labels.unique().repeat(n_samples).rename(labels.name)):
+            raise ValueError(
+                "draws as a table must hold as many draws for every observation, one observation "
+                f"after the other, got {labels.value_counts(sort=False).to_dict()}."
+            )
+        values = values.reshape(n, n_samples, -1)
+    return values, [str(name) for name in draws.columns]
 
 
 def check_same_columns(

@@ -1,0 +1,170 @@
+"""
+Draws for all checks at once: many posteriors at held-out pairs, drawn together and shared.
+
+Ranks, coverage, TARP, contraction and scores all begin with draws at x whose theta is known. They
+are drawn here once, in batches, together with their log-densities.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import ArrayLike, NDArray
+from tqdm.auto import tqdm
+
+from sksbi.metrics._tables import check_draws
+from sksbi.utils.random import check_generator
+from sksbi.utils.validation import check_count
+
+__all__ = ["HeldOutDraws", "draw_held_out"]
+
+Array = NDArray[np.float64]
+
+_DRAWS_PER_BATCH = 100_000
+
+
+@dataclass(frozen=True, eq=False)
+class HeldOutDraws:
+    """
+    Draws from the posteriors of n observations whose parameters are known.
+
+    Parameters
+    ----------
+    theta : ndarray of shape (n, D)
+        The parameters that the observations were simulated from.
+    draws : ndarray of shape (n, n_samples, D)
+        The draws.
+    log_prob_theta : ndarray of shape (n,)
+        The log-densities of theta.
+    log_prob_draws : ndarray of shape (n, n_samples)
+        The log-densities of the draws.
+    names : list of str
+        The parameters' names.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sksbi.metrics import HeldOutDraws, hpd_ranks, sbc_ranks
+    >>> rng = np.random.default_rng(0)
+    >>> theta, draws = rng.normal(size=(5, 1)), rng.normal(size=(5, 9, 1))
+    >>> held_out = HeldOutDraws(
+    ...     theta, draws, -(theta[:, 0] ** 2), -(draws[..., 0] ** 2), ["mean"]
+    ... )
+    >>> held_out.n_draws, sbc_ranks(held_out.draws, held_out.theta).shape
+    (9, (5, 1))
+    """
+
+    theta: Array
+    draws: Array
+    log_prob_theta: Array
+    log_prob_draws: Array
+    names: list[str]
+
+    @property
+    def n_draws(self) -> int:
+        """The number of draws for each observation."""
+        return self.draws.shape[1]
+
+
+def draw_held_out(
+    estimator: Any,
+    theta: object,
+    x: ArrayLike,
+    n_samples: int = 1000,
+    *,
+    random_state: object = None,
+    verbose: int = 0,
+) -> HeldOutDraws:
+    """
+    Draw from the posteriors at held-out pairs.
+
+    Parameters
+    ----------
+    estimator : estimator or pipeline
+        Fitted, with ``sample`` and ``log_prob``.
+    theta : array-like or DataFrame of shape (n, D)
+        Parameters from the prior that the estimator was not fitted to.
+    x : array-like, Series or DataFrame of shape (n, ...)
+        What was simulated from them, in the form of fit's x.
+    n_samples : int, default=1000
+        The number of draws for each observation.
+    random_state : None, int, RandomState or Generator, default=None
+        Seeds the draws; None leaves that to the estimator.
+    verbose : int, default=0
+        Whether to show a progress bar.
+
+    Returns
+    -------
+    HeldOutDraws
+        The draws and the log-densities.
+
+    Raises
+    ------
+    TypeError
+        If the estimator has no ``sample`` or no ``log_prob``.
+    ValueError
+        If theta and x do not match, or do not look like fit's.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sksbi import NPE
+    >>> from sksbi.metrics import draw_held_out
+    >>> rng = np.random.default_rng(0)
+    >>> theta = rng.normal(size=(300, 1))
+    >>> x = theta + rng.normal(size=(300, 2))
+    >>> npe = NPE(max_epochs=2, random_state=0).fit(theta[:200], x[:200])
+    >>> draw_held_out(npe, theta[200:], x[200:], 50).draws.shape
+    (100, 50, 1)
+    """
+    _check_estimator(estimator)
+    n_samples = check_count(n_samples, "n_samples")
+    values, names = check_draws(theta, "theta")
+    if len(values) != len(x):
+        raise ValueError(f"theta has {len(values)} rows and x has {len(x)}: give as many.")
+    seed = None if random_state is None else check_generator(random_state)
+    draws, log_prob_theta, log_prob_draws = [], [], []
+    bar = tqdm(total=len(values), desc="Posteriors", unit="observation", disable=not verbose)
+    with bar:
+        for part in _batches(len(values), n_samples):
+            some = _rows(x, part)
+            drawn = estimator.sample(some, n_samples, random_state=seed)
+            names = names or _columns(drawn)
+            draws.append(np.asarray(drawn).reshape(-1, n_samples, values.shape[1]))
+            log_prob_draws.append(estimator.log_prob(draws[-1], some))
+            log_prob_theta.append(estimator.log_prob(_rows(theta, part), some))
+            bar.update(len(log_prob_theta[-1]))
+    parts = (np.concatenate(part) for part in (draws, log_prob_theta, log_prob_draws))
+    names = names or [f"theta_{j}" for j in range(values.shape[1])]
+    return HeldOutDraws(values, *parts, names)
+
+
+def _check_estimator(estimator: Any) -> None:
+    """Check that one can draw from it and evaluate it."""
+    lacks = [name for name in ("sample", "log_prob") if not hasattr(estimator, name)]
+    if lacks or isinstance(estimator, type | pd.DataFrame | pd.Series):
+        raise TypeError(
+            "estimator must be fitted and have sample and log_prob, such as NPE, got "
+            f"{type(estimator).__name__}; of a search give best_estimator_, of a "
+            "PosteriorRegressor estimator_."
+        )
+
+
+def _batches(n: int, n_samples: int) -> Iterator[slice]:
+    """Cut n observations into batches of about 100,000 draws."""
+    size = max(1, _DRAWS_PER_BATCH // n_samples)
+    return (slice(start, min(start + size, n)) for start in range(0, n, size))
+
+
+def _rows(table: Any, part: slice) -> Any:
+    """Take rows of an array, a list or a table."""
+    return table.iloc[part] if hasattr(table, "iloc") else table[part]
+
+
+def _columns(drawn: object) -> list[str] | None:
+    """Name the columns of a table of draws."""
+    return [str(name) for name in drawn.columns] if isinstance(drawn, pd.DataFrame) else None

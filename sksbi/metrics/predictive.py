@@ -1,0 +1,69 @@
+"""How far simulations at draws from the posterior are from what was observed."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from sksbi.metrics._tables import as_float
+
+__all__ = ["predictive_distance"]
+
+
+def predictive_distance(
+    x_simulated: ArrayLike, x: ArrayLike, *, scale: ArrayLike | None = None
+) -> float | NDArray[np.float64]:
+    """
+    Compute the median distance of posterior predictive simulations from the observation.
+
+    It depends on the noise of the simulator, so only differences between posteriors of the same
+    observation tell something.
+
+    Parameters
+    ----------
+    x_simulated : array-like or DataFrame of shape (n_samples, L) or (n, n_samples, L)
+        What was simulated at draws from the posterior of one observation, or of n.
+    x : array-like, Series or DataFrame of shape (L,) or (n, L)
+        The observation, or the n observations.
+    scale : array-like of shape (L,), default=None
+        What every feature is divided by before distances are taken, such as the standard deviations
+        of x under the prior. None divides by nothing.
+
+    Returns
+    -------
+    float or ndarray of shape (n,)
+        The medians of the Euclidean distances.
+
+    Raises
+    ------
+    TypeError
+        If an entry is no real number.
+    ValueError
+        If the shapes do not match, an entry is NaN, or a scale not positive.
+
+    References
+    ----------
+    .. [1] Benchmarking Simulation-Based Inference (Lueckmann et al., 2021), section 2.
+       https://arxiv.org/abs/2101.04653
+
+    Examples
+    --------
+    >>> from sksbi.metrics import predictive_distance
+    >>> predictive_distance([[3.0, 4.0], [0.0, 1.0], [0.0, 2.0]], [0.0, 0.0])
+    2.0
+    """
+    simulated, observed = as_float(x_simulated, "x_simulated"), as_float(x, "x")
+    shape = simulated.shape
+    if simulated.ndim not in (2, 3) or observed.shape != (*shape[:-2], shape[-1]) or 0 in shape:
+        raise ValueError(
+            "x_simulated must have shape (n_samples, L) for x of shape (L,), or (n, n_samples, L) "
+            f"for x of shape (n, L), got {shape} and {observed.shape}."
+        )
+    width = np.ones(shape[-1]) if scale is None else as_float(scale, "scale")
+    if width.shape != shape[-1:] or not (width > 0).all():
+        raise ValueError(f"scale must be {shape[-1]} positive numbers, got {scale!r}.")
+    if np.isnan(simulated).any() or np.isnan(observed).any():
+        raise ValueError("x_simulated and x must hold no NaN; leave failed simulations out.")
+    away = np.linalg.norm((simulated - observed[..., None, :]) / width, axis=-1)
+    medians = np.median(away, axis=-1)
+    return float(medians) if medians.ndim == 0 else medians

@@ -1,0 +1,209 @@
+"""Scorers for cross-validation and searches: higher is better."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from sksbi.metrics.coverage import hpd_ranks
+from sksbi.metrics.held_out import HeldOutDraws, draw_held_out
+from sksbi.metrics.sbc import sbc_ranks
+from sksbi.metrics.scoring_rules import crps, energy_score
+from sksbi.metrics.shape import posterior_contraction
+from sksbi.metrics.tarp import tarp_ranks
+from sksbi.metrics.uniformity import rank_ecdf
+from sksbi.utils.validation import check_count
+
+__all__ = ["PosteriorScorer", "get_scorer", "get_scorer_names"]
+
+
+def _closeness(ranks: np.ndarray, n_draws: int) -> float:
+    """Compute minus the mean distance of a distribution function from the uniform one."""
+    levels, ecdf = rank_ecdf(ranks, n_draws)
+    return -float(np.abs(ecdf.T - levels).mean())
+
+
+def _log_prob(held_out: HeldOutDraws) -> float:
+    """Average the log-density of theta."""
+    return float(held_out.log_prob_theta.mean())
+
+
+def _coverage(held_out: HeldOutDraws) -> float:
+    """Compare the coverage of highest-density regions with their levels."""
+    ranks = hpd_ranks(held_out.log_prob_draws, held_out.log_prob_theta)
+    return _closeness(ranks, held_out.n_draws)
+
+
+def _sbc(held_out: HeldOutDraws) -> float:
+    """Compare the ranks of all parameters with uniform ones."""
+    return _closeness(sbc_ranks(held_out.draws, held_out.theta), held_out.n_draws)
+
+
+def _tarp(held_out: HeldOutDraws) -> float:
+    """Compare the coverage of balls around always the same references with their levels."""
+    ranks = tarp_ranks(held_out.draws, held_out.theta, random_state=0)
+    return _closeness(ranks, held_out.n_draws)
+
+
+def _energy(held_out: HeldOutDraws) -> float:
+    """Average the energy score in standard deviations of theta."""
+    scale = _spread(held_out.theta)
+    return -float(energy_score(held_out.draws, held_out.theta, scale=scale).mean())
+
+
+def _crps(held_out: HeldOutDraws) -> float:
+    """Average the CRPS over observations and parameters in standard deviations of theta."""
+    return -float((crps(held_out.draws, held_out.theta) / _spread(held_out.theta)).mean())
+
+
+def _contraction(held_out: HeldOutDraws) -> float:
+    """Average the contraction over observations and parameters."""
+    return float(posterior_contraction(held_out.draws, held_out.theta).mean())
+
+
+def _spread(theta: np.ndarray) -> np.ndarray:
+    """Compute standard deviations, one where they are zero."""
+    sd = theta.std(axis=0)
+    return np.where(sd > 0, sd, 1.0)
+
+
+_METRICS: dict[str, Callable[[HeldOutDraws], float]] = {
+    "log_prob": _log_prob,
+    "coverage": _coverage,
+    "sbc": _sbc,
+    "tarp": _tarp,
+    "neg_energy_score": _energy,
+    "neg_crps": _crps,
+    "contraction": _contraction,
+}
+
+
+class PosteriorScorer:
+    """
+    Score fitted estimators on held-out pairs by their draws.
+
+    Made by :func:`get_scorer`; called as ``scorer(estimator, theta, x)``.
+
+    Parameters
+    ----------
+    names : str or tuple of str
+        One name for a number, several for a dict of numbers, which all judge the same draws.
+    n_samples : int
+        The number of draws for each observation.
+    random_state : int, RandomState, Generator or None
+        Seeds the draws.
+
+    Examples
+    --------
+    >>> from sksbi.metrics import get_scorer
+    >>> get_scorer("coverage")
+    get_scorer('coverage', n_samples=1000, random_state=0)
+    """
+
+    def __init__(self, names: str | tuple[str, ...], n_samples: int, random_state: object) -> None:
+        self.names, self.n_samples, self.random_state = names, n_samples, random_state
+
+    def __call__(self, estimator: Any, theta: object, x: ArrayLike) -> float | dict[str, float]:
+        """
+        Draw and score.
+
+        Parameters
+        ----------
+        estimator : estimator or pipeline
+            Fitted, with ``sample`` and ``log_prob``.
+        theta : array-like or DataFrame of shape (n, D)
+            Parameters that the estimator was not fitted to.
+        x : array-like, Series or DataFrame of shape (n, ...)
+            What was simulated from them.
+
+        Returns
+        -------
+        float or dict of str to float
+            The score, or one a name.
+        """
+        held_out = draw_held_out(
+            estimator, theta, x, self.n_samples, random_state=self.random_state
+        )
+        if isinstance(self.names, str):
+            return _METRICS[self.names](held_out)
+        return {name: _METRICS[name](held_out) for name in self.names}
+
+    def __repr__(self) -> str:
+        names = self.names if isinstance(self.names, str) else list(self.names)
+        return (
+            f"get_scorer({names!r}, n_samples={self.n_samples}, random_state={self.random_state!r})"
+        )
+
+
+def get_scorer(
+    scoring: str | Sequence[str], *, n_samples: int = 1000, random_state: object = 0
+) -> PosteriorScorer:
+    """
+    Get a scorer for ``cross_validate``, ``cross_val_score`` or ``GridSearchCV``.
+
+    Parameters
+    ----------
+    scoring : str or list of str
+        "log_prob", the mean log-density of theta, of ratio estimators prior times ratio;
+        "coverage", minus the mean distance between the coverage of highest-density regions and
+        their level; "sbc" and "tarp", the same of the distribution functions of ranks and of TARP's
+        coverage; "neg_energy_score" and "neg_crps", in standard deviations of theta, averaged over
+        the parameters; "contraction". A list gives a scorer that returns a dict, from one set of
+        draws: a multimetric scorer.
+    n_samples : int, default=1000
+        The number of draws for each observation.
+    random_state : None, int, RandomState or Generator, default=0
+        Seeds the draws.
+
+    Returns
+    -------
+    PosteriorScorer
+        Called as ``scorer(estimator, theta, x)``; higher is better.
+
+    Raises
+    ------
+    ValueError
+        If a name is unknown, or ``n_samples`` no positive integer.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklearn.model_selection import cross_validate
+    >>> from sksbi import NPE
+    >>> from sksbi.metrics import get_scorer
+    >>> rng = np.random.default_rng(0)
+    >>> theta = rng.normal(size=(300, 1))
+    >>> x = theta + rng.normal(size=(300, 2))
+    >>> scoring = get_scorer(["log_prob", "coverage"], n_samples=100)
+    >>> scores = cross_validate(NPE(max_epochs=3, random_state=0), theta, x, scoring=scoring, cv=2)
+    >>> sorted(scores)
+    ['fit_time', 'score_time', 'test_coverage', 'test_log_prob']
+    """
+    names = scoring if isinstance(scoring, str) else tuple(scoring)
+    unknown = {names} - set(_METRICS) if isinstance(names, str) else set(names) - set(_METRICS)
+    if unknown or not names:
+        raise ValueError(
+            f"scoring must be one or several of {get_scorer_names()}, got {scoring!r}."
+        )
+    return PosteriorScorer(names, check_count(n_samples, "n_samples"), random_state)
+
+
+def get_scorer_names() -> list[str]:
+    """
+    List the names that :func:`get_scorer` knows.
+
+    Returns
+    -------
+    list of str
+        The names, sorted.
+
+    Examples
+    --------
+    >>> from sksbi.metrics import get_scorer_names
+    >>> get_scorer_names()[:2]
+    ['contraction', 'coverage']
+    """
+    return sorted(_METRICS)
