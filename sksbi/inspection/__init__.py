@@ -1,7 +1,25 @@
 """Displays in scikit-learn's convention; matplotlib is imported when the first one is drawn."""
 
+from sksbi.inspection.coverage import CoverageDisplay
 from sksbi.inspection.loss import LossDisplay
+from sksbi.inspection.marginals import MarginalsDisplay
+from sksbi.inspection.misspecification import MisspecificationDisplay
 from sksbi.inspection.posterior import PosteriorDisplay
 from sksbi.inspection.predictive import PredictiveDisplay
+from sksbi.inspection.ranks import RankDisplay
+from sksbi.inspection.ratio import RatioDisplay
+from sksbi.inspection.tarp import TarpDisplay
+from sksbi.inspection.trace import TraceDisplay
 
-__all__ = ["LossDisplay", "PosteriorDisplay", "PredictiveDisplay"]
+__all__ = [
+    "CoverageDisplay",
+    "LossDisplay",
+    "MarginalsDisplay",
+    "MisspecificationDisplay",
+    "PosteriorDisplay",
+    "PredictiveDisplay",
+    "RankDisplay",
+    "RatioDisplay",
+    "TarpDisplay",
+    "TraceDisplay",
+]

@@ -9,10 +9,10 @@ import numpy as np
 
 from sksbi.inspection._density import grid_density, panel_limits
 from sksbi.inspection._plotting import ALPHA, COLORS, INK, LINE_STYLES, region_handles
+from sksbi.inspection._ticks import fold_factor
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
-    from matplotlib.axis import Axis
     from matplotlib.figure import Figure, SubFigure
 
 __all__ = ["corner_size", "draw_corner"]
@@ -158,45 +158,9 @@ def _fold_factors(axes: np.ndarray, limits: np.ndarray, names: list[str]) -> Non
         ax.yaxis.offsetText.set_visible(False)
     separator = " " if len(axes) < 3 else "\n"
     for j, name in enumerate(names):
-        _fold_factor(axes[-1, j].xaxis, limits[j], name, separator)
+        fold_factor(axes[-1, j].xaxis, limits[j], name, separator)
         if j > 0:
-            _fold_factor(axes[j, 0].yaxis, limits[j], name, separator)
-
-
-def _fold_factor(axis: Axis, limits: np.ndarray, name: str, separator: str) -> None:
-    """Fix the offset and the power of ten that the ticks leave out, and say them in the label."""
-    offset, exponent = _offset_and_exponent(*limits.tolist())
-    formatter = axis.get_major_formatter()
-    formatter.set_useOffset(np.nextafter(1.0, 2.0) if offset == 1 else offset)  # 1 means automatic
-    formatter.set_scientific(exponent != 0)
-    if exponent:
-        formatter.set_powerlimits((exponent, exponent))
-    if offset:
-        sign = "+" if offset < 0 else "\N{MINUS SIGN}"
-        name = f"{name}{separator}{sign} {_number(abs(offset))}"
-    if exponent:
-        name = f"({name})" if offset else name
-        name = f"{name}{separator}/ {_number(10.0**exponent)}"
-    axis.set_label_text(name)
-
-
-def _offset_and_exponent(low: float, high: float) -> tuple[float, int]:
-    """Choose an offset that saves four digits, else 0, and a power that saves five, else 0."""
-    offset = 0.0
-    if max(abs(low), abs(high)) > 1e4 * (high - low):
-        offset = round((low + high) / 2, -int(np.floor(np.log10(high - low))) - 1)
-    exponent = int(np.floor(np.log10(max(abs(low - offset), abs(high - offset)))))
-    return offset, 0 if -5 < exponent < 6 else exponent
-
-
-def _number(value: float) -> str:
-    """Write a positive number in few signs: 1e12, not 1000000000000 or 1e+12."""
-    text = f"{value:.15g}"
-    if text.endswith("00000") and text.isdigit():
-        short = text.rstrip("0")
-        return f"{short}e{len(text) - len(short)}"
-    mantissa, _, exponent = text.partition("e")
-    return f"{mantissa}e{int(exponent)}".replace("-", "\N{MINUS SIGN}") if exponent else text
+            fold_factor(axes[j, 0].yaxis, limits[j], name, separator)
 
 
 def _legend_handles(labels: list[str], true_theta: np.ndarray, levels: list[float]) -> list:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-__all__ = ["fitted_step", "sample_one"]
+from sksbi.metrics import HeldOutDraws, draw_held_out
+
+__all__ = ["check_held_out", "fitted_step", "sample_many", "sample_one"]
 
 
 def fitted_step(estimator: Any, attribute: str) -> Any:
@@ -37,6 +40,27 @@ def sample_one(estimator: Any, x: object, n_samples: int, random_state: object) 
         )
     names = None if isinstance(draws, pd.DataFrame) else _prior_names(estimator)
     return draws if names is None else pd.DataFrame(draws, columns=names)
+
+
+def sample_many(
+    estimator: Any, theta: object, x: Any, n_samples: int, random_state: object, verbose: int = 0
+) -> HeldOutDraws:
+    """Draw at held-out pairs; where theta is an array and the prior has names, they are used."""
+    held_out = draw_held_out(
+        estimator, theta, x, n_samples, random_state=random_state, verbose=verbose
+    )
+    names = None if isinstance(theta, pd.DataFrame) else _prior_names(estimator)
+    return held_out if names is None else replace(held_out, names=names)
+
+
+def check_held_out(held_out: object) -> HeldOutDraws:
+    """Check that these are held-out draws."""
+    if not isinstance(held_out, HeldOutDraws):
+        raise TypeError(
+            "held_out must be HeldOutDraws, as draw_held_out returns them, got "
+            f"{type(held_out).__name__}."
+        )
+    return held_out
 
 
 def _last_step(estimator: Any) -> Any:

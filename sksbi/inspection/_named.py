@@ -7,9 +7,9 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import pandas as pd
 
-from sksbi.metrics._tables import as_float, check_draws, check_same_columns
+from sksbi.metrics._tables import as_float, check_batch, check_draws, check_same_columns
 
-__all__ = ["check_names", "check_row", "check_tables"]
+__all__ = ["check_named_batch", "check_names", "check_row", "check_tables", "count_names"]
 
 
 def check_tables(
@@ -28,6 +28,22 @@ def check_tables(
             f"{argument} must hold tables of the same number of columns, got {widths or 'none'}."
         )
     return values, names
+
+
+def check_named_batch(
+    draws: object, theta: object, names: Sequence[str] | None, min_draws: int = 1
+) -> tuple[np.ndarray, np.ndarray, list[str]]:
+    """Check draws (n, n_samples, D) and theta (n, D); find or check the names."""
+    values, theta, columns = check_batch(draws, theta, min_draws)
+    n_features = theta.shape[1]
+    if names is not None:
+        return values, theta, check_names(names, n_features, "names")
+    return values, theta, columns or count_names(n_features)
+
+
+def count_names(n_features: int) -> list[str]:
+    """Name parameters by their numbers."""
+    return [f"theta_{j}" for j in range(n_features)]
 
 
 def check_names(names: Sequence[str], n_names: int, argument: str) -> list[str]:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
     from matplotlib.figure import Figure, SubFigure
 
 __all__ = [
@@ -16,14 +17,19 @@ __all__ = [
     "INK",
     "LINE_STYLES",
     "check_levels",
+    "curve_style",
     "empty_figure",
+    "given_axes",
     "import_pyplot",
+    "legend_above",
+    "p_text",
     "region_handles",
 ]
 
 # Okabe and Ito's palette is safe for the colour-blind; line styles serve those who print grey.
 COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
 LINE_STYLES = ("-", "--", "-.", ":")
+MARKERS = ("", "o", "s", "^", "D", "v")
 INK = "0.15"
 ALPHA = 0.25
 
@@ -60,6 +66,56 @@ def empty_figure(
             "or give all that shall be drawn over each other in one display."
         )
     return fig
+
+
+def given_axes(ax: Axes | None, figsize: tuple[float, float]) -> Axes:
+    """Take the user's axes, or make a figure of this size in inches."""
+    import_pyplot()
+    if ax is None:
+        return empty_figure(None, figsize).add_subplot()
+    if not hasattr(ax, "plot"):
+        raise TypeError(
+            f"ax must be matplotlib Axes, got {ax!r} of type {type(ax).__name__}; leave it out "
+            "for a new figure."
+        )
+    return ax
+
+
+def legend_above(
+    ax: Axes, handles: Sequence[Any], labels: Sequence[str], n_columns: int = 2
+) -> None:
+    """Put a legend above axes, in fewer columns where it would be wider than the figure."""
+    for ncols in range(n_columns, 0, -1):
+        legend = ax.legend(
+            handles,
+            labels,
+            ncols=ncols,
+            loc="lower right",
+            bbox_to_anchor=(1.0, 1.0),
+            borderaxespad=0.2,
+            columnspacing=1.2,
+            fontsize=8,
+            frameon=False,
+        )
+        if legend.get_window_extent().width <= ax.figure.bbox.width:
+            break
+
+
+def curve_style(k: int) -> dict[str, Any]:
+    """Return the style of the k-th curve: 24 differ in line or marker, colours left aside."""
+    return {
+        "color": COLORS[k % len(COLORS)],
+        "linestyle": LINE_STYLES[k % len(LINE_STYLES)],
+        "linewidth": 1.2,
+        "marker": MARKERS[k // len(LINE_STYLES) % len(MARKERS)],
+        "markersize": 3,
+        "markevery": (0.03 * (k % len(LINE_STYLES)), 0.12),
+    }
+
+
+def p_text(p_value: float) -> str:
+    """Write a p-value for a legend."""
+    return "p < 0.001" if p_value < 0.001 else f"p = {p_value:.2g}"
 
 
 def check_levels(levels: Sequence[float]) -> list[float]:

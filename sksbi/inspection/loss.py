@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from sksbi.inspection._estimators import fitted_step
-from sksbi.inspection._plotting import COLORS, INK, empty_figure, import_pyplot
+from sksbi.inspection._plotting import COLORS, INK, given_axes
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -140,13 +140,7 @@ class LossDisplay:
         TypeError
             If ``ax`` is no Axes.
         """
-        import_pyplot()
-        if ax is not None and not hasattr(ax, "plot"):
-            raise TypeError(
-                f"ax must be matplotlib Axes, got {ax!r} of type {type(ax).__name__}; leave it out "
-                "for a new figure."
-            )
-        self.ax_ = empty_figure(None, figsize).add_subplot() if ax is None else ax
+        self.ax_ = given_axes(ax, figsize)
         self.figure_ = self.ax_.figure
         self.best_epoch_ = self._plot_runs()
         self.ax_.set_xlabel("epoch", fontsize=9)

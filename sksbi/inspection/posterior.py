@@ -10,7 +10,7 @@ import pandas as pd
 
 from sksbi.inspection._corner import corner_size, draw_corner
 from sksbi.inspection._estimators import sample_one
-from sksbi.inspection._named import check_names, check_row, check_tables
+from sksbi.inspection._named import check_names, check_row, check_tables, count_names
 from sksbi.inspection._plotting import check_levels, empty_figure
 
 if TYPE_CHECKING:
@@ -160,7 +160,7 @@ class PosteriorDisplay:
         tables = samples if isinstance(samples, Mapping) else {label or "": samples}
         values, columns = check_tables(tables, "samples")
         n_features = next(iter(values.values())).shape[1]
-        columns = columns or [f"theta_{j}" for j in range(n_features)]
+        columns = columns or count_names(n_features)
         shown = columns if names is None else check_names(names, n_features, "names")
         frames = {key: pd.DataFrame(table, columns=shown) for key, table in values.items()}
         if true_theta is not None:

@@ -21,7 +21,7 @@ from sksbi.preprocessing import RobustViews
 from sksbi.utils.random import check_generator
 from sksbi.utils.validation import check_count
 
-__all__ = ["misspecification_test", "mmd_test"]
+__all__ = ["misspecification_test", "mmd_test", "neighbor_distances", "share_as_far"]
 
 Array = NDArray[np.float64]
 
@@ -81,6 +81,52 @@ def misspecification_test(
     >>> misspecification_test(x, [[0.1, 0.2, -0.1], [4.0, -4.0, 4.0]]).round(3).tolist()
     [0.89, 0.001]
     """
+    away, asked = neighbor_distances(x, x_observed, n_neighbors, random_state)
+    p_values = share_as_far(away, asked)
+    return float(p_values) if asked.ndim == 0 else p_values
+
+
+def neighbor_distances(
+    x: ArrayLike, x_observed: ArrayLike, n_neighbors: int = 10, random_state: object = 0
+) -> tuple[Array, Array]:
+    """
+    Compute the distances from half of the simulations that :func:`misspecification_test` ranks.
+
+    Parameters
+    ----------
+    x : array-like, Series or DataFrame of shape (n,), (n, L) or (n, ...)
+        What was simulated at draws from the prior.
+    x_observed : array-like, scalar, Series, dict or DataFrame
+        One observation, or a batch of m, of the shape of one x or with one dimension more.
+    n_neighbors : int, default=10
+        To how many neighbours the mean distance is taken.
+    random_state : None, int, RandomState or Generator, default=0
+        Cuts the simulations into two halves.
+
+    Returns
+    -------
+    away : ndarray of shape (n - n // 2,)
+        The distances of the other half.
+    asked : ndarray of shape (m,), or () for one observation
+        The distances of the observations.
+
+    Raises
+    ------
+    TypeError
+        If an entry is no real number.
+    ValueError
+        If the shapes do not match, an entry is not finite, or half of x has fewer than
+        ``n_neighbors`` rows.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sksbi.metrics.misspecification import neighbor_distances
+    >>> x = np.random.default_rng(0).normal(size=(2000, 3))
+    >>> away, asked = neighbor_distances(x, [4.0, -4.0, 4.0])
+    >>> away.shape, bool(asked > away.max())
+    ((1000,), True)
+    """
     n_neighbors = check_count(n_neighbors, "n_neighbors")
     columns, observed, single = _check(x, x_observed)
     order = check_generator(random_state).permutation(len(columns))
@@ -101,9 +147,34 @@ def misspecification_test(
     away, asked_away = (
         neighbors.kneighbors(rows @ root)[0].mean(axis=1) for rows in (others, asked)
     )
-    at_least = len(away) - np.searchsorted(np.sort(away), asked_away, side="left")
-    p_values = (1 + at_least) / (len(away) + 1)
-    return float(p_values[0]) if single else p_values
+    return away, asked_away[0] if single else asked_away
+
+
+def share_as_far(away: Array, asked: Array) -> Array:
+    """
+    Compute p-values: the share of distances that are as large, the observation's own included.
+
+    Parameters
+    ----------
+    away : ndarray of shape (n,)
+        The distances of simulations.
+    asked : ndarray of shape (m,) or ()
+        The distances of observations.
+
+    Returns
+    -------
+    ndarray of shape (m,) or ()
+        The p-values.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sksbi.metrics.misspecification import share_as_far
+    >>> share_as_far(np.array([1.0, 2.0, 3.0]), np.array([2.5, 4.0]))
+    array([0.5 , 0.25])
+    """
+    at_least = len(away) - np.searchsorted(np.sort(away), asked, side="left")
+    return (1 + at_least) / (len(away) + 1)
 
 
 def mmd_test(

@@ -1,0 +1,229 @@
+"""How far an observation is from the simulations, beside how far simulations are."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import ArrayLike
+
+from sksbi.inspection._named import check_names
+from sksbi.inspection._plotting import COLORS, LINE_STYLES, given_axes, legend_above, p_text
+from sksbi.metrics.misspecification import neighbor_distances, share_as_far
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.lines import Line2D
+
+__all__ = ["MisspecificationDisplay"]
+
+_N_BINS = 40
+_MOST_NAMED = 6
+_FAR = 5
+
+
+class MisspecificationDisplay:
+    """
+    Distances of observations from the simulations, in a histogram of the simulations' own.
+
+    Make it by :meth:`from_samples`. The distance is the mean one to the nearest neighbours among
+    half of the simulations; the histogram is of the other half. An observation far out at the right
+    is one that the simulator would hardly produce, and no posterior should be trusted there. The
+    p-value, in the legend, is that of :func:`sksbi.metrics.misspecification_test`.
+
+    Parameters
+    ----------
+    distances : ndarray of shape (n,)
+        The distances of simulations.
+    distances_observed : ndarray of shape (m,)
+        The distances of the observations.
+    p_values : ndarray of shape (m,)
+        The share of simulations that are as far away.
+    names : list of str
+        The names of the observations.
+
+    Attributes
+    ----------
+    figure_ : matplotlib Figure
+        The figure.
+    ax_ : matplotlib Axes
+        The axes.
+    histogram_ : matplotlib StepPatch
+        The histogram.
+    lines_ : list of matplotlib Line2D
+        The vertical lines, one an observation.
+
+    See Also
+    --------
+    sksbi.metrics.misspecification_test : The p-values.
+
+    References
+    ----------
+    .. [1] Detecting Model Misspecification in Amortized Bayesian Inference with Neural Networks
+       (Schmitt et al., 2021). https://arxiv.org/abs/2112.08866
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sksbi.inspection import MisspecificationDisplay
+    >>> x = np.random.default_rng(0).normal(size=(2000, 3))
+    >>> display = MisspecificationDisplay.from_samples(x, [4.0, -4.0, 4.0])
+    >>> [text.get_text() for text in display.ax_.get_legend().get_texts()]
+    ['observed, p < 0.001']
+    """
+
+    def __init__(
+        self,
+        distances: np.ndarray,
+        distances_observed: np.ndarray,
+        p_values: np.ndarray,
+        names: list[str],
+    ) -> None:
+        self.distances = distances
+        self.distances_observed = distances_observed
+        self.p_values = p_values
+        self.names = names
+
+    @classmethod
+    def from_samples(
+        cls,
+        x: ArrayLike,
+        x_observed: ArrayLike,
+        *,
+        n_neighbors: int = 10,
+        random_state: object = 0,
+        names: Sequence[str] | None = None,
+        **plot_options: Any,
+    ) -> MisspecificationDisplay:
+        """
+        Compute the distances and plot them.
+
+        Parameters
+        ----------
+        x : array-like, Series or DataFrame of shape (n,), (n, L) or (n, ...)
+            What was simulated at draws from the prior.
+        x_observed : array-like, scalar, Series, dict or DataFrame
+            One observation, or a batch of m, of the shape of one x or with one dimension more.
+        n_neighbors : int, default=10
+            To how many neighbours the mean distance is taken.
+        random_state : None, int, RandomState or Generator, default=0
+            Cuts the simulations into two halves.
+        names : sequence of m str, default=None
+            What the observations are called; the default is "observed" for one, for more the index
+            of a DataFrame or Series, else 0, 1, 2 and so on.
+        **plot_options
+            Passed to :meth:`plot`.
+
+        Returns
+        -------
+        MisspecificationDisplay
+            The plotted display.
+
+        Raises
+        ------
+        TypeError
+            If an entry is no real number.
+        ValueError
+            If the shapes do not match, an entry is not finite, half of x has fewer than
+            ``n_neighbors`` rows, or ``names`` do not match the observations.
+        """
+        away, asked = neighbor_distances(x, x_observed, n_neighbors, random_state)
+        p_values = np.atleast_1d(share_as_far(away, asked))
+        shown = _names(x_observed, asked)
+        if names is not None:
+            shown = check_names(names, len(p_values), "names")
+        return cls(away, np.atleast_1d(asked), p_values, shown).plot(**plot_options)
+
+    def plot(
+        self,
+        *,
+        ax: Axes | None = None,
+        log: bool | None = None,
+        figsize: tuple[float, float] = (3.4, 2.5),
+    ) -> MisspecificationDisplay:
+        """
+        Draw the histogram and the lines.
+
+        Parameters
+        ----------
+        ax : matplotlib Axes, default=None
+            Where to draw; by default a new figure.
+        log : bool or None, default=None
+            Whether the distances are on a logarithmic axis; None: if an observation is more than
+            five times as far away as all simulations, and no distance is zero.
+        figsize : (float, float), default=(3.4, 2.5)
+            Width and height of a new figure in inches.
+
+        Returns
+        -------
+        MisspecificationDisplay
+            The display itself.
+
+        Raises
+        ------
+        ImportError
+            If matplotlib is missing.
+        TypeError
+            If ``ax`` is no Axes.
+        ValueError
+            If ``log`` is asked of distances that are zero.
+        """
+        log = self._check_log(log)
+        self.ax_ = given_axes(ax, figsize)
+        self.figure_ = self.ax_.figure
+        edges = _edges(self.distances, log)
+        counts, _ = np.histogram(self.distances, edges)
+        self.histogram_ = self.ax_.stairs(counts, edges, fill=True, color="0.75")
+        self.lines_ = self._draw_observed()
+        self.ax_.set_xscale("log" if log else "linear")
+        self.ax_.set_xlabel("distance from the nearest simulations", fontsize=9)
+        self.ax_.set_ylabel("simulations", fontsize=9)
+        self.ax_.tick_params(labelsize=8)
+        legend_above(self.ax_, *self.ax_.get_legend_handles_labels())
+        return self
+
+    def _check_log(self, log: bool | None) -> bool:
+        """Choose the axis, or hold that the one asked for can be."""
+        everything = np.concatenate([self.distances, self.distances_observed])
+        least = everything.min()
+        if log and least <= 0:
+            raise ValueError(f"log must be False where distances are zero, got {least}.")
+        far = self.distances_observed.max() > _FAR * self.distances.max()
+        return bool(far and least > 0) if log is None else bool(log)
+
+    def _draw_observed(self) -> list[Line2D]:
+        """Draw a line an observation, short ones in one style where there are many."""
+        n = len(self.names)
+        if n <= _MOST_NAMED:
+            labels = [
+                f"{name}, {p_text(p_value)}"
+                for name, p_value in zip(self.names, self.p_values, strict=True)
+            ]
+            return [self._draw_line(k, k, label) for k, label in enumerate(labels)]
+        label = f"{n} observations, least {p_text(self.p_values.min())}"
+        return [self._draw_line(k, 0, None if k else label, ymax=0.1) for k in range(n)]
+
+    def _draw_line(self, k: int, style: int, label: str | None, ymax: float = 1.0) -> Line2D:
+        """Draw the line of the k-th observation."""
+        color = COLORS[style % len(COLORS)]
+        linestyle = LINE_STYLES[style % len(LINE_STYLES)]
+        where = self.distances_observed[k]
+        return self.ax_.axvline(where, ymax=ymax, color=color, ls=linestyle, lw=1.2, label=label)
+
+
+def _edges(distances: np.ndarray, log: bool) -> np.ndarray:
+    """Cut the range of distances into bins, of some width where all are equal."""
+    low, high = distances.min(), distances.max()
+    if low == high:
+        low, high = (low / 2, 2 * high) if high > 0 else (-0.5, 0.5)
+    return (np.geomspace if log else np.linspace)(low, high, _N_BINS + 1)
+
+
+def _names(x_observed: object, asked: np.ndarray) -> list[str]:
+    """Name the observations by their index, or count them."""
+    if np.ndim(asked) == 0:
+        return ["observed"]
+    labelled = isinstance(x_observed, pd.DataFrame | pd.Series)
+    return [str(label) for label in (x_observed.index if labelled else range(len(asked)))]
