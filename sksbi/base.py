@@ -18,7 +18,8 @@ from sklearn.utils.metadata_routing import UNUSED
 from sklearn.utils.validation import check_consistent_length, check_is_fitted
 
 from sksbi._version import __version__
-from sksbi.exceptions import VersionWarning
+from sksbi.exceptions import MisspecificationWarning, VersionWarning
+from sksbi.preprocessing import TypicalObservations
 from sksbi.priors import check_prior
 from sksbi.utils.observations import ObservationLayout
 from sksbi.utils.optimize import maximise
@@ -51,6 +52,8 @@ class BaseInference(BaseEstimator):
         The parameters' names, if theta was a DataFrame.
     seed_ : int
         The integer that fit drew from ``random_state``.
+    typical_x_ : TypicalObservations
+        The region that x filled in fit, from which ``sample`` warns of outliers.
     """
 
     _takes_any_table = False
@@ -66,7 +69,11 @@ class BaseInference(BaseEstimator):
 
     @abstractmethod
     def _fit(self, theta, x, sample_weight, generator):
-        """Learn from arrays; theta lies in the prior's support, weights have mean 1."""
+        """
+        Learn from arrays; theta lies in the prior's support, weights have mean 1.
+
+        Rows of weight zero are left out; ``_rows`` are the numbers of those that remain.
+        """
 
     @abstractmethod
     def _sample(self, x, n_samples, generator):
@@ -131,7 +138,12 @@ class BaseInference(BaseEstimator):
         kept = weights > 0
         weights = check_weights(weights[kept], np.count_nonzero(kept))
         generator = np.random.default_rng(self.seed_)
-        self._fit(array[kept], x_array[kept], weights, generator)
+        self._rows = np.flatnonzero(kept)
+        try:
+            self._fit(array[kept], x_array[kept], weights, generator)
+        finally:
+            del self._rows
+        self.typical_x_ = TypicalObservations(x_array[kept])
         return self
 
     def __getstate__(self):
@@ -231,6 +243,27 @@ class BaseInference(BaseEstimator):
         if random_state is None and isinstance(self.random_state, int | np.integer):
             return np.random.default_rng([self.seed_, 1])
         return check_generator(random_state)
+
+    def _warn_of_outliers(self, observations, *, has_trials=False):
+        """Warn of observations that are far from all that were simulated."""
+        x = observations.values
+        rows = x.reshape(-1, *x.shape[2:]) if has_trials else x
+        far = self.typical_x_.are_far(rows)
+        if not far.any():
+            return
+        row = int(np.argmax(far))
+        first = row * len(x) // len(rows)
+        n_far = np.count_nonzero(far.reshape(len(x), -1).any(axis=1))
+        what = self.typical_x_.describe(rows[row : row + 1], self.x_layout_.names)
+        single = observations.single
+        who = "x is" if single else f"{n_far} of {len(x)} observations in x are"
+        where = "" if single else f"in observation {observations.index[first]} "
+        warnings.warn(
+            f"{who} far from everything that was simulated: {where}{what}. The posterior there is "
+            "an extrapolation and may mean nothing.",
+            MisspecificationWarning,
+            stacklevel=3,
+        )
 
     def _read_theta(self, theta, observations):
         """Validate theta of shape (n, D) or, for m observations, (m, n, D)."""

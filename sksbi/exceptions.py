@@ -2,7 +2,22 @@
 
 from __future__ import annotations
 
-__all__ = ["SamplingWarning", "SimulationWarning", "VersionWarning"]
+__all__ = ["MisspecificationWarning", "SamplingWarning", "SimulationWarning", "VersionWarning"]
+
+
+class MisspecificationWarning(UserWarning):
+    """
+    An observation is far from everything that was simulated, so its posterior may mean nothing.
+
+    Given by ``sample``; :func:`sksbi.metrics.misspecification_test` is a test with a p-value.
+
+    Examples
+    --------
+    >>> import warnings
+    >>> from sksbi.exceptions import MisspecificationWarning
+    >>> with warnings.catch_warnings():
+    ...     warnings.simplefilter("ignore", MisspecificationWarning)  # extrapolate silently
+    """
 
 
 class SamplingWarning(UserWarning):

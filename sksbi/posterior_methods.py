@@ -50,10 +50,16 @@ class PosteriorMixin:
         ------
         ValueError, TypeError
             If x does not look like fit's x, or ``n_samples`` is no positive int.
+
+        Warns
+        -----
+        MisspecificationWarning
+            If an observation is far from everything that was simulated.
         """
         check_is_fitted(self)
         n_samples = check_count(n_samples, "n_samples")
         observations = self.x_layout_.read(x)
+        self._warn_of_outliers(observations)
         draws = self._sample(observations.values, n_samples, self._generator(random_state))
         return draws_table(draws, observations, self.theta_columns_)
 

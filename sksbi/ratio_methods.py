@@ -157,11 +157,14 @@ class RatioMixin:
         SamplingWarning
             If chains disagree, or the draws are worth too few independent ones: it names the
             observations.
+        MisspecificationWarning
+            If an observation is far from everything that was simulated.
         """
         check_is_fitted(self)
         self._check_there_is_a_prior("sample")
         n_samples = check_count(n_samples, "n_samples")
         observations = self._read(x, iid)
+        self._warn_of_outliers(observations, has_trials=True)
         draws, report = self._draw(observations, n_samples, self._generator(random_state))
         table = draws_table(draws, observations, self.theta_columns_)
         return (table, report) if return_report else table

@@ -313,7 +313,7 @@ def test_only_with_warm_start_the_optimizer_is_saved(fitted: dict[str, BaseEstim
     weights = sum(p.numel() for p in fitted["npe"].net_.module_.parameters())
     small, large = (len(pickle.dumps(fitted[name])) for name in ("npe", "warm"))
     assert large - small > 2 * 4 * weights
-    assert small < 4 * weights + 20_000
+    assert small < 4 * weights + 22_000
 
 
 def test_a_loaded_estimator_goes_on_training_as_if_it_had_not_been_away() -> None:

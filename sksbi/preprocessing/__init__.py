@@ -2,6 +2,7 @@
 
 from sksbi.preprocessing.observation_space import ObservationSpace
 from sksbi.preprocessing.parameter_space import ParameterSpace
+from sksbi.preprocessing.typical import TypicalObservations
 from sksbi.preprocessing.views import RobustViews
 
-__all__ = ["ObservationSpace", "ParameterSpace", "RobustViews"]
+__all__ = ["ObservationSpace", "ParameterSpace", "RobustViews", "TypicalObservations"]

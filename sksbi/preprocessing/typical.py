@@ -12,6 +12,8 @@ rings without a fire.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -26,6 +28,7 @@ _FARTHER = 1.5
 _MOST_COLUMNS = 100
 _RIDGE = 1e-6
 _NO_WIDTH = 1e-9
+_MOST_ROWS, _FEWEST_ROWS, _MOST_NUMBERS = 100_000, 1_000, 20_000_000
 
 
 class TypicalObservations:
@@ -35,12 +38,12 @@ class TypicalObservations:
     Parameters
     ----------
     x : ndarray of shape (n, ...)
-        The simulations; NaN where there is none. More than 100 columns have no covariance, just
-        variances.
+        The simulations; NaN where there is none. Of very many only some are looked at. More than
+        100 columns have no covariance, just variances.
     """
 
     def __init__(self, x: Array) -> None:
-        columns = _columns(x)
+        columns = _columns(_some(x))
         missing = np.isnan(columns)
         centers = np.nan_to_num(np.nanmedian(columns, axis=0)) if missing.any() else 0.0
         filled = np.where(missing, centers, columns)
@@ -99,6 +102,33 @@ class TypicalObservations:
         distance, beyond = self.excess(x)
         return (distance > _FARTHER) | (beyond > _MARGIN).any(axis=1)
 
+    def describe(self, x: Array, names: Sequence[str] | None = None) -> str:
+        """
+        Say what is unusual about an observation that is far outside.
+
+        Parameters
+        ----------
+        x : ndarray of shape (1, ...)
+            The observation.
+        names : sequence of str or None, default=None
+            The names of its columns.
+
+        Returns
+        -------
+        str
+            A clause, such as "'b' is 12, simulated from -3 to 4".
+        """
+        distance, beyond = self.excess(x)
+        column = int(np.argmax(beyond[0]))
+        if beyond[0, column] <= _MARGIN:
+            return (
+                f"its features together are {distance[0]:.3g} times as far from the mean as those "
+                "of the farthest simulation"
+            )
+        name = repr(names[column]) if names is not None else _name(column, x.shape[1:])
+        value, low, high = _columns(x)[0, column], self.low[column], self.high[column]
+        return f"{name} is {value:.6g}, simulated from {low:.6g} to {high:.6g}"
+
     def _scaled(self, columns: Array) -> Array:
         """Scale columns robustly."""
         return self.views.transform(columns).astype(np.float64)
@@ -118,6 +148,19 @@ class TypicalObservations:
         centered = z - self.mean
         white = centered @ self.root if self.root.ndim == 2 else centered * self.root
         return np.linalg.norm(white, axis=1)
+
+
+def _some(x: Array) -> Array:
+    """Take rows at even distances, so many that it stays quick."""
+    n_columns = max(1, x[:1].size)
+    most = min(_MOST_ROWS, max(_FEWEST_ROWS, _MOST_NUMBERS // n_columns))
+    return x[:: -(-len(x) // most)]
+
+
+def _name(column: int, shape: tuple[int, ...]) -> str:
+    """Name an element of an observation by its place."""
+    place = np.unravel_index(column, shape) if len(shape) > 1 else (column,)
+    return "x" if not shape else f"x[{', '.join(str(int(i)) for i in place)}]"
 
 
 def _columns(x: Array) -> Array:

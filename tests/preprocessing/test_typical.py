@@ -1,0 +1,93 @@
+"""What counts as far from everything that was simulated, and what does not."""
+
+import numpy as np
+import pytest
+
+from sksbi.preprocessing import TypicalObservations
+
+SIMULATORS = {
+    "normal": lambda rng, n: rng.normal(size=(n, 3)),
+    "uniform": lambda rng, n: rng.uniform(size=(n, 3)),
+    "exponential": lambda rng, n: rng.exponential(size=(n, 3)),
+    "cauchy": lambda rng, n: rng.standard_cauchy(size=(n, 3)),
+    "lognormal": lambda rng, n: rng.lognormal(sigma=3, size=(n, 3)),
+    "counts": lambda rng, n: rng.poisson(0.1, size=(n, 3)).astype(float),
+    "many": lambda rng, n: rng.normal(size=(n, 150)),
+    "images": lambda rng, n: rng.normal(size=(n, 4, 5)),
+    "correlated": lambda rng, n: rng.normal(size=(n, 1)) + 1e-3 * rng.normal(size=(n, 3)),
+}
+
+
+@pytest.mark.parametrize("name", SIMULATORS)
+def test_false_alarms_are_rare(name):
+    """One more is farther than all n in 1 of n cases, by half of the range far more rarely."""
+    rng = np.random.default_rng(0)
+    typical = TypicalObservations(SIMULATORS[name](rng, 2000))
+    fresh = SIMULATORS[name](rng, 20_000)
+    expected = len(fresh) / 2000  # as many are farther than all that were seen
+    assert typical.are_far(fresh).sum() < expected / 2
+
+
+@pytest.mark.parametrize("name", ["normal", "uniform", "many", "correlated", "counts"])
+def test_what_is_far_beyond_one_column_is_far(name):
+    rng = np.random.default_rng(0)
+    x = SIMULATORS[name](rng, 2000)
+    typical = TypicalObservations(x)
+    inside = np.median(x, axis=0)
+    outside = inside.copy()
+    outside[1] = x[:, 1].max() + 1.5 * np.ptp(x[:, 1])
+    assert typical.are_far(np.stack([inside, outside])).tolist() == [False, True]
+
+
+def test_what_breaks_a_correlation_is_far():
+    rng = np.random.default_rng(0)
+    typical = TypicalObservations(SIMULATORS["correlated"](rng, 2000))
+    assert typical.are_far(np.array([[1.0, 1.0, 1.0], [1.0, -1.0, 1.0]])).tolist() == [False, True]
+    assert "features together are" in typical.describe(np.array([[1.0, -1.0, 1.0]]))
+
+
+def test_a_constant_column_has_to_have_its_value():
+    x = np.column_stack([np.full(50, 0.1), np.arange(50.0)])
+    typical = TypicalObservations(x)
+    asked = np.array([[0.1, 10.0], [0.1 + 1e-9, 10.0], [0.2, 10.0]])
+    assert typical.are_far(asked).tolist() == [False, False, True]
+    assert typical.describe(asked[2:]) == "x[0] is 0.2, simulated from 0.1 to 0.1"
+
+
+def test_missing_values_are_no_outliers():
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(500, 3))
+    x[:100, 0] = np.nan
+    typical = TypicalObservations(x)
+    asked = np.array([[np.nan, 0.0, 0.0], [np.nan, np.nan, np.nan], [np.nan, 0.0, 50.0]])
+    assert typical.are_far(asked).tolist() == [False, False, True]
+
+
+def test_elements_are_named_by_column_or_by_place():
+    rng = np.random.default_rng(0)
+    table = TypicalObservations(rng.uniform(size=(100, 2)))
+    assert table.describe(np.array([[0.5, 9.0]]), ["a", "b"]).startswith("'b' is 9, simulated from")
+    images = TypicalObservations(rng.uniform(size=(100, 2, 3)))
+    image = np.full((1, 2, 3), 0.5)
+    image[0, 1, 2] = 9
+    assert images.describe(image).startswith("x[1, 2] is 9,")
+    assert (
+        TypicalObservations(rng.uniform(size=100)).describe(np.array([9.0])).startswith("x is 9,")
+    )
+
+
+def test_units_do_not_matter():
+    rng = np.random.default_rng(0)
+    x, asked = rng.normal(size=(500, 3)), 8 * rng.normal(size=(200, 3))
+    units = np.array([1e-12, 1.0, 1e9])
+    far = TypicalObservations(x).are_far(asked)
+    assert 0 < far.sum() < len(far)
+    assert (TypicalObservations(x * units).are_far(asked * units) == far).all()
+
+
+def test_of_many_rows_some_are_looked_at():
+    x = np.zeros((300_000, 1))
+    x[:, 0] = np.arange(len(x))
+    typical = TypicalObservations(x)
+    assert typical.low[0] == 0
+    assert typical.high[0] > 299_990
