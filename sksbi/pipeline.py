@@ -283,6 +283,52 @@ class Pipeline(sklearn.pipeline.Pipeline):
         observations = self._transform_observations(x, options)
         return self.steps[-1][1].predict_ratio(theta, observations, **options)
 
+    @_final_has("credible_region")
+    def credible_region(self, x, level=0.9, **options):
+        """
+        Give the calibrated highest-density region.
+
+        Parameters
+        ----------
+        x : object
+            One observation or a batch, in the form of fit's x.
+        level : float, default=0.9
+            The coverage, between 0 and 1.
+        **options : object
+            Further arguments of the last step's ``credible_region``.
+
+        Returns
+        -------
+        float or ndarray of shape (m,)
+            As from the last step's ``credible_region``.
+        """
+        observations = self._transform_observations(x, options)
+        return self.steps[-1][1].credible_region(observations, level, **options)
+
+    @_final_has("in_region")
+    def in_region(self, theta, x, level=0.9, **options):
+        """
+        Tell whether parameters lie in the calibrated region.
+
+        Parameters
+        ----------
+        theta : array-like or DataFrame of shape (n, D) or (m, n, D)
+            The parameters.
+        x : object
+            Observations in the form of fit's x.
+        level : float, default=0.9
+            The coverage, between 0 and 1.
+        **options : object
+            Further arguments of the last step's ``in_region``.
+
+        Returns
+        -------
+        ndarray of bool, of shape (n,) or (m, n)
+            As from the last step's ``in_region``.
+        """
+        observations = self._transform_observations(x, options)
+        return self.steps[-1][1].in_region(theta, observations, level, **options)
+
     @answers_to_X_y
     @_final_has("score")
     def score(self, theta, x=None, sample_weight=None):

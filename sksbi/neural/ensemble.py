@@ -16,7 +16,6 @@ from __future__ import annotations
 
 from numbers import Integral
 
-import numpy as np
 import pandas as pd
 from joblib import delayed
 from sklearn.base import MetaEstimatorMixin, clone
@@ -26,6 +25,7 @@ from tqdm.auto import tqdm
 from sksbi.base import BaseInference
 from sksbi.neural.npe import NPE
 from sksbi.posterior_methods import PosteriorMixin
+from sksbi.posterior_mixture import PosteriorMixtureMixin
 from sksbi.utils.parallel import running
 from sksbi.utils.random import draw_seeds
 from sksbi.utils.validation import check_instance
@@ -33,7 +33,7 @@ from sksbi.utils.validation import check_instance
 __all__ = ["Ensemble"]
 
 
-class Ensemble(PosteriorMixin, MetaEstimatorMixin, BaseInference):
+class Ensemble(PosteriorMixtureMixin, PosteriorMixin, MetaEstimatorMixin, BaseInference):
     """
     Equally weighted mixture of posteriors that were fitted independently.
 
@@ -157,10 +157,7 @@ class Ensemble(PosteriorMixin, MetaEstimatorMixin, BaseInference):
     def _fit(self, theta, x, sample_weight, generator):
         """Fit the members, each with its own seed, on tables where the user gave tables."""
         members = self._make_members(generator)
-        if self.theta_columns_ is not None:
-            theta = pd.DataFrame(theta, columns=self.theta_columns_)
-        if self.x_layout_.names is not None:
-            x = pd.DataFrame(x, columns=list(self.x_layout_.names))
+        theta, x = self._tables(theta, x)
         jobs = (delayed(_fit_member)(member, theta, x, sample_weight) for member in members)
         bar = tqdm(total=len(members), desc="fit", unit="member", disable=not self.verbose)
         fitted = []
@@ -181,25 +178,6 @@ class Ensemble(PosteriorMixin, MetaEstimatorMixin, BaseInference):
             )
         members = [clone(estimator) for _ in range(self.n_estimators)]
         return [member.set_params(**draw_seeds(member, generator)) for member in members]
-
-    def _sample(self, x, n_samples, generator):
-        """Choose a member for every draw, and let each member make as many as were chosen."""
-        k = len(self.estimators_)
-        chosen = generator.integers(k, size=(len(x), n_samples))
-        draws = np.empty((len(x), n_samples, self.n_features_in_))
-        for number, member in enumerate(self.estimators_):
-            mine = chosen == number
-            counts = mine.sum(axis=1)
-            rows = np.flatnonzero(counts)
-            if len(rows):
-                drawn = member._sample(x[rows], counts.max(), generator)
-                draws[mine] = drawn[np.arange(counts.max()) < counts[rows, None]]
-        return draws
-
-    def _log_prob(self, theta, x, rows):
-        """Compute the logarithm of the mean of the members' densities."""
-        log_q = [member._guarded_log_prob(theta, x, rows) for member in self.estimators_]
-        return np.logaddexp.reduce(log_q, axis=0) - np.log(len(log_q))
 
 
 def _fit_member(member, theta, x, sample_weight):

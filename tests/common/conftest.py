@@ -18,7 +18,14 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import PolynomialFeatures, StandardScaler
 
 import sksbi
-from sksbi import NPE, NRE, ClassifierRatio, Ensemble, PosteriorRegressor
+from sksbi import (
+    NPE,
+    NRE,
+    CalibratedPosterior,
+    ClassifierRatio,
+    Ensemble,
+    PosteriorRegressor,
+)
 from sksbi.samplers import ImportanceResampling
 
 TINY = {"flow": "maf", "transforms": 2, "hidden_features": (16,), "max_epochs": 3}
@@ -28,6 +35,7 @@ ESTIMATORS = [
     NPE(**TINY),
     NRE(hidden_features=(16,), max_epochs=3),
     Ensemble(NPE(**TINY), n_estimators=2),
+    CalibratedPosterior(NPE(**TINY), n_samples=100),
     ClassifierRatio(
         QUADRATIC, calibration="sigmoid", n_folds=2, sampler=ImportanceResampling(20_000)
     ),
@@ -39,14 +47,25 @@ ESTIMATORS = [
 Pairs = tuple[pd.DataFrame, pd.DataFrame]
 
 
-class PlainEnsemble(Ensemble):
-    """An ensemble that takes its member's parameters by their plain names, as the tests do."""
+class PlainNames:
+    """What takes its member's parameters by their plain names, as the tests do."""
 
-    def set_params(self, **params: object) -> "PlainEnsemble":
+    def set_params(self, **params: object) -> BaseEstimator:
         own = self.get_params(deep=False)
         return super().set_params(
             **{k if k.split("__")[0] in own else f"estimator__{k}": v for k, v in params.items()}
         )
+
+
+class PlainEnsemble(PlainNames, Ensemble):
+    """An ensemble with plain names."""
+
+
+class PlainCalibratedPosterior(PlainNames, CalibratedPosterior):
+    """A calibrated posterior with plain names."""
+
+
+PLAIN = {Ensemble: PlainEnsemble, CalibratedPosterior: PlainCalibratedPosterior}
 
 
 def _name(estimator: BaseEstimator) -> str:
@@ -68,8 +87,8 @@ def _names(*classes: type) -> dict[str, object]:
 def _ready(cls: type, prior: dict) -> BaseEstimator:
     """Take an estimator out of the table, not fitted, with a prior and a seed."""
     estimator = clone(next(e for e in ESTIMATORS if type(e) is cls))
-    if isinstance(estimator, Ensemble):
-        estimator = PlainEnsemble(**estimator.get_params(deep=False))
+    if cls in PLAIN:
+        estimator = PLAIN[cls](**estimator.get_params(deep=False))
     return estimator.set_params(prior=prior, random_state=0)
 
 
@@ -91,7 +110,7 @@ def network(request: pytest.FixtureRequest, prior: dict) -> BaseEstimator:
     return _ready(request.param, prior)
 
 
-@pytest.fixture(**_names(NPE, Ensemble))
+@pytest.fixture(**_names(NPE, Ensemble, CalibratedPosterior))
 def density(request: pytest.FixtureRequest, prior: dict) -> BaseEstimator:
     """Give each estimator that has a normalised density in turn, not fitted."""
     return _ready(request.param, prior)
