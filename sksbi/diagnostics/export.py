@@ -1,0 +1,119 @@
+"""Draws for ArviZ, which plots and compares Markov chains and posteriors."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from sksbi.metrics._tables import as_float, check_draws, check_stack, is_stack
+
+if TYPE_CHECKING:
+    from xarray import DataTree
+
+__all__ = ["to_inference_data"]
+
+Array = NDArray[np.float64]
+
+
+def to_inference_data(
+    draws: object,
+    *,
+    chains: bool = False,
+    names: Sequence[str] | None = None,
+    prior: object = None,
+    posterior_predictive: object = None,
+    observed_data: object = None,
+) -> DataTree:
+    """
+    Put draws into ArviZ's form.
+
+    Parameters
+    ----------
+    draws : array-like or DataFrame of shape (n, D) or (m, n, D)
+        Draws for one observation, or as ``sample`` returns them for a batch of m, which become a
+        dimension ``observation``.
+    chains : bool, default=False
+        Whether the first of three dimensions counts Markov chains, instead of observations.
+    names : sequence of D str, default=None
+        The parameters' names; the default is the columns, for arrays theta_0, theta_1 and so on.
+    prior : array-like or DataFrame of shape (k, D), default=None
+        Draws from the prior.
+    posterior_predictive : array-like or DataFrame of shape (n, L), default=None
+        Simulations at the draws, for one observation: the variable x.
+    observed_data : array-like or Series of shape (L,), default=None
+        The observation: the variable x.
+
+    Returns
+    -------
+    xarray.DataTree
+        What ArviZ takes as inference data, with the groups that were given: posterior, prior,
+        posterior_predictive, observed_data.
+
+    Raises
+    ------
+    ImportError
+        If arviz-base is missing.
+    TypeError
+        If an entry is no real number.
+    ValueError
+        If shapes or names do not match.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from sksbi.diagnostics import to_inference_data
+    >>> draws = pd.DataFrame({"mass": [1.0, 2.0, 3.0], "rate": [0.1, 0.2, 0.3]})
+    >>> data = to_inference_data(draws)
+    >>> float(data["posterior"]["mass"].mean())
+    2.0
+    """
+    try:
+        from arviz_base import from_dict
+    except ImportError as error:
+        raise ImportError(
+            "to_inference_data needs arviz-base, which is not installed: "
+            'pip install "sksbi[arviz]".'
+        ) from error
+    values, columns, labels = _read(draws)
+    names = _names(names, columns, values.shape[2])
+    has_observations = is_stack(draws) and not chains
+    if has_observations:
+        values = values.swapaxes(0, 1)[None]  # chain, draw, observation
+    groups: dict[str, dict[str, Any]] = {
+        "posterior": {name: values[..., j] for j, name in enumerate(names)}
+    }
+    if prior is not None:
+        table, _ = check_draws(prior, "prior")
+        if table.shape[1] != len(names):
+            raise ValueError(f"prior must have {len(names)} columns, got {table.shape[1]}.")
+        groups["prior"] = {name: table[None, :, j] for j, name in enumerate(names)}
+    if posterior_predictive is not None:
+        groups["posterior_predictive"] = {"x": as_float(posterior_predictive, "x")[None]}
+    if observed_data is not None:
+        groups["observed_data"] = {"x": as_float(observed_data, "observed_data")}
+    dims = {name: ["observation"] for name in names} if has_observations else {}
+    return from_dict(groups, dims=dims, coords={"observation": labels} if dims else {})
+
+
+def _read(draws: object) -> tuple[Array, list[str] | None, list[Any]]:
+    """Check draws: values of three dimensions, the names of the columns, those of the first."""
+    if not is_stack(draws):
+        values, columns = check_draws(draws, "draws")
+        return values[None], columns, [0]
+    values, columns = check_stack(draws)
+    is_table = isinstance(draws, pd.DataFrame)
+    labels = list(draws.index.unique(0)) if is_table else list(range(len(values)))
+    return values, columns, labels
+
+
+def _names(names: Sequence[str] | None, columns: list[str] | None, n: int) -> list[str]:
+    """Name the parameters."""
+    if names is None:
+        return columns or [f"theta_{j}" for j in range(n)]
+    if isinstance(names, str) or len(names) != n or len(set(names)) != n:
+        raise ValueError(f"names must be {n} distinct names, got {names!r}.")
+    return [str(name) for name in names]

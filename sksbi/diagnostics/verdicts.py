@@ -1,0 +1,130 @@
+"""What the numbers of a check mean, in words."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+__all__ = ["contraction_verdict", "coverage_verdict", "rank_verdict", "z_verdict"]
+
+FINE = "no deviation found"
+
+_INFORMATIVE = 0.05
+_CLEAR = 2.0
+
+
+def rank_verdict(ranks: NDArray, n_draws: int, p_value: float, alpha: float) -> str:
+    """
+    Say what ranks that are not uniform look like.
+
+    Parameters
+    ----------
+    ranks : ndarray of shape (n,)
+        The ranks of the true values among the draws.
+    n_draws : int
+        The number of draws.
+    p_value : float
+        Of the test for uniformity.
+    alpha : float
+        Up to which p-value there is a deviation.
+
+    Returns
+    -------
+    str
+        The verdict.
+    """
+    if p_value > alpha:
+        return FINE
+    u, n = (ranks + 0.5) / (n_draws + 1), len(ranks)
+    shift = (u.mean() - 0.5) / np.sqrt(1 / (12 * n))
+    spread = ((u - 0.5) ** 2).mean() - 1 / 12
+    width = spread / np.sqrt(1 / (180 * n))
+    if abs(shift) > max(abs(width), _CLEAR):
+        side = "high" if shift < 0 else "low"
+        below = 100 * (u < 0.5).mean()
+        return f"biased: too {side}, {below:.0f}% of the truth lies below the median"
+    if abs(width) > _CLEAR:
+        in_half = 100 * (np.abs(u - 0.5) < 0.25).mean()
+        kind = "overconfident: too narrow" if width > 0 else "conservative: too wide"
+        return f"{kind}, central 50% intervals cover {in_half:.0f}%"
+    inside = (np.abs(u - 0.5) < 0.475).mean()
+    if abs(inside - 0.95) > _CLEAR * np.sqrt(0.95 * 0.05 / n):
+        kind = "overconfident in the tails" if inside < 0.95 else "conservative in the tails"
+        return f"{kind}, central 95% intervals cover {100 * inside:.0f}%"
+    return "deviates, but not by a bias, the width or the tails alone"
+
+
+def coverage_verdict(
+    levels: NDArray, coverage: NDArray, n: int, p_value: float, alpha: float
+) -> str:
+    """
+    Say how many of the 90% regions hold the truth, and whether that is chance.
+
+    Parameters
+    ----------
+    levels : ndarray of shape (k,)
+        The levels, from 0 to 1.
+    coverage : ndarray of shape (k,)
+        The share of regions of that level that hold the truth.
+    n : int
+        The number of observations.
+    p_value : float
+        Of the test for uniformity.
+    alpha : float
+        Up to which p-value there is a deviation.
+
+    Returns
+    -------
+    str
+        The verdict.
+    """
+    at = float(np.interp(0.9, levels, coverage))
+    error = np.sqrt(max(at * (1 - at), 1 / n) / n)
+    figures = f"90% regions cover {100 * at:.0f} ± {100 * error:.0f}%"
+    if p_value > alpha:
+        return f"{FINE}: {figures}"
+    mean = np.trapezoid(coverage - levels, levels)
+    return f"{'overconfident' if mean < 0 else 'conservative'}: {figures}"
+
+
+def contraction_verdict(contraction: NDArray) -> str:
+    """
+    Say how much of the prior's variance x takes away.
+
+    Parameters
+    ----------
+    contraction : ndarray of shape (n,)
+        The contractions at every observation.
+
+    Returns
+    -------
+    str
+        The verdict.
+    """
+    mean = contraction.mean()
+    figures = f"x takes away {100 * mean:.0f}% of the prior's variance"
+    return f"hardly narrower than the prior: {figures}" if mean < _INFORMATIVE else figures
+
+
+def z_verdict(z: NDArray, p_value: float, alpha: float) -> str:
+    """
+    Say how far posterior means are off.
+
+    Parameters
+    ----------
+    z : ndarray of shape (n,)
+        How many standard deviations the mean is above the truth at every observation.
+    p_value : float
+        Of the test that their mean is 0.
+    alpha : float
+        Up to which p-value there is a deviation.
+
+    Returns
+    -------
+    str
+        The verdict.
+    """
+    if p_value > alpha:
+        return FINE
+    error = z.std(ddof=1) / np.sqrt(len(z))
+    return f"biased: means are off by {z.mean():+.2f} ± {error:.2f} posterior sd"

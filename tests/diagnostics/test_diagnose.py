@@ -1,0 +1,159 @@
+"""What diagnose says of exact posteriors, of wrong ones, and of the prior."""
+
+import sys
+
+import matplotlib as mpl
+import numpy as np
+import pandas as pd
+import pytest
+from scipy import stats
+
+from sksbi import NPE, diagnose
+from sksbi.metrics import (
+    draw_held_out,
+    hpd_ranks,
+    misspecification_test,
+    posterior_contraction,
+    rank_ecdf,
+    sbc_ranks,
+    uniformity_test,
+)
+
+CHECKS = ["coverage", "tarp", "ranks", "z_score", "contraction"]
+
+
+def table_of(posterior, pairs, **options):
+    """Run the checks without the figure."""
+    return diagnose(posterior, *pairs, n_samples=400, plot=False, **options).table
+
+
+def verdicts(table, check):
+    """List the verdicts of a check."""
+    return table.loc[check, "verdict"].tolist()
+
+
+def test_an_exact_posterior_passes(make_posterior, pairs):
+    table = table_of(make_posterior(), pairs)
+    assert list(dict.fromkeys(table.index.get_level_values("check"))) == CHECKS
+    assert verdicts(table, "coverage")[0].startswith("no deviation found: 90% regions cover")
+    for check in ("tarp", "ranks", "z_score"):
+        assert set(verdicts(table, check)) == {"no deviation found"}
+    # The posterior's variance is half of the prior's; that of 500 theta is known to 2 / 500.
+    assert np.abs(table.loc["contraction", "value"] - 0.5).max() < 4 * 0.5 * np.sqrt(2 / 500)
+
+
+def test_too_narrow_a_posterior_is_called_overconfident(make_posterior, pairs):
+    table = table_of(make_posterior(width=0.67), pairs)
+    assert verdicts(table, "coverage")[0].startswith("overconfident: 90% regions cover 6")
+    assert all(v.startswith("overconfident: too narrow") for v in verdicts(table, "ranks"))
+    covered = stats.chi2(2).cdf(stats.chi2(2).ppf(0.9) * 0.67**2)
+    error = np.sqrt(covered * (1 - covered) / 500)
+    assert abs(table.loc[("coverage", "all"), "value"] - covered) < 4 * error
+
+
+def test_too_wide_a_posterior_is_called_conservative(make_posterior, pairs):
+    table = table_of(make_posterior(width=1.5), pairs)
+    assert verdicts(table, "coverage")[0].startswith("conservative: 90% regions cover 100 ± ")
+    assert all(v.startswith("conservative: too wide") for v in verdicts(table, "ranks"))
+
+
+@pytest.mark.parametrize(("shift", "side"), [(0.5, "high"), (-0.5, "low")])
+def test_a_shifted_posterior_is_called_biased(make_posterior, pairs, shift, side):
+    table = table_of(make_posterior(shift=shift), pairs)
+    assert all(v.startswith(f"biased: too {side}") for v in verdicts(table, "ranks"))
+    off = f"biased: means are off by {'+' if shift > 0 else '-'}0."
+    assert all(v.startswith(off) for v in verdicts(table, "z_score"))
+    assert np.abs(table.loc["z_score", "value"] - shift).max() < 4 / np.sqrt(500)
+
+
+def test_the_prior_passes_but_for_its_contraction(make_posterior, pairs):
+    table = table_of(make_posterior(is_prior=True), pairs)
+    assert verdicts(table, "coverage")[0].startswith("no deviation found")
+    for check in ("tarp", "ranks", "z_score"):
+        assert set(verdicts(table, check)) == {"no deviation found"}
+    assert all(v.startswith("hardly narrower than the") for v in verdicts(table, "contraction"))
+
+
+def test_the_numbers_are_those_of_the_metrics(make_posterior, pairs):
+    posterior = make_posterior(width=0.8)
+    table = table_of(posterior, pairs, random_state=3)
+    held_out = draw_held_out(posterior, *pairs, 400, random_state=np.random.default_rng(3))
+    ranks = hpd_ranks(held_out.log_prob_draws, held_out.log_prob_theta)
+    assert table.loc[("coverage", "all"), "p_value"] == uniformity_test(ranks, 400)
+    p_values = uniformity_test(sbc_ranks(held_out.draws, held_out.theta), 400)
+    assert (table.loc["ranks", "p_value"] == p_values).all()
+    contraction = posterior_contraction(held_out.draws, held_out.theta).mean(axis=0)
+    assert np.allclose(table.loc["contraction", "value"], contraction, rtol=1e-12)
+
+
+def test_an_observation_is_tested_too(make_posterior, pairs):
+    far, near = [9.0, -9.0], [0.1, 0.2]
+    table = table_of(make_posterior(), pairs, x_observed=far)
+    assert verdicts(table, "misspecification") == ["unlike the simulations: do not trust it"]
+    table = table_of(make_posterior(), pairs, x_observed=[near, far])
+    assert table.loc["misspecification"].index.tolist() == ["x_observed 0", "x_observed 1"]
+    assert verdicts(table, "misspecification")[0] == "like the simulations"
+    assert table.loc[("misspecification", "x_observed 1"), "p_value"] <= 1 / 250
+
+
+def test_the_figure_has_every_check(make_posterior, pairs):
+    before = mpl.rcParams.copy()
+    table, figure = diagnose(make_posterior(), *pairs, [0.1, 0.2], n_samples=100)
+    assert mpl.rcParams == before
+    labels = [ax.get_xlabel() for ax in figure.axes]
+    assert labels.count("credible level") == 2
+    assert {"fractional rank", "contraction"} < set(labels)
+    assert len(figure.axes) == 5
+    held_out = draw_held_out(make_posterior(), *pairs, 100, random_state=np.random.default_rng(0))
+    ranks = hpd_ranks(held_out.log_prob_draws, held_out.log_prob_theta)
+    _, coverage = rank_ecdf(ranks, 100)
+    curves = [line.get_ydata() for ax in figure.axes for line in ax.lines]
+    assert any(len(y) == len(coverage) and np.array_equal(y, coverage) for y in curves)
+    mpl.pyplot.close(figure)
+
+
+def test_names_come_from_the_tables():
+    rng = np.random.default_rng(0)
+    theta = pd.DataFrame({"mass": rng.normal(size=200)})
+    x = theta.to_numpy() + rng.normal(size=(200, 1))
+    npe = NPE(flow="maf", max_epochs=2, random_state=0).fit(theta[:150], x[:150])
+    table = diagnose(npe, theta[150:], x[150:], n_samples=50, plot=False).table
+    assert table.loc["ranks"].index.tolist() == ["mass"]
+
+
+def test_seeds_repeat(make_posterior, pairs):
+    first, second = (table_of(make_posterior(), pairs, x_observed=[1.0, 1.0]) for _ in range(2))
+    pd.testing.assert_frame_equal(first, second)
+
+
+def test_without_matplotlib_it_fails_before_it_draws(make_posterior, pairs, monkeypatch):
+    monkeypatch.setitem(sys.modules, "matplotlib.pyplot", None)
+    posterior = make_posterior()
+    monkeypatch.setattr(posterior, "sample", None)
+    with pytest.raises(ImportError, match=r"sksbi\[plot\]"):
+        diagnose(posterior, *pairs)
+
+
+def test_what_cannot_draw_is_refused(pairs):
+    with pytest.raises(TypeError, match="best_estimator_"):
+        diagnose(object(), *pairs, plot=False)
+
+
+def test_exact_posteriors_are_rarely_called_wrong(make_posterior):
+    """In every check the share of false alarms is at most 5%, here of 60 repetitions."""
+    alarms = {"coverage": 0, "tarp": 0, "ranks": 0, "z_score": 0}
+    for seed in range(60):
+        rng = np.random.default_rng(seed)
+        theta = rng.normal(size=(150, 2))
+        table = table_of(make_posterior(), (theta, theta + rng.normal(size=(150, 2))))
+        for check in alarms:
+            alarms[check] += not all(v.startswith("no deviation") for v in verdicts(table, check))
+    # Six or fewer of 60 with probability 0.96 at 5%; nine or fewer 0.9993.
+    assert max(alarms.values()) <= 9
+
+
+def test_misspecification_is_that_of_the_metrics(make_posterior, pairs):
+    table = table_of(make_posterior(), pairs, x_observed=[2.0, -2.0], random_state=1)
+    p_values = [misspecification_test(pairs[1], [2.0, -2.0], random_state=s) for s in range(20)]
+    found = table.loc[("misspecification", "x_observed"), "p_value"]
+    assert min(p_values) / 2 < found < 2 * max(p_values)
