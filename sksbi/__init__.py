@@ -5,7 +5,9 @@ From simulated pairs (theta, x) the estimators learn p(theta | x) for real obser
 """
 
 from sksbi._version import __version__
+from sksbi.calibrated_posterior import CalibratedPosterior
 from sksbi.classifier_ratio import ClassifierRatio
+from sksbi.diagnostics.diagnose import diagnose
 from sksbi.neural import NPE, NRE, Ensemble, PosteriorRegressor
 from sksbi.persistence import trusted_types
 from sksbi.simulation import simulate
@@ -13,10 +15,12 @@ from sksbi.simulation import simulate
 __all__ = [
     "NPE",
     "NRE",
+    "CalibratedPosterior",
     "ClassifierRatio",
     "Ensemble",
     "PosteriorRegressor",
     "__version__",
+    "diagnose",
     "simulate",
     "trusted_types",
 ]

@@ -14,6 +14,7 @@ DOCS = Path(sksbi.__file__).parents[1] / "docs"
 MODULES = [
     "sksbi",
     "sksbi.datasets",
+    "sksbi.diagnostics",
     "sksbi.exceptions",
     "sksbi.inspection",
     "sksbi.losses",

@@ -34,12 +34,15 @@ LAYERS = {
     "base": 4,
     "persistence": 4,
     "posterior_methods": 4,
+    "posterior_mixture": 4,
     "ratio_methods": 4,
     "classifier_ratio": 5,
     "neural": 5,
+    "calibrated_posterior": 6,
     "inspection": 6,
     "pipeline": 6,
-    "__init__": 7,
+    "diagnostics": 7,
+    "__init__": 8,
 }
 
 HARD_DEPENDENCIES = {
