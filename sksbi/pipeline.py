@@ -179,6 +179,28 @@ class Pipeline(sklearn.pipeline.Pipeline):
         observations = self._transform_observations(x, options)
         return self.steps[-1][1].sample(observations, n_samples, **options)
 
+    @_final_has("sample_chains")
+    def sample_chains(self, x, n_samples=1000, **options):
+        """
+        Run the sampler's Markov chains, and keep them apart.
+
+        Parameters
+        ----------
+        x : object
+            One observation or a batch, in the form of fit's x.
+        n_samples : int, default=1000
+            The number of draws that the chains are made for.
+        **options : object
+            Further arguments of the last step's ``sample_chains``.
+
+        Returns
+        -------
+        ndarray
+            As from the last step's ``sample_chains``.
+        """
+        observations = self._transform_observations(x, options)
+        return self.steps[-1][1].sample_chains(observations, n_samples, **options)
+
     @_final_has("summary")
     def summary(self, x, **options):
         """

@@ -268,6 +268,47 @@ class RatioMixin:
         )
         return self._modes(self._guarded_posterior, draws, observations, generator)
 
+    def sample_chains(self, x, n_samples=1000, *, iid=False, random_state=None):
+        """
+        Run the sampler's Markov chains, and keep them apart.
+
+        Parameters
+        ----------
+        x : array-like, scalar, dict, Series or DataFrame
+            One observation or a batch, as in ``sample``.
+        n_samples : int, default=1000
+            The number of draws that the chains are made for: all of them have at least as many
+            steps together. Few long ones take ``sampler=MetropolisHastings(n_chains=4)``.
+        iid : bool, default=False
+            Whether an observation consists of independent trials, as in ``sample``.
+        random_state : None, int, RandomState or Generator, default=None
+            As in ``sample``; the same gives the chains that ``sample`` takes its draws from.
+
+        Returns
+        -------
+        ndarray of shape (n_chains, n_steps, D), a batch: (m, n_chains, n_steps, D)
+            The chains, in the units of theta, without the warm-up.
+
+        Raises
+        ------
+        ValueError, TypeError
+            If there is no prior, x does not look like fit's, or the sampler has no chains.
+        """
+        check_is_fitted(self)
+        self._check_there_is_a_prior("sample_chains")
+        n_samples = check_count(n_samples, "n_samples")
+        observations = self._read(x, iid)
+        generator = self._generator(random_state)
+        chains = self._run_sampler(observations.values, n_samples, generator)[1].chains
+        if chains is None:
+            raise TypeError(
+                "sample_chains needs a sampler that runs Markov chains, such as "
+                f"'metropolis_hastings', got sampler={self.sampler!r}."
+            )
+        theta = self._from_unbounded(chains.reshape(len(chains), -1, chains.shape[-1]))
+        theta = theta.reshape(chains.shape)
+        return theta[0] if observations.single else theta
+
     def _check_there_is_a_prior(self, method):
         """Hold that there is a prior."""
         if self.prior_ is None:

@@ -9,8 +9,8 @@ from numpy.typing import ArrayLike
 
 from sksbi.diagnostics.checks import table_of_checks
 from sksbi.diagnostics.figure import draw_checks
+from sksbi.inspection._estimators import sample_many
 from sksbi.inspection._plotting import import_pyplot
-from sksbi.metrics import draw_held_out
 from sksbi.utils.random import check_generator, draw_seed
 
 if TYPE_CHECKING:
@@ -120,9 +120,7 @@ def diagnose(
     if plot:
         import_pyplot()
     generator = check_generator(random_state)
-    held_out = draw_held_out(
-        estimator, theta, x, n_samples, random_state=generator, verbose=verbose
-    )
+    held_out = sample_many(estimator, theta, x, n_samples, generator, verbose)
     seed = draw_seed(generator)
     table = table_of_checks(held_out, x, x_observed, seed)
     return Diagnosis(table, draw_checks(held_out, x, x_observed, seed) if plot else None)

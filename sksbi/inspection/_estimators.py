@@ -10,7 +10,7 @@ import pandas as pd
 
 from sksbi.metrics import HeldOutDraws, draw_held_out
 
-__all__ = ["check_held_out", "fitted_step", "sample_many", "sample_one"]
+__all__ = ["check_held_out", "fitted_step", "parameter_names", "sample_many", "sample_one"]
 
 
 def fitted_step(estimator: Any, attribute: str) -> Any:
@@ -51,6 +51,14 @@ def sample_many(
     )
     names = None if isinstance(theta, pd.DataFrame) else _prior_names(estimator)
     return held_out if names is None else replace(held_out, names=names)
+
+
+def parameter_names(estimator: Any) -> list[str] | None:
+    """Return what fit knew of the parameters' names, from theta's columns or from the prior."""
+    for step in (estimator, _last_step(estimator)):
+        if hasattr(step, "_parameter_names"):
+            return [str(name) for name in step._parameter_names()]
+    return None
 
 
 def check_held_out(held_out: object) -> HeldOutDraws:

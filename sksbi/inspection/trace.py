@@ -15,6 +15,7 @@ from sksbi.inspection._chains import (
     draw_ranks,
     draw_trace,
 )
+from sksbi.inspection._estimators import parameter_names
 from sksbi.inspection._named import check_names, count_names
 from sksbi.inspection._plotting import empty_figure, legend_above
 from sksbi.inspection._ticks import fold_factor
@@ -31,10 +32,10 @@ class TraceDisplay:
     """
     Traces of Markov chains over the steps, and beside them histograms of every chain's ranks.
 
-    Make it by :meth:`from_chains`. Chains that have converged look like noise around one value.
-    Every draw is ranked among those of all chains; where they agree, the ranks of each are uniform
-    [1]_. R-hat, about 1 where chains agree, and the effective sample size stand above the panels;
-    they are those of all chains, drawn or not.
+    Make it by :meth:`from_estimator` or :meth:`from_chains`. Chains that have converged look like
+    noise around one value. Every draw is ranked among those of all chains; where they agree, the
+    ranks of each are uniform [1]_. R-hat, about 1 where chains agree, and the effective sample size
+    stand above the panels; they are those of all chains, drawn or not.
 
     Parameters
     ----------
@@ -98,6 +99,64 @@ class TraceDisplay:
         self.names = names
         self.r_hat = r_hat
         self.ess = ess
+
+    @classmethod
+    def from_estimator(
+        cls,
+        estimator: Any,
+        x: object,
+        *,
+        n_samples: int = 4000,
+        random_state: object = None,
+        names: Sequence[str] | None = None,
+        max_chains: int = 4,
+        **plot_options: Any,
+    ) -> TraceDisplay:
+        """
+        Run the chains of a ratio estimator at one observation and plot them.
+
+        Parameters
+        ----------
+        estimator : estimator or pipeline
+            A fitted object with ``sample_chains``, such as ``NRE``. Its sampler says how many
+            chains there are: ``sampler=MetropolisHastings(n_chains=4)`` runs few long ones.
+        x : array-like, Series or dict
+            One observation, as ``estimator.sample`` takes it.
+        n_samples : int, default=4000
+            The number of draws that the chains are made for.
+        random_state : None, int, RandomState or Generator, default=None
+            Passed to ``estimator.sample_chains``.
+        names : sequence of D str, default=None
+            The parameters' names; the default is those of theta or of the prior.
+        max_chains : int, default=4
+            The number of chains that are drawn.
+        **plot_options
+            Passed to :meth:`plot`.
+
+        Returns
+        -------
+        TraceDisplay
+            The plotted display.
+
+        Raises
+        ------
+        TypeError
+            If the estimator has no chains.
+        ValueError
+            If ``x`` is a batch.
+        """
+        if not callable(getattr(estimator, "sample_chains", None)):
+            raise TypeError(
+                "estimator must have sample_chains, as ratio estimators have, got "
+                f"{type(estimator).__name__}."
+            )
+        chains = estimator.sample_chains(x, n_samples, random_state=random_state)
+        if np.ndim(chains) != 3:
+            raise ValueError(
+                f"x must be one observation, got a batch of {len(chains)}; give one row of it."
+            )
+        names = parameter_names(estimator) if names is None else names
+        return cls.from_chains(chains, names=names, max_chains=max_chains, **plot_options)
 
     @classmethod
     def from_chains(

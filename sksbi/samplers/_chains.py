@@ -191,4 +191,4 @@ def pick_draws(chains: Array, n_samples: int, generator: np.random.Generator) ->
 
 def describe(chains: Array) -> ChainStatistics:
     """Compute the statistics of chains of shape (m, chains, steps, D)."""
-    return ChainStatistics(split_r_hat(chains), effective_sample_size(chains))
+    return ChainStatistics(split_r_hat(chains), effective_sample_size(chains), chains)

@@ -41,6 +41,8 @@ class ChainStatistics:
         Rank-normalised split R-hat, about 1 after convergence; NaN where it is not defined.
     ess : ndarray of shape (m, D)
         Effective sample sizes; NaN where they are not defined.
+    chains : ndarray of shape (m, chains, steps, D) or None, default=None
+        The chains from which the draws were taken; None where there are none.
 
     Examples
     --------
@@ -55,6 +57,7 @@ class ChainStatistics:
 
     r_hat: Array
     ess: Array
+    chains: Array | None = None
 
 
 class Sampler(ABC, BaseEstimator):

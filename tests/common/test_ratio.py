@@ -621,3 +621,22 @@ def test_chains_that_do_not_move_are_not_to_be_trusted(
 
     with pytest.warns(SamplingWarning, match="not to be trusted for 1 of 1"):
         with_sampler(fitted_ratio, stuck).sample(pairs[1].iloc[0], 100)
+
+
+def test_chains_are_those_that_draws_come_from(fitted_ratio: BaseEstimator, pairs: Pairs) -> None:
+    sampler = MetropolisHastings(n_chains=8, n_warmup=20, thin=2)
+    estimator = with_sampler(fitted_ratio, sampler)
+    x = pairs[1].iloc[0]
+    chains = estimator.sample_chains(x, 100, random_state=3)
+    assert chains.shape == (8, 13, 2)
+    draws = estimator.sample(x, 100, random_state=3).to_numpy()
+    known = {tuple(row) for row in chains.reshape(-1, 2)}
+    assert all(tuple(row) in known for row in draws)
+    batch = estimator.sample_chains(pairs[1].iloc[:2], 100, random_state=3)
+    assert batch.shape == (2, 8, 13, 2)
+
+
+def test_chains_need_a_sampler_that_has_some(fitted_ratio: BaseEstimator, pairs: Pairs) -> None:
+    estimator = with_sampler(fitted_ratio, "importance")
+    with pytest.raises(TypeError, match="sample_chains needs a sampler that runs Markov chains"):
+        estimator.sample_chains(pairs[1].iloc[0])

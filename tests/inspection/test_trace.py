@@ -1,11 +1,15 @@
 """The plot of Markov chains: traces, ranks among all chains, and how well they agree."""
 
 import numpy as np
+import pandas as pd
 import pytest
 from matplotlib import pyplot as plt
+from scipy import stats
 
+from sksbi import NPE, NRE
 from sksbi.inspection import TraceDisplay
 from sksbi.metrics import effective_sample_size, split_r_hat
+from sksbi.samplers import MetropolisHastings
 
 
 def make_chains(n_chains=4, n_steps=300, d=2):
@@ -133,3 +137,23 @@ def test_a_given_figure_is_drawn_into(subfigure):
 def test_bad_input_is_refused(chains, options, error, match):
     with pytest.raises(error, match=match):
         TraceDisplay.from_chains(chains, **options)
+
+
+def test_an_estimator_runs_its_chains():
+    rng = np.random.default_rng(0)
+    prior = {"mean": stats.norm(0, 1)}
+    theta = pd.DataFrame({"mean": rng.normal(size=200)})
+    x = theta.to_numpy() + rng.normal(size=(200, 1))
+    sampler = MetropolisHastings(n_chains=6, n_warmup=20, thin=1)
+    nre = NRE(prior, hidden_features=(8,), max_epochs=2, sampler=sampler, random_state=0)
+    nre.fit(theta, x)
+    display = TraceDisplay.from_estimator(nre, x[0], n_samples=300, random_state=1)
+    chains = nre.sample_chains(x[0], 300, random_state=1)
+    assert display.names == ["mean"]
+    assert len(display.traces_[0]) == 4
+    drawn = [line.get_ydata() for line in display.traces_[0]]
+    assert all((chains[:, :, 0] == y).all(axis=1).any() for y in drawn)
+    with pytest.raises(ValueError, match="x must be one observation, got a batch of 2"):
+        TraceDisplay.from_estimator(nre, x[:2], n_samples=60)
+    with pytest.raises(TypeError, match="estimator must have sample_chains"):
+        TraceDisplay.from_estimator(NPE(), x[0])
