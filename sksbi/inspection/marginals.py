@@ -80,7 +80,7 @@ class MarginalsDisplay:
         n_samples: int = 1000,
         level: float = 0.9,
         max_observations: int = 200,
-        random_state: object = None,
+        random_state: object = 0,
         verbose: int = 0,
         names: Sequence[str] | None = None,
         **plot_options: Any,
@@ -102,8 +102,8 @@ class MarginalsDisplay:
             The mass of the intervals.
         max_observations : int, default=200
             Of more observations so many are chosen at random, and drawn for.
-        random_state : None, int, RandomState or Generator, default=None
-            Seeds the choice and the draws; None leaves the draws to the estimator.
+        random_state : None, int, RandomState or Generator, default=0
+            Seeds the choice and the draws; None takes fresh entropy.
         verbose : int, default=0
             Whether to show a progress bar.
         names : sequence of D str, default=None
@@ -125,10 +125,8 @@ class MarginalsDisplay:
             If theta and x do not match, or do not look like fit's, or ``level``,
             ``max_observations`` or ``names`` are not what they should be.
         """
-        seeds = [None, None]
-        if random_state is not None:
-            generator = check_generator(random_state)
-            seeds = [draw_seed(generator), draw_seed(generator)]
+        generator = check_generator(random_state)
+        seeds = [draw_seed(generator), draw_seed(generator)]
         if len(theta) != len(x):
             raise ValueError(f"theta has {len(theta)} rows and x has {len(x)}: give as many.")
         rows = _choose(len(theta), max_observations, seeds[0])
@@ -146,7 +144,7 @@ class MarginalsDisplay:
         *,
         level: float = 0.9,
         max_observations: int = 200,
-        random_state: object = None,
+        random_state: object = 0,
         names: Sequence[str] | None = None,
         **plot_options: Any,
     ) -> MarginalsDisplay:
@@ -161,7 +159,7 @@ class MarginalsDisplay:
             The mass of the intervals.
         max_observations : int, default=200
             Of more observations so many are chosen at random.
-        random_state : None, int, RandomState or Generator, default=None
+        random_state : None, int, RandomState or Generator, default=0
             Seeds the choice.
         names : sequence of D str, default=None
             What the parameters are called; the default is what ``held_out`` calls them.
@@ -199,7 +197,7 @@ class MarginalsDisplay:
         *,
         level: float = 0.9,
         max_observations: int = 200,
-        random_state: object = None,
+        random_state: object = 0,
         names: Sequence[str] | None = None,
         **plot_options: Any,
     ) -> MarginalsDisplay:
@@ -216,7 +214,7 @@ class MarginalsDisplay:
             The mass of the intervals.
         max_observations : int, default=200
             Of more observations so many are chosen at random.
-        random_state : None, int, RandomState or Generator, default=None
+        random_state : None, int, RandomState or Generator, default=0
             Seeds the choice.
         names : sequence of D str, default=None
             What the parameters are called; the default is the columns, for arrays theta_0, theta_1

@@ -111,7 +111,7 @@ class RankDisplay:
         x: ArrayLike,
         *,
         n_samples: int = 1000,
-        random_state: object = None,
+        random_state: object = 0,
         verbose: int = 0,
         names: Sequence[str] | None = None,
         label: str | None = None,
@@ -130,8 +130,8 @@ class RankDisplay:
             What was simulated from them, in the form of fit's x.
         n_samples : int, default=1000
             The number of draws for each observation.
-        random_state : None, int, RandomState or Generator, default=None
-            Seeds the draws; None leaves that to the estimator.
+        random_state : None, int, RandomState or Generator, default=0
+            Seeds the draws; None takes fresh entropy.
         verbose : int, default=0
             Whether to show a progress bar.
         names : sequence of D str, default=None

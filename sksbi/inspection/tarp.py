@@ -106,7 +106,7 @@ class TarpDisplay:
         *,
         n_samples: int = 1000,
         references: object = None,
-        random_state: object = None,
+        random_state: object = 0,
         verbose: int = 0,
         label: str | None = None,
         **plot_options: Any,
@@ -126,8 +126,8 @@ class TarpDisplay:
             The number of draws for each observation.
         references : array-like or DataFrame of shape (n, D), default=None
             See :meth:`from_predictions`.
-        random_state : None, int, RandomState or Generator, default=None
-            Seeds the draws and the references; None leaves the draws to the estimator.
+        random_state : None, int, RandomState or Generator, default=0
+            Seeds the draws and the references; None takes fresh entropy.
         verbose : int, default=0
             Whether to show a progress bar.
         label : str, default=None
@@ -148,10 +148,8 @@ class TarpDisplay:
             If theta and x do not match, or do not look like fit's, or ``references`` do not match
             theta.
         """
-        seeds = [None, None]
-        if random_state is not None:
-            generator = check_generator(random_state)
-            seeds = [draw_seed(generator), draw_seed(generator)]
+        generator = check_generator(random_state)
+        seeds = [draw_seed(generator), draw_seed(generator)]
         held_out = sample_many(estimator, theta, x, n_samples, seeds[0], verbose)
         return cls.from_held_out(
             held_out, references=references, random_state=seeds[1], label=label, **plot_options
@@ -163,7 +161,7 @@ class TarpDisplay:
         held_out: HeldOutDraws,
         *,
         references: object = None,
-        random_state: object = None,
+        random_state: object = 0,
         label: str | None = None,
         **plot_options: Any,
     ) -> TarpDisplay:
@@ -176,7 +174,7 @@ class TarpDisplay:
             What :func:`sksbi.metrics.draw_held_out` returned.
         references : array-like or DataFrame of shape (n, D), default=None
             See :meth:`from_predictions`.
-        random_state : None, int, RandomState or Generator, default=None
+        random_state : None, int, RandomState or Generator, default=0
             Where default references come from.
         label : str, default=None
             The name in the legend.
@@ -212,7 +210,7 @@ class TarpDisplay:
         theta: object,
         *,
         references: object = None,
-        random_state: object = None,
+        random_state: object = 0,
         label: str | None = None,
         **plot_options: Any,
     ) -> TarpDisplay:
@@ -229,7 +227,7 @@ class TarpDisplay:
             One reference point an observation, in theta's units. They may depend on x, and then
             find more, such as the prior returned as posterior, but not on theta. By default uniform
             in the box that theta spans.
-        random_state : None, int, RandomState or Generator, default=None
+        random_state : None, int, RandomState or Generator, default=0
             Where default references come from.
         label : str, default=None
             The name in the legend.

@@ -9,6 +9,8 @@ __all__ = [
     "as_float",
     "check_batch",
     "check_draws",
+    "check_finite",
+    "check_observed_names",
     "check_rows",
     "check_same_columns",
     "check_stack",
@@ -109,7 +111,9 @@ def check_batch(
     return values, theta, names or draws_names
 
 
-def check_stack(draws: object, min_draws: int = 1) -> tuple[np.ndarray, list[str] | None]:
+def check_stack(
+    draws: object, min_draws: int = 1, argument: str = "draws"
+) -> tuple[np.ndarray, list[str] | None]:
     """
     Check draws for many observations.
 
@@ -119,6 +123,8 @@ def check_stack(draws: object, min_draws: int = 1) -> tuple[np.ndarray, list[str
         The draws; a table has two index levels, observation and draw, as ``sample`` returns it.
     min_draws : int, default=1
         The least number of draws for each observation.
+    argument : str, default="draws"
+        The argument's name, for the errors.
 
     Returns
     -------
@@ -134,30 +140,55 @@ def check_stack(draws: object, min_draws: int = 1) -> tuple[np.ndarray, list[str
     ValueError
         If the shape is another, or an entry is NaN or infinite.
     """
-    values, names = _stacked(draws)
+    values, names = _stacked(draws, argument)
     if values.ndim != 3 or 0 in values.shape or values.shape[1] < min_draws:
         raise ValueError(
-            "draws must have shape (n, n_samples, D), n_samples at least "
+            f"{argument} must have shape (n, n_samples, D), n_samples at least "
             f"{min_draws}, got {values.shape}."
         )
     bad = np.argwhere(~np.isfinite(values))
     if len(bad):
         row, draw, column = bad[0]
         raise ValueError(
-            f"draws must be finite, got {values[row, draw, column]} in observation {row}, draw "
-            f"{draw}, column {column}."
+            f"{argument} must be finite, got {values[row, draw, column]} in observation {row}, "
+            f"draw {draw}, column {column}."
         )
     return values, names
 
 
-def check_rows(values: object, argument: str, n_rows: int) -> np.ndarray:
-    """Check a table of as many rows as another has."""
-    table, _ = check_draws(values, argument)
+def check_finite(values: object, argument: str) -> np.ndarray:
+    """Check that an array of any shape holds finite numbers."""
+    array = as_float(values, argument)
+    bad = np.argwhere(~np.isfinite(array))
+    if len(bad):
+        place = tuple(int(i) for i in bad[0])
+        raise ValueError(f"{argument} must be finite, got {array[place]} at {place}.")
+    return array
+
+
+def check_observed_names(observed: object, x: object, argument: str, other: str) -> object:
+    """Hold that an observation's names, if it and x have any, are x's; turn a dict into a list."""
+    names = [str(name) for name in x.columns] if isinstance(x, pd.DataFrame) else None
+    if isinstance(observed, pd.DataFrame):
+        check_same_columns([str(name) for name in observed.columns], names, argument, other)
+    elif isinstance(observed, dict):
+        check_same_columns([str(name) for name in observed], names, argument, other)
+        return list(observed.values())
+    elif isinstance(observed, pd.Series) and names is not None:
+        labels = [str(label) for label in observed.index]
+        is_named = all(isinstance(label, str) for label in observed.index)
+        check_same_columns(labels if is_named else None, names, argument, other)
+    return observed
+
+
+def check_rows(values: object, argument: str, n_rows: int) -> tuple[np.ndarray, list[str] | None]:
+    """Check a table of as many rows as another has; give its names, too."""
+    table, names = check_draws(values, argument)
     if len(table) != n_rows:
         raise ValueError(
             f"{argument} must have {n_rows} rows, one an observation, got {len(table)}."
         )
-    return table
+    return table, names
 
 
 def is_stack(draws: object) -> bool:
@@ -165,21 +196,21 @@ def is_stack(draws: object) -> bool:
     return np.ndim(draws) == 3 or getattr(getattr(draws, "index", None), "nlevels", 1) == 2
 
 
-def _stacked(draws: object) -> tuple[np.ndarray, list[str] | None]:
+def _stacked(draws: object, argument: str) -> tuple[np.ndarray, list[str] | None]:
     """Turn a table of draws into an array of three dimensions."""
-    values = as_float(draws, "draws")
+    values = as_float(draws, argument)
     if not isinstance(draws, pd.DataFrame):
         return values, None
     if draws.index.nlevels == 2:
-        labels = draws.index.get_level_values(0)
-        n = len(labels.unique())
-        n_samples = len(labels) // max(n, 1)
-        if not labels.equals(labels.unique().repeat(n_samples).rename(labels.name)):
+        numbers = draws.index.get_level_values(1)
+        each = numbers.unique()
+        if not np.array_equal(numbers, np.resize(each, len(numbers))) or len(numbers) % len(each):
+            counts = draws.index.get_level_values(0).value_counts(sort=False).to_dict()
             raise ValueError(
-                "draws as a table must hold as many draws for every observation, one observation "
-                f"after the other, got {labels.value_counts(sort=False).to_dict()}."
+                f"{argument} as a table must hold as many draws for every observation, one "
+                f"observation after the other, got {counts}."
             )
-        values = values.reshape(n, n_samples, -1)
+        values = values.reshape(-1, len(each), values.shape[1])
     return values, [str(name) for name in draws.columns]
 
 

@@ -18,13 +18,16 @@ from scipy.special import softmax
 
 from sksbi.metrics._tables import as_float
 from sksbi.metrics.uniformity import rank_ecdf
+from sksbi.utils.random import check_generator
 
 __all__ = ["expected_coverage", "hpd_levels", "hpd_ranks"]
 
 Array = NDArray[np.float64]
 
 
-def hpd_ranks(log_prob_draws: ArrayLike, log_prob_theta: ArrayLike) -> NDArray[np.intp]:
+def hpd_ranks(
+    log_prob_draws: ArrayLike, log_prob_theta: ArrayLike, *, random_state: object = 0
+) -> NDArray[np.intp]:
     """
     Count the draws that are denser than the true parameters.
 
@@ -34,6 +37,9 @@ def hpd_ranks(log_prob_draws: ArrayLike, log_prob_theta: ArrayLike) -> NDArray[n
         The log-densities of the draws at their observation, up to a constant an observation.
     log_prob_theta : array-like of shape (n,)
         Those of the parameters that the observations were simulated from, up to the same constants.
+    random_state : None, int, RandomState or Generator, default=0
+        Draws with exactly theta's density count as denser or not at random, so that ranks are
+        uniform for densities with steps, too.
 
     Returns
     -------
@@ -54,10 +60,14 @@ def hpd_ranks(log_prob_draws: ArrayLike, log_prob_theta: ArrayLike) -> NDArray[n
     [2, 3]
     """
     draws, theta = _check_log_probs(log_prob_draws, log_prob_theta)
-    return (draws > theta[:, None]).sum(axis=1)
+    denser = (draws > theta[:, None]).sum(axis=1)
+    equal = (draws == theta[:, None]).sum(axis=1)
+    return denser + check_generator(random_state).integers(equal + 1)
 
 
-def hpd_levels(log_prob_grid: ArrayLike, log_prob_theta: ArrayLike) -> Array:
+def hpd_levels(
+    log_prob_grid: ArrayLike, log_prob_theta: ArrayLike, *, random_state: object = 0
+) -> Array:
     """
     Compute the level of the smallest highest-density region that holds theta, on a grid.
 
@@ -68,6 +78,8 @@ def hpd_levels(log_prob_grid: ArrayLike, log_prob_theta: ArrayLike) -> Array:
         constant an observation.
     log_prob_theta : array-like of shape (n,)
         Those of the true parameters, up to the same constants.
+    random_state : None, int, RandomState or Generator, default=0
+        Of cells with exactly theta's density a random share counts as denser.
 
     Returns
     -------
@@ -100,11 +112,18 @@ def hpd_levels(log_prob_grid: ArrayLike, log_prob_theta: ArrayLike) -> Array:
         raise ValueError(
             f"log_prob_grid must be finite in some cell of every row, got none in row {empty[0]}."
         )
-    return np.minimum((softmax(grid, axis=1) * (grid > theta[:, None])).sum(axis=1), 1.0)
+    mass, share = softmax(grid, axis=1), check_generator(random_state).random(len(theta))
+    denser = (mass * (grid > theta[:, None])).sum(axis=1)
+    equal = (mass * (grid == theta[:, None])).sum(axis=1)
+    return np.minimum(denser + share * equal, 1.0)
 
 
 def expected_coverage(
-    log_prob_draws: ArrayLike, log_prob_theta: ArrayLike, *, grid: bool = False
+    log_prob_draws: ArrayLike,
+    log_prob_theta: ArrayLike,
+    *,
+    grid: bool = False,
+    random_state: object = 0,
 ) -> tuple[Array, Array]:
     """
     Compute how often highest-density regions hold the true parameters, at every level.
@@ -122,6 +141,8 @@ def expected_coverage(
     grid : bool, default=False
         Whether the first are log-densities at the centres of cells of equal volume that cover the
         posterior, which are then weighted by their density; otherwise they are those of draws.
+    random_state : None, int, RandomState or Generator, default=0
+        Breaks ties between densities.
 
     Returns
     -------
@@ -158,8 +179,9 @@ def expected_coverage(
     True
     """
     if grid:
-        return rank_ecdf(hpd_levels(log_prob_draws, log_prob_theta), None)
-    ranks = hpd_ranks(log_prob_draws, log_prob_theta)
+        levels = hpd_levels(log_prob_draws, log_prob_theta, random_state=random_state)
+        return rank_ecdf(levels, None)
+    ranks = hpd_ranks(log_prob_draws, log_prob_theta, random_state=random_state)
     return rank_ecdf(ranks, np.shape(log_prob_draws)[1])
 
 

@@ -76,7 +76,7 @@ def draw_held_out(
     x: ArrayLike,
     n_samples: int = 1000,
     *,
-    random_state: object = None,
+    random_state: object = 0,
     verbose: int = 0,
 ) -> HeldOutDraws:
     """
@@ -92,8 +92,8 @@ def draw_held_out(
         What was simulated from them, in the form of fit's x.
     n_samples : int, default=1000
         The number of draws for each observation.
-    random_state : None, int, RandomState or Generator, default=None
-        Seeds the draws; None leaves that to the estimator.
+    random_state : None, int, RandomState or Generator, default=0
+        Seeds the draws; None takes fresh entropy.
     verbose : int, default=0
         Whether to show a progress bar.
 
@@ -124,17 +124,21 @@ def draw_held_out(
     _check_estimator(estimator)
     n_samples = check_count(n_samples, "n_samples")
     values, names = check_draws(theta, "theta")
-    if len(values) != len(x):
-        raise ValueError(f"theta has {len(values)} rows and x has {len(x)}: give as many.")
-    seed = None if random_state is None else check_generator(random_state)
+    if not hasattr(x, "__len__") or isinstance(x, dict) or len(values) != len(x):
+        got = len(x) if hasattr(x, "__len__") else repr(x)
+        raise ValueError(
+            f"x must be a batch of as many observations as theta has rows, {len(values)}, got "
+            f"{'a dict of ' if isinstance(x, dict) else ''}{got}."
+        )
+    generator = check_generator(random_state)
     draws, log_prob_theta, log_prob_draws = [], [], []
     bar = tqdm(total=len(values), desc="Posteriors", unit="observation", disable=not verbose)
     with bar:
         for part in _batches(len(values), n_samples):
             some = _rows(x, part)
-            drawn = estimator.sample(some, n_samples, random_state=seed)
+            drawn = estimator.sample(some, n_samples, random_state=generator)
             names = names or _columns(drawn)
-            draws.append(np.asarray(drawn).reshape(-1, n_samples, values.shape[1]))
+            draws.append(_stack(drawn, (len(values[part]), n_samples, values.shape[1])))
             log_prob_draws.append(estimator.log_prob(draws[-1], some))
             log_prob_theta.append(estimator.log_prob(_rows(theta, part), some))
             bar.update(len(log_prob_theta[-1]))
@@ -147,11 +151,23 @@ def _check_estimator(estimator: Any) -> None:
     """Check that one can draw from it and evaluate it."""
     lacks = [name for name in ("sample", "log_prob") if not hasattr(estimator, name)]
     if lacks or isinstance(estimator, type | pd.DataFrame | pd.Series):
+        is_class = isinstance(estimator, type)
+        got = f"the class {estimator.__name__}" if is_class else type(estimator).__name__
         raise TypeError(
             "estimator must be fitted and have sample and log_prob, such as NPE, got "
-            f"{type(estimator).__name__}; of a search give best_estimator_, of a "
-            "PosteriorRegressor estimator_."
+            f"{got}; of a search give best_estimator_, of a PosteriorRegressor estimator_."
         )
+
+
+def _stack(drawn: object, shape: tuple[int, int, int]) -> Array:
+    """Hold that as many draws came as observations were meant."""
+    values = np.asarray(drawn)
+    if values.size != np.prod(shape):
+        raise ValueError(
+            f"x must be a batch of {shape[0]} observations, but the draws of the estimator have "
+            f"shape {values.shape}: is it one observation?"
+        )
+    return values.reshape(shape)
 
 
 def _batches(n: int, n_samples: int) -> Iterator[slice]:

@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 from scipy.spatial.distance import cdist
 
 from sksbi.metrics._tables import check_draws, check_same_columns
+from sksbi.utils.validation import check_real
 
 __all__ = ["gaussian_kernel", "median_distance", "mmd_score"]
 
@@ -20,8 +21,8 @@ def mmd_score(draws: object, reference: object, *, bandwidth: float | None = Non
     """
     Estimate the squared maximum mean discrepancy between draws and reference draws.
 
-    The kernel is Gaussian, exp(-d^2 / (2 h^2)). The estimate is unbiased, so it scatters around 0,
-    below it too, where the distributions are equal; there is no upper bound but 2.
+    The kernel is Gaussian, exp(-d^2 / (2 h^2)). For a given bandwidth the estimate is unbiased, so
+    it scatters around 0, below it too, where the distributions are equal; it is at most 2.
 
     Parameters
     ----------
@@ -30,8 +31,8 @@ def mmd_score(draws: object, reference: object, *, bandwidth: float | None = Non
     reference : array-like or DataFrame of shape (n_reference, D)
         Draws of the true posterior, at least two. Both are scaled by its standard deviations.
     bandwidth : float, default=None
-        The width h of the kernel, in these units; None takes the median distance within the
-        reference.
+        The width h of the kernel, in these units; None takes the median distance between draws of
+        the reference that differ.
 
     Returns
     -------
@@ -70,9 +71,7 @@ def mmd_score(draws: object, reference: object, *, bandwidth: float | None = Non
     sd = reference.std(axis=0, ddof=1)
     sd = np.where(sd > 0, sd, 1.0)
     draws, reference = draws / sd, reference / sd
-    width = median_distance(reference) if bandwidth is None else float(bandwidth)
-    if not width > 0:
-        raise ValueError(f"bandwidth must be positive, got {width!r}; do the draws vary?")
+    width = median_distance(reference) if bandwidth is None else check_real(bandwidth, "bandwidth")
     n, m = len(draws), len(reference)
     within = (_kernel_sum(draws, draws, width) - n) / (n * (n - 1))
     within += (_kernel_sum(reference, reference, width) - m) / (m * (m - 1))
@@ -102,7 +101,7 @@ def gaussian_kernel(a: Array, b: Array, width: float) -> Array:
 
 def median_distance(points: Array) -> float:
     """
-    Compute the median distance between points, of the first thousand.
+    Compute the median distance between points that are not equal, of the first thousand.
 
     Parameters
     ----------
@@ -112,10 +111,12 @@ def median_distance(points: Array) -> float:
     Returns
     -------
     float
-        The median over pairs of distinct rows.
+        The median over pairs of rows that differ, 1 if there is none.
     """
     few = points[:_MOST_FOR_MEDIAN]
-    return float(np.median(cdist(few, few)[np.triu_indices(len(few), 1)]))
+    distances = cdist(few, few)[np.triu_indices(len(few), 1)]
+    distances = distances[distances > 0]
+    return float(np.median(distances)) if len(distances) else 1.0
 
 
 def _kernel_sum(a: Array, b: Array, width: float) -> float:

@@ -22,7 +22,14 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn.base import BaseEstimator, clone
 from tqdm.auto import tqdm
 
-from sksbi.metrics._tables import as_float, check_draws, check_same_columns, check_stack, is_stack
+from sksbi.metrics._tables import (
+    check_draws,
+    check_finite,
+    check_observed_names,
+    check_same_columns,
+    check_stack,
+    is_stack,
+)
 from sksbi.metrics.classifiers import build_classifier, probability_of_one
 from sksbi.utils.random import check_generator, draw_seed
 from sksbi.utils.validation import check_count
@@ -138,6 +145,7 @@ def lc2st(
     """
     n_permutations = check_count(n_permutations, "n_permutations")
     theta, draws, columns, names = _check_pairs(theta, x, draws)
+    x_observed = check_observed_names(x_observed, x, "x_observed", "x")
     at, single = _check_observed(
         x_observed, draws_observed, columns.shape[1], theta.shape[1], names
     )
@@ -179,11 +187,9 @@ def _check_pairs(
     check_same_columns(others, names, "draws", "theta")
     if values.shape != theta.shape:
         raise ValueError(f"draws must have theta's shape {theta.shape}, got {values.shape}.")
-    columns = as_float(x, "x")
-    if len(columns) != len(theta) or not np.isfinite(columns).all():
-        raise ValueError(
-            f"x must have {len(theta)} finite rows, as theta has, got shape {columns.shape}."
-        )
+    columns = check_finite(x, "x")
+    if columns.shape[:1] != theta.shape[:1]:
+        raise ValueError(f"x must have {len(theta)} rows, as theta has, got shape {columns.shape}.")
     return theta, values, columns.reshape(len(theta), -1), names
 
 
@@ -196,11 +202,9 @@ def _check_observed(
         table, others = check_draws(draws, "draws_observed")
         values = table[None]
     else:
-        values, others = check_stack(draws)
+        values, others = check_stack(draws, argument="draws_observed")
     check_same_columns(others, names, "draws_observed", "theta")
-    if isinstance(x_observed, dict):
-        x_observed = list(x_observed.values())
-    observed = as_float(x_observed, "x_observed").reshape(-1)
+    observed = check_finite(x_observed, "x_observed").reshape(-1)
     if observed.size != len(values) * n_columns or values.shape[2] != D:
         raise ValueError(
             f"x_observed must hold {n_columns} numbers for each of the {len(values)} observations "
@@ -208,8 +212,6 @@ def _check_observed(
             f"{values.shape[2]} columns."
         )
     rows = observed.reshape(len(values), n_columns)
-    if not np.isfinite(rows).all():
-        raise ValueError("x_observed must be finite.")
     n_samples = values.shape[1]
     at = [np.hstack([v, np.tile(row, (n_samples, 1))]) for v, row in zip(values, rows, strict=True)]
     return at, single

@@ -15,7 +15,7 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn.covariance import LedoitWolf
 from sklearn.neighbors import NearestNeighbors
 
-from sksbi.metrics._tables import as_float
+from sksbi.metrics._tables import check_finite, check_observed_names
 from sksbi.metrics.kernel import gaussian_kernel, median_distance
 from sksbi.preprocessing import RobustViews
 from sksbi.utils.random import check_generator
@@ -26,6 +26,7 @@ __all__ = ["misspecification_test", "mmd_test", "neighbor_distances", "share_as_
 Array = NDArray[np.float64]
 
 _MOST_FOR_MMD = 2_000
+_ROUNDING = 1e-12
 
 
 def misspecification_test(
@@ -48,7 +49,7 @@ def misspecification_test(
     Returns
     -------
     float or ndarray of shape (m,)
-        The p-value of every observation; at least 2 / (n + 2). Of simulations at most the share a
+        The p-value of every observation; at least about 2 / n. Of simulations at most the share a
         has a p-value of at most a.
 
     Raises
@@ -229,25 +230,25 @@ def mmd_test(
         raise ValueError("x_observed must be at least two observations, got one.")
     generator = check_generator(random_state)
     chosen = generator.permutation(len(columns))[:_MOST_FOR_MMD]
-    views = RobustViews(logarithms=False).fit(columns)
     pooled = np.concatenate([observed, columns[chosen]])
-    pooled = views.transform(pooled).astype(float)
+    pooled = RobustViews(logarithms=False).fit(pooled).transform(pooled).astype(float)
     m, total = len(observed), len(pooled)
-    kernel = gaussian_kernel(pooled, pooled, median_distance(pooled[m:]))
+    shuffled = pooled[generator.permutation(total)]
+    kernel = gaussian_kernel(pooled, pooled, median_distance(shuffled))
     np.fill_diagonal(kernel, 0.0)
     signs = np.full((total, n_permutations + 1), -1 / (total - m))
     signs[:m, 0] = 1 / m
     for column in range(1, n_permutations + 1):
         signs[generator.choice(total, m, replace=False), column] = 1 / m
     statistics = np.einsum("ik,ik->k", signs, kernel @ signs)
-    return float((1 + (statistics[1:] >= statistics[0]).sum()) / (n_permutations + 1))
+    as_large = statistics[1:] >= statistics[0] - _ROUNDING
+    return float((1 + as_large.sum()) / (n_permutations + 1))
 
 
 def _check(x: ArrayLike, x_observed: ArrayLike) -> tuple[Array, Array, bool]:
     """Check both and put them in columns; tell whether one observation was given."""
-    if isinstance(x_observed, dict):
-        x_observed = list(x_observed.values())
-    simulated, observed = as_float(x, "x"), as_float(x_observed, "x_observed")
+    x_observed = check_observed_names(x_observed, x, "x_observed", "x")
+    simulated, observed = check_finite(x, "x"), check_finite(x_observed, "x_observed")
     shape = simulated.shape[1:]
     if simulated.ndim == 0 or observed.shape not in (shape, (*observed.shape[:1], *shape)):
         raise ValueError(
@@ -255,8 +256,8 @@ def _check(x: ArrayLike, x_observed: ArrayLike) -> tuple[Array, Array, bool]:
             f"more, got {observed.shape}."
         )
     for values, name in ((simulated, "x"), (observed, "x_observed")):
-        if values.size == 0 or not np.isfinite(values).all():
-            raise ValueError(f"{name} must hold finite numbers, got NaN, infinity or none at all.")
+        if values.size == 0:
+            raise ValueError(f"{name} must hold numbers, got shape {values.shape}.")
     single = observed.shape == shape
     rows = observed[None] if single else observed
     return simulated.reshape(len(simulated), -1), rows.reshape(len(rows), -1), single

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from sksbi.metrics._tables import as_float
+from sksbi.metrics._tables import as_float, check_finite, check_observed_names
 
 __all__ = ["predictive_distance"]
 
@@ -39,7 +39,7 @@ def predictive_distance(
     TypeError
         If an entry is no real number.
     ValueError
-        If the shapes do not match, an entry is NaN, or a scale not positive.
+        If shapes or names do not match, an entry is not finite, or a scale not positive.
 
     References
     ----------
@@ -52,7 +52,8 @@ def predictive_distance(
     >>> predictive_distance([[3.0, 4.0], [0.0, 1.0], [0.0, 2.0]], [0.0, 0.0])
     2.0
     """
-    simulated, observed = as_float(x_simulated, "x_simulated"), as_float(x, "x")
+    x = check_observed_names(x, x_simulated, "x", "x_simulated")
+    simulated, observed = check_finite(x_simulated, "x_simulated"), check_finite(x, "x")
     shape = simulated.shape
     if simulated.ndim not in (2, 3) or observed.shape != (*shape[:-2], shape[-1]) or 0 in shape:
         raise ValueError(
@@ -60,10 +61,8 @@ def predictive_distance(
             f"for x of shape (n, L), got {shape} and {observed.shape}."
         )
     width = np.ones(shape[-1]) if scale is None else as_float(scale, "scale")
-    if width.shape != shape[-1:] or not (width > 0).all():
+    if width.shape != shape[-1:] or not ((width > 0) & (width < np.inf)).all():
         raise ValueError(f"scale must be {shape[-1]} positive numbers, got {scale!r}.")
-    if np.isnan(simulated).any() or np.isnan(observed).any():
-        raise ValueError("x_simulated and x must hold no NaN; leave failed simulations out.")
     away = np.linalg.norm((simulated - observed[..., None, :]) / width, axis=-1)
     medians = np.median(away, axis=-1)
     return float(medians) if medians.ndim == 0 else medians

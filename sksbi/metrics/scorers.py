@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from numbers import Real
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,7 @@ from sksbi.metrics.scoring_rules import crps, energy_score
 from sksbi.metrics.shape import posterior_contraction
 from sksbi.metrics.tarp import tarp_ranks
 from sksbi.metrics.uniformity import rank_ecdf
+from sksbi.utils.random import check_generator
 from sksbi.utils.validation import check_count
 
 __all__ = ["PosteriorScorer", "get_scorer", "get_scorer_names"]
@@ -165,8 +167,8 @@ def get_scorer(
 
     Raises
     ------
-    ValueError
-        If a name is unknown, or ``n_samples`` no positive integer.
+    ValueError, TypeError
+        If a name is unknown, ``n_samples`` no positive integer, or ``random_state`` negative.
 
     Examples
     --------
@@ -182,12 +184,14 @@ def get_scorer(
     >>> sorted(scores)
     ['fit_time', 'score_time', 'test_coverage', 'test_log_prob']
     """
-    names = scoring if isinstance(scoring, str) else tuple(scoring)
-    unknown = {names} - set(_METRICS) if isinstance(names, str) else set(names) - set(_METRICS)
-    if unknown or not names:
+    is_several = isinstance(scoring, list | tuple | set)
+    names = tuple(scoring) if is_several else scoring
+    if not names or not set(names if is_several else [names]) <= set(_METRICS):
         raise ValueError(
             f"scoring must be one or several of {get_scorer_names()}, got {scoring!r}."
         )
+    if isinstance(random_state, Real):
+        check_generator(random_state)
     return PosteriorScorer(names, check_count(n_samples, "n_samples"), random_state)
 
 

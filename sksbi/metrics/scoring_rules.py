@@ -112,7 +112,7 @@ def energy_score(draws: object, theta: object, *, scale: ArrayLike | None = None
     """
     values, theta, _ = check_batch(draws, theta, 2)
     width = np.ones(theta.shape[1]) if scale is None else as_float(scale, "scale")
-    if width.shape != theta.shape[1:] or not (width > 0).all():
+    if width.shape != theta.shape[1:] or not ((width > 0) & (width < np.inf)).all():
         raise ValueError(f"scale must be {theta.shape[1]} positive numbers, got {scale!r}.")
     values, theta = values / width, theta / width
     off = np.linalg.norm(values - theta[:, None], axis=2).mean(axis=1)

@@ -63,8 +63,9 @@ def posterior_contraction(draws: object, prior_draws: object) -> Array:
             f"{prior.shape[1]}."
         )
     variance = prior.var(axis=0, ddof=1)
-    if (variance == 0).any():
-        column = int(np.argmin(variance))
+    width = np.ptp(prior, axis=0)
+    if (width == 0).any():
+        column = int(np.argmin(width))
         raise ValueError(
             f"prior_draws must vary in every column, got {prior[0, column]} throughout column "
             f"{column}."

@@ -11,7 +11,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from sksbi.metrics._tables import check_batch, check_rows
+from sksbi.metrics._tables import check_batch, check_rows, check_same_columns
 from sksbi.metrics.uniformity import rank_ecdf
 from sksbi.utils.random import check_generator
 
@@ -52,7 +52,8 @@ def tarp_ranks(
 
     Notes
     -----
-    Distances are Euclidean after every parameter was divided by the range of theta.
+    Distances are Euclidean after every parameter was divided by the range of theta. The default
+    references depend on theta through that range, which matters below about 50 observations.
 
     Examples
     --------
@@ -61,13 +62,14 @@ def tarp_ranks(
     >>> tarp_ranks(draws, [[0.5], [1.0]], references=[[0.0], [0.0]]).tolist()
     [2, 3]
     """
-    values, theta, _ = check_batch(draws, theta)
+    values, theta, names = check_batch(draws, theta)
     low, width = theta.min(axis=0), np.ptp(theta, axis=0)
     width = np.where(width > 0, width, 1.0)
     if references is None:
         points = low + width * check_generator(random_state).random(theta.shape)
     else:
-        points = check_rows(references, "references", len(theta))
+        points, others = check_rows(references, "references", len(theta))
+        check_same_columns(others, names, "references", "theta")
     if points.shape != theta.shape:
         raise ValueError(f"references must have shape {theta.shape}, got {points.shape}.")
     reach = (((theta - points) / width) ** 2).sum(axis=1)

@@ -23,7 +23,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.stats import binom
 
 from sksbi.metrics._tables import as_float
-from sksbi.utils.validation import check_count
+from sksbi.utils.validation import check_count, check_real
 
 __all__ = ["ecdf_band", "rank_ecdf", "uniformity_test"]
 
@@ -32,6 +32,7 @@ Array = NDArray[np.float64]
 _POINTS = 100
 _REPETITIONS = 10_000
 _BLOCK = 1_000
+_HIGHEST = 0.999
 
 
 def rank_ecdf(ranks: ArrayLike, n_draws: int | None) -> tuple[Array, Array]:
@@ -144,7 +145,7 @@ def ecdf_band(
 
     Raises
     ------
-    ValueError
+    ValueError, TypeError
         If ``n`` or ``n_draws`` is no positive integer, or ``level`` not between 0 and 0.999.
 
     References
@@ -160,8 +161,8 @@ def ecdf_band(
     (0.43, 0.57)
     """
     n = check_count(n, "n")
-    if not 0 < level <= 0.999:
-        raise ValueError(f"level must be above 0 and at most 0.999, got {level!r}.")
+    if check_real(level, "level", high=1.0) > _HIGHEST:
+        raise ValueError(f"level must be at most {_HIGHEST}, got {level!r}.")
     levels = _levels(n_draws if n_draws is None else check_count(n_draws, "n_draws"))
     null = _null(n, n_draws)
     least = null[max(int((1 - level) * (len(null) + 1) + 1e-9) - 1, 0)]
