@@ -30,8 +30,8 @@ from sksbi.samplers import MetropolisHastings
 # --------
 #
 # A simulator from the benchmark of the field: five parameters, eight numbers, a simple likelihood
-# and a complicated posterior. 1,000 simulations are few for it. 500 more, which no estimator sees in
-# its fit, are for the checks.
+# and a complicated posterior. 1,000 simulations are few for it. 500 more, which no estimator sees
+# in its fit, are for the checks.
 
 task = load_task("slcp")
 theta, x = task.simulate(1_000, random_state=0)
@@ -45,7 +45,8 @@ npe = NPE(task.prior, random_state=0).fit(theta, x)
 # ----------------------
 #
 # The first line of the table says it: regions are too small. In the figure their coverage leaves
-# the band of chance. An exact posterior's curves stay inside, each as a whole with probability 0.95.
+# the band of chance. An exact posterior's curves stay inside, each as a whole with probability
+# 0.95.
 
 table, figure = diagnose(npe, theta_new, x_new, x_observed)
 with pd.option_context("display.max_colwidth", None):
@@ -109,8 +110,8 @@ MisspecificationDisplay.from_samples(
 # Mending the regions
 # -------------------
 #
-# :class:`~sksbi.CalibratedPosterior` sets a fifth of the same 1,000 simulations aside and learns how
-# large a region has to be. The draws stay as they are, the regions cover what they claim.
+# :class:`~sksbi.CalibratedPosterior` sets a fifth of the same 1,000 simulations aside and learns
+# how large a region has to be. The draws stay as they are, the regions cover what they claim.
 
 calibrated = CalibratedPosterior(NPE(task.prior), random_state=0).fit(theta, x)
 rows = {}

