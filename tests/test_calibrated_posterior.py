@@ -9,10 +9,11 @@ from scipy import stats
 from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
 from sklearn.frozen import FrozenEstimator
-from sklearn.model_selection import KFold
+from sklearn.model_selection import GridSearchCV, KFold
 from sklearn.preprocessing import StandardScaler
 
 from sksbi import NPE, NRE, CalibratedPosterior
+from sksbi.metrics import get_scorer
 from sksbi.pipeline import make_pipeline
 
 PRIOR = {"a": stats.norm(0, 1), "b": stats.uniform(-1, 2)}
@@ -217,3 +218,18 @@ def test_bad_levels_are_refused(npe, level):
     calibrated = CalibratedPosterior(npe, cv="prefit", random_state=0).fit(*simulate(30, 1))
     with pytest.raises((ValueError, TypeError), match="level must be"):
         calibrated.credible_region(simulate(1, 2)[1], level)
+
+
+def test_searches_over_the_estimator_and_by_its_coverage():
+    theta, x = simulate(160, 0)
+    inner = NPE(PRIOR, max_epochs=2, **TINY)
+    search = GridSearchCV(
+        CalibratedPosterior(inner, n_samples=50, random_state=0),
+        {"estimator__lr": [1e-5, 1e-2]},
+        scoring=get_scorer(["log_prob", "coverage"], n_samples=50),
+        refit="log_prob",
+        cv=2,
+    ).fit(theta, x)
+    assert search.best_params_ == {"estimator__lr": 1e-2}
+    assert search.best_estimator_.estimators_[0].lr == 1e-2
+    assert np.isfinite(search.cv_results_["mean_test_coverage"]).all()

@@ -26,7 +26,15 @@ from sklearn.pipeline import make_pipeline as sklearn_pipeline
 from sklearn.preprocessing import PolynomialFeatures, PowerTransformer, StandardScaler
 
 import sksbi
-from sksbi import NPE, NRE, ClassifierRatio, Ensemble, PosteriorRegressor, trusted_types
+from sksbi import (
+    NPE,
+    NRE,
+    CalibratedPosterior,
+    ClassifierRatio,
+    Ensemble,
+    PosteriorRegressor,
+    trusted_types,
+)
 from sksbi.exceptions import VersionWarning
 from sksbi.nn import MLP
 from sksbi.pipeline import make_pipeline
@@ -169,6 +177,10 @@ ESTIMATORS: dict[str, Callable[[object], BaseEstimator]] = {
     "search": lambda _: GridSearchCV(NPE(PRIOR, **TINY), {"lr": [1e-3, 1e-2]}, cv=2),
     "regressor": lambda _: PosteriorRegressor(NPE(**TINY), n_samples=50, random_state=0),
     "ensemble": lambda _: Ensemble(NPE(PRIOR, **TINY), n_estimators=2, random_state=0),
+    "calibrated": lambda _: CalibratedPosterior(NPE(PRIOR, **TINY), n_samples=50, random_state=0),
+    "calibrated_folds": lambda _: CalibratedPosterior(
+        NPE(PRIOR, **TINY), cv=2, n_samples=50, random_state=0
+    ),
     "torch_twin": lambda _: NPE(torch.distributions.Uniform(-20 * torch.ones(2), 20.0), **TINY),
     "torch_mixture": lambda _: NPE(torch_mixture(), **TINY),
     "module": lambda parts: NPE(embedding=parts.Summary(), **TINY),
