@@ -91,6 +91,9 @@ def contraction_verdict(contraction: NDArray) -> str:
     """
     Say how much of the prior's variance x takes away.
 
+    It is hardly anything if it is within two standard errors of 5%: the prior's variance is known
+    from n values of theta, up to about sqrt(2 / n).
+
     Parameters
     ----------
     contraction : ndarray of shape (n,)
@@ -103,7 +106,8 @@ def contraction_verdict(contraction: NDArray) -> str:
     """
     mean = contraction.mean()
     figures = f"x takes away {100 * mean:.0f}% of the prior's variance"
-    return f"hardly narrower than the prior: {figures}" if mean < _INFORMATIVE else figures
+    least = _INFORMATIVE + _CLEAR * np.sqrt(2 / len(contraction))
+    return f"hardly narrower than the prior: {figures}" if mean < least else figures
 
 
 def z_verdict(z: NDArray, p_value: float, alpha: float) -> str:

@@ -157,3 +157,16 @@ def test_misspecification_is_that_of_the_metrics(make_posterior, pairs):
     p_values = [misspecification_test(pairs[1], [2.0, -2.0], random_state=s) for s in range(20)]
     found = table.loc[("misspecification", "x_observed"), "p_value"]
     assert min(p_values) / 2 < found < 2 * max(p_values)
+
+
+def test_the_prior_is_nearly_always_found(make_posterior):
+    """The verdict allows for what 200 theta say of the prior's variance."""
+    missed = 0
+    for seed in range(40):
+        rng = np.random.default_rng(seed)
+        theta = rng.normal(size=(200, 2))
+        pairs = theta, theta + rng.normal(size=(200, 2))
+        table = diagnose(make_posterior(is_prior=True), *pairs, n_samples=50, plot=False).table
+        missed += sum(not v.startswith("hardly narrower") for v in verdicts(table, "contraction"))
+    # 0.05 / sqrt(2 / 200) + 2 standard errors, 2.5: of 80 parameters 0.5 are missed on average.
+    assert missed <= 4
