@@ -61,11 +61,12 @@ class CalibratedPosterior(PosteriorMixtureMixin, PosteriorMixin, MetaEstimatorMi
     cv : float, int, splitter, iterable, None or "prefit", default=0.2
         A float is the fraction of the simulations that are set aside, chosen at random: coverage is
         guaranteed. "prefit" takes an estimator that is fitted, and all rows of fit for calibration:
-        guaranteed, too, if these are others than it was fitted to; in a ``FrozenEstimator`` of
-        scikit-learn the fit survives ``clone``. An int is a number of folds, None is 5; a splitter
-        has ``split``, an iterable gives pairs of rows to fit to and to set aside. Then an estimator
-        is fitted for every fold, the posterior is their mixture, and all rows have scores. No
-        simulation is lost, but the guarantee is: the mixture may differ from its members.
+        guaranteed, too, but only if these are others than it was fitted to; in a
+        ``FrozenEstimator`` of scikit-learn the fit survives ``clone``. An int is a number of folds,
+        None is 5; a splitter has ``split``, an iterable gives pairs of rows to fit to and to set
+        aside. Then an estimator is fitted for every fold, the posterior is their mixture, and all
+        rows have scores. No simulation is lost, but the guarantee is: the mixture may differ from
+        its members.
     n_samples : int, default=1000
         The number of draws from which levels are computed, for every observation.
     n_jobs : int or None, default=None
@@ -104,6 +105,9 @@ class CalibratedPosterior(PosteriorMixtureMixin, PosteriorMixin, MetaEstimatorMi
 
     Notes
     -----
+    Thresholds are computed from ``n_samples`` draws, so they vary with the seed and with what else
+    is in a batch; the guarantee holds with this noise in it.
+
     With ``sample_weight`` the scores are weighted, and the guarantee is for pairs from the weighted
     distribution, as far as weights and scores are many.
 
@@ -211,11 +215,13 @@ class CalibratedPosterior(PosteriorMixtureMixin, PosteriorMixin, MetaEstimatorMi
         inner = self._inner()
         self._check_member(inner)
         check_is_fitted(inner)
-        if (inner.n_features_in_, inner.x_layout_) != (self.n_features_in_, self.x_layout_):
+        ours, theirs = (
+            (e.n_features_in_, e.x_layout_.shape, e.x_layout_.names) for e in (self, inner)
+        )
+        if ours[:2] != theirs[:2] or None not in (ours[2], theirs[2]) and ours[2] != theirs[2]:
             raise ValueError(
-                "theta and x must be as in the fit of the estimator, "
-                f"{inner.n_features_in_} parameters and {inner.x_layout_}, got "
-                f"{self.n_features_in_} and {self.x_layout_}."
+                "theta and x must be as in the fit of the estimator: number of parameters, shape "
+                f"of an observation and its names were {theirs}, got {ours}."
             )
         return inner
 
@@ -362,6 +368,7 @@ class CalibratedPosterior(PosteriorMixtureMixin, PosteriorMixin, MetaEstimatorMi
         check_is_fitted(self)
         rank = self._needed_rank(level)
         observations = self.x_layout_.read(x)
+        self._warn_of_outliers(observations)
         thresholds = self._thresholds(observations.values, rank, self._generator(random_state))
         return float(thresholds[0]) if observations.single else thresholds
 
@@ -379,7 +386,7 @@ class CalibratedPosterior(PosteriorMixtureMixin, PosteriorMixin, MetaEstimatorMi
         level : float, default=0.9
             The coverage, between 0 and 1.
         random_state : None, int, RandomState or Generator, default=None
-            As in ``sample``; the same gives the same region.
+            As in ``sample``. The same gives the same region for the same batch of observations.
 
         Returns
         -------

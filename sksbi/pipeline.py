@@ -327,6 +327,23 @@ class Pipeline(sklearn.pipeline.Pipeline):
         observations = self._transform_observations(x, options)
         return self.steps[-1][1].credible_region(observations, level, **options)
 
+    @_final_has("nominal_level")
+    def nominal_level(self, level):
+        """
+        Tell which highest-density region of the uncalibrated posterior has this coverage.
+
+        Parameters
+        ----------
+        level : float
+            The wanted coverage, between 0 and 1.
+
+        Returns
+        -------
+        float
+            As from the last step's ``nominal_level``.
+        """
+        return self.steps[-1][1].nominal_level(level)
+
     @_final_has("in_region")
     def in_region(self, theta, x, level=0.9, **options):
         """

@@ -123,6 +123,7 @@ class PosteriorMixin:
         level = check_real(level, "level", high=1.0)
         n_samples = check_count(n_samples, "n_samples")
         observations = self.x_layout_.read(x)
+        self._warn_of_outliers(observations)
         draws = self._sample(observations.values, n_samples, self._generator(random_state))
         return self._summarised(draws, observations, level)
 
@@ -147,6 +148,7 @@ class PosteriorMixin:
         """
         check_is_fitted(self)
         observations = self.x_layout_.read(x)
+        self._warn_of_outliers(observations)
         generator = self._mode_generator()
         draws = self._sample(observations.values, _CANDIDATES, generator)
         return self._modes(self._guarded_log_prob, draws, observations, generator)

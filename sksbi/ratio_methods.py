@@ -234,6 +234,7 @@ class RatioMixin:
         level = check_real(level, "level", high=1.0)
         n_samples = check_count(n_samples, "n_samples")
         observations = self._read(x, iid)
+        self._warn_of_outliers(observations, has_trials=True)
         draws, _ = self._draw(observations, n_samples, self._generator(random_state))
         return self._summarised(draws, observations, level)
 
@@ -261,6 +262,7 @@ class RatioMixin:
         check_is_fitted(self)
         self._check_there_is_a_prior("map")
         observations = self._read(x, iid)
+        self._warn_of_outliers(observations, has_trials=True)
         generator = self._mode_generator()
         target = self._target(observations.values)
         draws = self._from_unbounded(

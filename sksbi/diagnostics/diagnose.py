@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import pandas as pd
 from numpy.typing import ArrayLike
 
-from sksbi.diagnostics.checks import table_of_checks
+from sksbi.diagnostics.checks import check_observed, table_of_checks
 from sksbi.diagnostics.figure import draw_checks
 from sksbi.inspection._estimators import sample_many
 from sksbi.inspection._plotting import import_pyplot
@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 __all__ = ["Diagnosis", "diagnose"]
+
+_FEWEST = 10
 
 
 class Diagnosis(NamedTuple):
@@ -86,7 +88,7 @@ def diagnose(
         A pair. ``table`` has the index levels check and of (a parameter, or "all") and the columns
         value, p_value and verdict; the value is the coverage of 90% regions ("coverage"), the
         largest distance of a distribution function from the exact one ("tarp", "ranks"), the mean
-        z-score, the mean contraction, and the p-value of x_observed ("misspecification").
+        z-score, the median contraction, and the p-value of x_observed ("misspecification").
         ``figure`` shows them.
 
     Raises
@@ -94,7 +96,8 @@ def diagnose(
     TypeError
         If the estimator cannot draw, as a search: give its ``best_estimator_``.
     ValueError
-        If theta and x do not match, or do not look like fit's.
+        If theta and x do not match, do not look like fit's or are fewer than 10, or x_observed does
+        not look like x or holds NaN.
     ImportError
         If matplotlib is missing and ``plot`` is true.
 
@@ -119,8 +122,14 @@ def diagnose(
     """
     if plot:
         import_pyplot()
+    if len(theta) < _FEWEST or n_samples < _FEWEST:
+        raise ValueError(
+            f"theta must have at least {_FEWEST} rows and n_samples be at least {_FEWEST}, got "
+            f"{len(theta)} and {n_samples}."
+        )
     generator = check_generator(random_state)
-    held_out = sample_many(estimator, theta, x, n_samples, generator, verbose)
     seed = draw_seed(generator)
-    table = table_of_checks(held_out, x, x_observed, seed)
+    observed = [] if x_observed is None else list(check_observed(x, x_observed, seed))
+    held_out = sample_many(estimator, theta, x, n_samples, generator, verbose)
+    table = table_of_checks(held_out, observed, seed)
     return Diagnosis(table, draw_checks(held_out, x, x_observed, seed) if plot else None)

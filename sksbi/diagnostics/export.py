@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from sksbi.metrics._tables import as_float, check_draws, check_stack, is_stack
+from sksbi.metrics._tables import as_float, check_draws, check_same_columns, check_stack, is_stack
 
 if TYPE_CHECKING:
     from xarray import DataTree
@@ -87,7 +87,8 @@ def to_inference_data(
         "posterior": {name: values[..., j] for j, name in enumerate(names)}
     }
     if prior is not None:
-        table, _ = check_draws(prior, "prior")
+        table, prior_columns = check_draws(prior, "prior")
+        check_same_columns(prior_columns, names if columns else None, "prior", "draws")
         if table.shape[1] != len(names):
             raise ValueError(f"prior must have {len(names)} columns, got {table.shape[1]}.")
         groups["prior"] = {name: table[None, :, j] for j, name in enumerate(names)}

@@ -104,10 +104,10 @@ def contraction_verdict(contraction: NDArray) -> str:
     str
         The verdict.
     """
-    mean = contraction.mean()
-    figures = f"x takes away {100 * mean:.0f}% of the prior's variance"
+    middle = np.median(contraction)
+    figures = f"x takes away {100 * middle:.0f}% of the prior's variance"
     least = _INFORMATIVE + _CLEAR * np.sqrt(2 / len(contraction))
-    return f"hardly narrower than the prior: {figures}" if mean < least else figures
+    return f"hardly narrower than the prior: {figures}" if middle < least else figures
 
 
 def z_verdict(z: NDArray, p_value: float, alpha: float) -> str:

@@ -46,7 +46,10 @@ def build_classifier(classifier: object, n_features: int, seed: int) -> BaseEsti
             return MLPClassifier((n_hidden, n_hidden), max_iter=10_000, random_state=seed)
         if classifier == "quadratic":
             return make_pipeline(
-                StandardScaler(), PolynomialFeatures(), StandardScaler(), LogisticRegression()
+                StandardScaler(),
+                PolynomialFeatures(),
+                StandardScaler(),
+                LogisticRegression(max_iter=1000),
             )
         if classifier == "boosting":
             return HistGradientBoostingClassifier(random_state=seed)

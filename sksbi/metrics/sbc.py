@@ -6,11 +6,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sksbi.metrics._tables import check_batch
+from sksbi.utils.random import check_generator
 
 __all__ = ["sbc_ranks"]
 
 
-def sbc_ranks(draws: object, theta: object) -> NDArray[np.intp]:
+def sbc_ranks(draws: object, theta: object, *, random_state: object = 0) -> NDArray[np.intp]:
     """
     Count the draws below each true parameter.
 
@@ -25,11 +26,14 @@ def sbc_ranks(draws: object, theta: object) -> NDArray[np.intp]:
         Independent draws for n observations; a table as ``sample`` returns it for a batch.
     theta : array-like or DataFrame of shape (n, D)
         The parameters that the observations were simulated from.
+    random_state : None, int, RandomState or Generator, default=0
+        Draws that are equal to theta count as below it or not at random, so that ranks are uniform
+        for parameters with steps, too.
 
     Returns
     -------
     ndarray of int, of shape (n, D)
-        The number of draws strictly below theta, from 0 to n_samples.
+        The number of draws below theta, from 0 to n_samples.
 
     Raises
     ------
@@ -63,4 +67,6 @@ def sbc_ranks(draws: object, theta: object) -> NDArray[np.intp]:
     True
     """
     values, theta, _ = check_batch(draws, theta)
-    return (values < theta[:, None]).sum(axis=1)
+    equal = (values == theta[:, None]).sum(axis=1)
+    below = (values < theta[:, None]).sum(axis=1)
+    return below + check_generator(random_state).integers(equal + 1)

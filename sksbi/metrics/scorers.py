@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from numbers import Real
 from typing import Any
 
 import numpy as np
@@ -62,8 +61,9 @@ def _crps(held_out: HeldOutDraws) -> float:
 
 
 def _contraction(held_out: HeldOutDraws) -> float:
-    """Average the contraction over observations and parameters."""
-    return float(posterior_contraction(held_out.draws, held_out.theta).mean())
+    """Average the median contraction over the parameters."""
+    contraction = posterior_contraction(held_out.draws, held_out.theta)
+    return float(np.median(contraction, axis=0).mean())
 
 
 def _spread(theta: np.ndarray) -> np.ndarray:
@@ -184,15 +184,16 @@ def get_scorer(
     >>> sorted(scores)
     ['fit_time', 'score_time', 'test_coverage', 'test_log_prob']
     """
-    is_several = isinstance(scoring, list | tuple | set)
+    is_several = isinstance(scoring, list | tuple | set | np.ndarray)
     names = tuple(scoring) if is_several else scoring
-    if not names or not set(names if is_several else [names]) <= set(_METRICS):
+    asked = set(names) if is_several else {names}
+    if not asked or not asked <= set(_METRICS):
         raise ValueError(
             f"scoring must be one or several of {get_scorer_names()}, got {scoring!r}."
         )
-    if isinstance(random_state, Real):
+    if not isinstance(random_state, np.random.RandomState):
         check_generator(random_state)
-    return PosteriorScorer(names, check_count(n_samples, "n_samples"), random_state)
+    return PosteriorScorer(names, check_count(n_samples, "n_samples", low=2), random_state)
 
 
 def get_scorer_names() -> list[str]:

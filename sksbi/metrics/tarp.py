@@ -36,7 +36,7 @@ def tarp_ranks(
         One reference point an observation, in theta's units. They may depend on x, and then find
         more, but not on theta. By default uniform in the box that theta spans.
     random_state : None, int, RandomState or Generator, default=None
-        Where default references come from.
+        Where default references come from; breaks ties between distances.
 
     Returns
     -------
@@ -63,10 +63,11 @@ def tarp_ranks(
     [2, 3]
     """
     values, theta, names = check_batch(draws, theta)
+    generator = check_generator(random_state)
     low, width = theta.min(axis=0), np.ptp(theta, axis=0)
     width = np.where(width > 0, width, 1.0)
     if references is None:
-        points = low + width * check_generator(random_state).random(theta.shape)
+        points = low + width * generator.random(theta.shape)
     else:
         points, others = check_rows(references, "references", len(theta))
         check_same_columns(others, names, "references", "theta")
@@ -74,7 +75,8 @@ def tarp_ranks(
         raise ValueError(f"references must have shape {theta.shape}, got {points.shape}.")
     reach = (((theta - points) / width) ** 2).sum(axis=1)
     distances = (((values - points[:, None]) / width) ** 2).sum(axis=2)
-    return (distances < reach[:, None]).sum(axis=1)
+    equal = (distances == reach[:, None]).sum(axis=1)
+    return (distances < reach[:, None]).sum(axis=1) + generator.integers(equal + 1)
 
 
 def tarp_coverage(
@@ -98,7 +100,7 @@ def tarp_coverage(
         more, such as the prior returned as posterior, but not on theta. By default uniform in the
         box that theta spans.
     random_state : None, int, RandomState or Generator, default=None
-        Where default references come from.
+        Where default references come from; breaks ties between distances.
 
     Returns
     -------

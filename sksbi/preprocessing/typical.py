@@ -3,11 +3,12 @@ The region that simulations fill, so that an observation far outside it is notic
 
 A network extrapolates silently: at an x that is unlike all it was trained on, its posterior means
 nothing. Two things are kept of the simulations, after a robust scaling that bends the tails: the
-range of every column, and mean and covariance. An observation is far outside if a column is more
-than half of its range beyond it, or if its Mahalanobis distance is more than 1.5 times the
-largest one of all simulations. One more simulation of n is the farthest of all with probability
-1/(n + 1), and that much farther far more rarely, so this is no test, but an alarm that hardly ever
-rings without a fire.
+range of every column, and mean and covariance. Every fifth of the simulations is held against
+the other four: how far a column is beyond its range there, and the largest Mahalanobis distance,
+say what simulations do. An observation is far outside if it is 1.5 times as far, and a column half
+of its range beyond it. One more simulation of n is the farthest of all with probability 1/(n + 1),
+and that much farther far more rarely, so this is no test, but an alarm that hardly ever rings
+without a fire.
 """
 
 from __future__ import annotations
@@ -27,33 +28,35 @@ _MARGIN = 0.5
 _FARTHER = 1.5
 _MOST_COLUMNS = 100
 _RIDGE = 1e-6
+_FOLDS, _FEWEST = 5, 10
 _NO_WIDTH = 1e-9
-_MOST_ROWS, _FEWEST_ROWS, _MOST_NUMBERS = 100_000, 1_000, 20_000_000
+_MOST_ROWS, _FEWEST_ROWS, _MOST_NUMBERS = 50_000, 1_000, 5_000_000
 
 
 class TypicalObservations:
     """
-    Range, mean and covariance of what was simulated.
+    The region that simulations fill, and how far outside of it one more may be.
 
     Parameters
     ----------
     x : ndarray of shape (n, ...)
         The simulations; NaN where there is none. Of very many only some are looked at. More than
-        100 columns have no covariance, just variances.
+        100 columns have no covariance, just variances; of fewer than 10 simulations none is far.
     """
 
     def __init__(self, x: Array) -> None:
         columns = _columns(_some(x))
         missing = np.isnan(columns)
         centers = np.nan_to_num(np.nanmedian(columns, axis=0)) if missing.any() else 0.0
-        filled = np.where(missing, centers, columns)
-        self.low, self.high = filled.min(axis=0), filled.max(axis=0)
-        self.views = RobustViews(logarithms=False).fit(filled)
-        z = self._scaled(filled)
-        self.lowest, self.highest = z.min(axis=0), z.max(axis=0)
-        self.mean = z.mean(axis=0)
-        self.root = self._whitener(z - self.mean)
-        self.farthest = float(self._distances(z).max())
+        columns = np.where(missing, centers, columns)
+        self.region = _Region(columns)
+        self.farthest, self.margin = np.inf, np.inf
+        if len(columns) >= _FEWEST:
+            folds = np.arange(len(columns)) % _FOLDS
+            parts = [(columns[folds != k], columns[folds == k]) for k in range(_FOLDS)]
+            found = [_Region(rest).excess(held_out) for rest, held_out in parts]
+            self.farthest = max(float(distance.max()) for distance, _ in found)
+            self.margin = max(_MARGIN, *(_FARTHER * float(beyond.max()) for _, beyond in found))
 
     def excess(self, x: Array) -> tuple[Array, Array]:
         """
@@ -67,23 +70,13 @@ class TypicalObservations:
         Returns
         -------
         distance : ndarray of shape (m,)
-            Mahalanobis distances as multiples of the largest among the simulations.
+            Mahalanobis distances as multiples of the largest among simulations held out.
         beyond : ndarray of shape (m, L)
             How far every column is beyond its range, in units of the range: 0 inside; of a column
-            that was constant, inf unless it has that value.
+            that was constant, 1 unless it has that value.
         """
-        columns = _columns(x)
-        missing = np.isnan(columns)
-        z = self._scaled(np.where(missing, self.low, columns))
-        width = np.where(self.highest - self.lowest > _NO_WIDTH, self.highest - self.lowest, 0.0)
-        outside = np.maximum(np.maximum(self.lowest - z, z - self.highest), 0.0)
-        tolerance = 1e-6 * np.maximum(np.abs(self.low), 1.0)
-        differs = (np.abs(columns - self.low) > tolerance) & (width == 0)
-        with np.errstate(divide="ignore", invalid="ignore"):
-            beyond = np.where(width > 0, outside / width, np.where(differs, np.inf, 0.0))
-        distance = self._distances(np.where(missing, self.mean, z))
-        ratio = distance / self.farthest if self.farthest > 0 else np.zeros(len(z))
-        return ratio, np.where(missing, 0.0, beyond)
+        distance, beyond = self.region.excess(_columns(x))
+        return distance / self.farthest if self.farthest > 0 else 0 * distance, beyond
 
     def are_far(self, x: Array) -> NDArray[np.bool_]:
         """
@@ -100,7 +93,7 @@ class TypicalObservations:
             Whether they are.
         """
         distance, beyond = self.excess(x)
-        return (distance > _FARTHER) | (beyond > _MARGIN).any(axis=1)
+        return (distance > _FARTHER) | (beyond > self.margin).any(axis=1)
 
     def describe(self, x: Array, names: Sequence[str] | None = None) -> str:
         """
@@ -120,34 +113,55 @@ class TypicalObservations:
         """
         distance, beyond = self.excess(x)
         column = int(np.argmax(beyond[0]))
-        if beyond[0, column] <= _MARGIN:
+        if beyond[0, column] <= self.margin:
             return (
                 f"its features together are {distance[0]:.3g} times as far from the mean as those "
                 "of the farthest simulation"
             )
         name = repr(names[column]) if names is not None else _name(column, x.shape[1:])
-        value, low, high = _columns(x)[0, column], self.low[column], self.high[column]
+        value, low, high = _columns(x)[0, column], self.region.low[column], self.region.high[column]
         return f"{name} is {value:.6g}, simulated from {low:.6g} to {high:.6g}"
+
+
+class _Region:
+    """Range, mean and covariance of columns (n, L), after a robust scaling."""
+
+    def __init__(self, columns: Array) -> None:
+        self.low, self.high = columns.min(axis=0), columns.max(axis=0)
+        self.views = RobustViews(logarithms=False).fit(columns)
+        z = self._scaled(columns)
+        self.lowest, self.highest, self.mean = z.min(axis=0), z.max(axis=0), z.mean(axis=0)
+        self.root = _whitener(z - self.mean)
+
+    def excess(self, columns: Array) -> tuple[Array, Array]:
+        """Compute Mahalanobis distances (m,), and how far beyond its range each column is (m, L)."""
+        missing = np.isnan(columns)
+        columns = np.where(missing, self.low, columns)
+        z = np.where(missing, self.mean, self._scaled(columns))
+        width = self.highest - self.lowest
+        outside = np.maximum(np.maximum(self.lowest - z, z - self.highest), 0.0)
+        tolerance = 1e-6 * np.maximum(np.abs(self.low), 1.0)
+        differs = np.abs(columns - self.low) > tolerance
+        varies = width > _NO_WIDTH
+        beyond = np.where(varies, outside / np.where(varies, width, 1.0), differs)
+        centered = z - self.mean
+        white = centered @ self.root if self.root.ndim == 2 else centered * self.root
+        return np.linalg.norm(white, axis=1), np.where(missing, 0.0, beyond)
 
     def _scaled(self, columns: Array) -> Array:
         """Scale columns robustly."""
         return self.views.transform(columns).astype(np.float64)
 
-    def _whitener(self, centered: Array) -> Array:
-        """Compute the inverse root of the covariance, or of its diagonal."""
-        if centered.shape[1] > _MOST_COLUMNS:
-            variance = centered.var(axis=0)
-            return 1 / np.sqrt(np.where(variance > 0, variance, 1.0))
-        covariance = centered.T @ centered / len(centered)
-        values, vectors = np.linalg.eigh(covariance)
-        floor = max(_RIDGE * values[-1], np.finfo(float).tiny)
-        return vectors / np.sqrt(np.maximum(values, floor))
 
-    def _distances(self, z: Array) -> Array:
-        """Compute Mahalanobis distances."""
-        centered = z - self.mean
-        white = centered @ self.root if self.root.ndim == 2 else centered * self.root
-        return np.linalg.norm(white, axis=1)
+def _whitener(centered: Array) -> Array:
+    """Compute the inverse root of the covariance, or of its diagonal."""
+    if centered.shape[1] > _MOST_COLUMNS:
+        variance = centered.var(axis=0)
+        return 1 / np.sqrt(np.where(variance > 0, variance, 1.0))
+    covariance = centered.T @ centered / len(centered)
+    values, vectors = np.linalg.eigh(covariance)
+    floor = max(_RIDGE * values[-1], np.finfo(float).tiny)
+    return vectors / np.sqrt(np.maximum(values, floor))
 
 
 def _some(x: Array) -> Array:

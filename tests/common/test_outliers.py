@@ -71,3 +71,11 @@ def test_a_pipeline_asks_after_its_steps(posterior: BaseEstimator, pairs: Pairs)
     fitted = make_pipeline(StandardScaler(), clone(posterior)).fit(theta, x)
     with pytest.warns(MisspecificationWarning, match="far from everything"):
         fitted.sample(pd.Series(FAR), 10)
+
+
+@pytest.mark.parametrize("method", ["summary", "map"])
+def test_what_else_asks_the_posterior_warns_too(
+    posterior: BaseEstimator, pairs: Pairs, method: str
+) -> None:
+    fitted = clone(posterior).fit(*pairs)
+    assert "'b' is 1000" in warned(lambda: getattr(fitted, method)(FAR))

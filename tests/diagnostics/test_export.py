@@ -53,6 +53,13 @@ def test_groups():
         ({"names": ["a", "a"]}, "names must be 2 distinct names"),
         ({"prior": np.zeros((5, 3))}, "prior must have 2 columns, got 3"),
         ({"draws": np.zeros(3)}, "draws must be 2-d"),
+        (
+            {
+                "draws": pd.DataFrame(np.zeros((4, 2)), columns=NAMES),
+                "prior": pd.DataFrame(np.zeros((4, 2)), columns=NAMES[::-1]),
+            },
+            "prior and draws must have the same columns",
+        ),
     ],
 )
 def test_bad_arguments_are_refused(change, match):

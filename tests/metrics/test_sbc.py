@@ -29,8 +29,10 @@ def test_ranks_are_those_of_a_naive_count(gaussian):
     np.testing.assert_array_equal(sbc_ranks(made.draws, made.theta), naive)
 
 
-def test_draws_that_equal_the_truth_are_not_below_it():
-    assert sbc_ranks([[[1.0], [2.0], [2.0], [3.0]]], [[2.0]]) == 1
+def test_draws_that_equal_the_truth_are_below_it_or_not():
+    draws = [[[1.0], [2.0], [2.0], [3.0]]]
+    seen = {int(sbc_ranks(draws, [[2.0]], random_state=seed)[0, 0]) for seed in range(50)}
+    assert seen == {1, 2, 3}
 
 
 def test_ranks_do_not_change_under_increasing_maps_of_a_parameter(gaussian):
@@ -96,3 +98,12 @@ def test_tables_give_what_arrays_give(gaussian, as_table):
             np.testing.assert_array_equal(sbc_ranks(draws, truth), expected)
     with pytest.raises(ValueError, match=r"draws and theta must have the same columns.*'b', 'a'"):
         sbc_ranks(table, theta[["b", "a"]])
+
+
+def test_ties_are_broken_at_random():
+    rng = np.random.default_rng(0)
+    theta, draws = rng.poisson(3, (500, 1)), rng.poisson(3, (500, 100, 1))
+    ranks = sbc_ranks(draws, theta)
+    assert uniformity_test(ranks, 100)[0] > 0.05
+    below, equal = (draws < theta[:, None]).sum(1), (draws == theta[:, None]).sum(1)
+    assert ((below <= ranks) & (ranks <= below + equal)).all()

@@ -74,7 +74,7 @@ DIRECTLY = {
     "tarp": lambda d: closeness(tarp_coverage(d.draws, d.theta, random_state=0)),
     "neg_energy_score": lambda d: -energy_score(d.draws, d.theta, scale=d.theta.std(axis=0)).mean(),
     "neg_crps": lambda d: -np.mean(crps(d.draws, d.theta).mean(axis=0) / d.theta.std(axis=0)),
-    "contraction": lambda d: posterior_contraction(d.draws, d.theta).mean(),
+    "contraction": lambda d: np.median(posterior_contraction(d.draws, d.theta), axis=0).mean(),
 }
 
 
@@ -269,8 +269,8 @@ def test_regressors_are_refused_with_the_way_out(pairs):
         ({"scoring": ["sbc", "cover"]}, ValueError, r"scoring must .* got \['sbc', 'cover'\]"),
         ({"scoring": []}, ValueError, r"scoring must be one or several of .* got \[\]"),
         ({"scoring": ""}, ValueError, "scoring must be one or several of .* got ''"),
-        ({"scoring": "sbc", "n_samples": 0}, ValueError, "n_samples must be an int >= 1, got 0"),
-        ({"scoring": "sbc", "n_samples": 1.5}, TypeError, "n_samples must be an int >= 1, got 1.5"),
+        ({"scoring": "sbc", "n_samples": 0}, ValueError, "n_samples must be an int >= 2, got 0"),
+        ({"scoring": "sbc", "n_samples": 1.5}, TypeError, "n_samples must be an int >= 2, got 1.5"),
     ],
 )
 def test_bad_scorers_are_refused(arguments, error, match):

@@ -13,22 +13,27 @@ SIMULATORS = {
     "lognormal": lambda rng, n: rng.lognormal(sigma=3, size=(n, 3)),
     "counts": lambda rng, n: rng.poisson(0.1, size=(n, 3)).astype(float),
     "many": lambda rng, n: rng.normal(size=(n, 150)),
+    "sparse": lambda rng, n: rng.poisson(0.005, size=(n, 100)).astype(float),
+    "rare": lambda rng, n: rng.poisson(0.05, size=(n, 100)).astype(float),
+    "wide": lambda rng, n: rng.normal(size=(n, 80)) @ np.vander(np.linspace(0, 1, 80), 80),
     "images": lambda rng, n: rng.normal(size=(n, 4, 5)),
     "correlated": lambda rng, n: rng.normal(size=(n, 1)) + 1e-3 * rng.normal(size=(n, 3)),
 }
 
 
+@pytest.mark.parametrize("n", [50, 200, 2000])
 @pytest.mark.parametrize("name", SIMULATORS)
-def test_false_alarms_are_rare(name):
-    """One more is farther than all n in 1 of n cases, by half of the range far more rarely."""
+def test_false_alarms_are_rare(name, n):
+    """One more is farther than all n in 1 of n cases, and by half as much again far more rarely."""
     rng = np.random.default_rng(0)
-    typical = TypicalObservations(SIMULATORS[name](rng, 2000))
-    fresh = SIMULATORS[name](rng, 20_000)
-    expected = len(fresh) / 2000  # as many are farther than all that were seen
-    assert typical.are_far(fresh).sum() < expected / 2
+    n_alarms, n_fresh = 0, 2000
+    for _ in range(10):
+        typical = TypicalObservations(SIMULATORS[name](rng, n))
+        n_alarms += typical.are_far(SIMULATORS[name](rng, n_fresh)).sum()
+    assert n_alarms < 10 * n_fresh / n / 2
 
 
-@pytest.mark.parametrize("name", ["normal", "uniform", "many", "correlated", "counts"])
+@pytest.mark.parametrize("name", ["normal", "uniform", "many", "correlated"])
 def test_what_is_far_beyond_one_column_is_far(name):
     rng = np.random.default_rng(0)
     x = SIMULATORS[name](rng, 2000)
@@ -89,5 +94,5 @@ def test_of_many_rows_some_are_looked_at():
     x = np.zeros((300_000, 1))
     x[:, 0] = np.arange(len(x))
     typical = TypicalObservations(x)
-    assert typical.low[0] == 0
-    assert typical.high[0] > 299_990
+    assert typical.region.low[0] == 0
+    assert typical.region.high[0] > 299_990
