@@ -118,7 +118,7 @@ def diagnose(
     >>> npe = NPE(prior, flow="maf", max_epochs=10, random_state=0).fit(theta[:600], x[:600])
     >>> table, _ = diagnose(npe, theta[600:], x[600:], x[0], plot=False)
     >>> table.loc[("contraction", "mean"), "verdict"]
-    "x takes away 83% of the prior's variance"
+    "x takes away 8...% of the prior's variance"
     """
     if plot:
         import_pyplot()

@@ -134,7 +134,7 @@ class _Region:
         self.root = _whitener(z - self.mean)
 
     def excess(self, columns: Array) -> tuple[Array, Array]:
-        """Compute Mahalanobis distances (m,), and how far beyond its range each column is (m, L)."""
+        """Compute Mahalanobis distances (m,), and how far beyond its range a column is (m, L)."""
         missing = np.isnan(columns)
         columns = np.where(missing, self.low, columns)
         z = np.where(missing, self.mean, self._scaled(columns))
