@@ -66,6 +66,11 @@ def _contraction(held_out: HeldOutDraws) -> float:
     return float(np.median(contraction, axis=0).mean())
 
 
+def _as_table(theta: Any) -> Any:
+    """Make a column of the numbers that a regressor was fitted to."""
+    return np.reshape(theta, (-1, 1)) if np.ndim(theta) == 1 else theta
+
+
 def _spread(theta: np.ndarray) -> np.ndarray:
     """Compute standard deviations, one where they are zero."""
     sd = theta.std(axis=0)
@@ -115,7 +120,8 @@ class PosteriorScorer:
         Parameters
         ----------
         estimator : estimator or pipeline
-            Fitted, with ``sample`` and ``log_prob``.
+            Fitted, with ``sample`` and ``log_prob``; or a ``PosteriorRegressor``, which has theta
+            and x in each other's place, as scikit-learn calls it.
         theta : array-like or DataFrame of shape (n, D)
             Parameters that the estimator was not fitted to.
         x : array-like, Series or DataFrame of shape (n, ...)
@@ -126,6 +132,8 @@ class PosteriorScorer:
         float or dict of str to float
             The score, or one a name.
         """
+        if hasattr(estimator, "estimator_") and not hasattr(estimator, "sample"):
+            estimator, theta, x = estimator.estimator_, _as_table(x), theta  # theta is its y
         held_out = draw_held_out(
             estimator, theta, x, self.n_samples, random_state=self.random_state
         )

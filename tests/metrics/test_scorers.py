@@ -255,11 +255,19 @@ def test_scorers_are_pickled_and_cloned(made, scoring):
     assert repr(scorer) == f"get_scorer({scoring!r}, n_samples=20, random_state=4)"
 
 
-def test_regressors_are_refused_with_the_way_out(pairs):
+@pytest.mark.parametrize("as_column", [True, False])
+def test_regressors_are_scored_by_their_posterior(pairs, as_column):
+    """A regressor has x in X's place and theta in y's."""
     theta, x = pairs
-    regressor = PosteriorRegressor(npe()).fit(x, theta["mean"])
-    with pytest.raises(TypeError, match="PosteriorRegressor estimator_"):
-        get_scorer("sbc", n_samples=5)(regressor, theta, x)
+    y = theta if as_column else theta["mean"]
+    regressor = PosteriorRegressor(npe(), random_state=0)
+    scoring = get_scorer(["log_prob", "sbc"], n_samples=20)
+    scores = cross_validate(regressor, x, y, scoring=scoring, cv=2)
+    fitted = regressor.fit(x, y)
+    expected = get_scorer("sbc", n_samples=20)(fitted.estimator_, theta.to_numpy(), x.to_numpy())
+    assert get_scorer("sbc", n_samples=20)(fitted, x, y) == expected
+    assert np.isfinite(scores["test_log_prob"]).all()
+    assert np.isfinite(scores["test_sbc"]).all()
 
 
 @pytest.mark.parametrize(
