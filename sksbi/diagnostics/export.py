@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -71,6 +71,26 @@ def to_inference_data(
     >>> float(data["posterior"]["mass"].mean())
     2.0
     """
+    from_dict = _import_from_dict()
+    values, columns, labels = _read(draws)
+    names = _names(names, columns, values.shape[2])
+    has_observations = is_stack(draws) and not chains
+    if has_observations:
+        values = values.swapaxes(0, 1)[None]  # chain, draw, observation
+    groups = {"posterior": _variables(values, names)}
+    if prior is not None:
+        groups["prior"] = _variables(_check_prior(prior, names, columns)[None], names)
+    if posterior_predictive is not None:
+        simulated = as_float(posterior_predictive, "posterior_predictive")
+        groups["posterior_predictive"] = {"x": simulated[None]}
+    if observed_data is not None:
+        groups["observed_data"] = {"x": as_float(observed_data, "observed_data")}
+    dims = dict.fromkeys(names, ["observation"]) if has_observations else {}
+    return from_dict(groups, dims=dims, coords={"observation": labels} if dims else {})
+
+
+def _import_from_dict() -> Callable[..., DataTree]:
+    """Import what makes inference data, or tell how to install it."""
     try:
         from arviz_base import from_dict
     except ImportError as error:
@@ -78,26 +98,21 @@ def to_inference_data(
             "to_inference_data needs arviz-base, which is not installed: "
             'pip install "sksbi[arviz]".'
         ) from error
-    values, columns, labels = _read(draws)
-    names = _names(names, columns, values.shape[2])
-    has_observations = is_stack(draws) and not chains
-    if has_observations:
-        values = values.swapaxes(0, 1)[None]  # chain, draw, observation
-    groups: dict[str, dict[str, Any]] = {
-        "posterior": {name: values[..., j] for j, name in enumerate(names)}
-    }
-    if prior is not None:
-        table, prior_columns = check_draws(prior, "prior")
-        check_same_columns(prior_columns, names if columns else None, "prior", "draws")
-        if table.shape[1] != len(names):
-            raise ValueError(f"prior must have {len(names)} columns, got {table.shape[1]}.")
-        groups["prior"] = {name: table[None, :, j] for j, name in enumerate(names)}
-    if posterior_predictive is not None:
-        groups["posterior_predictive"] = {"x": as_float(posterior_predictive, "x")[None]}
-    if observed_data is not None:
-        groups["observed_data"] = {"x": as_float(observed_data, "observed_data")}
-    dims = {name: ["observation"] for name in names} if has_observations else {}
-    return from_dict(groups, dims=dims, coords={"observation": labels} if dims else {})
+    return from_dict
+
+
+def _variables(values: Array, names: list[str]) -> dict[str, Array]:
+    """Make one variable of each parameter."""
+    return {name: values[..., j] for j, name in enumerate(names)}
+
+
+def _check_prior(prior: object, names: list[str], columns: list[str] | None) -> Array:
+    """Check draws from the prior against the names of the parameters."""
+    table, prior_columns = check_draws(prior, "prior")
+    check_same_columns(prior_columns, names if columns else None, "prior", "draws")
+    if table.shape[1] != len(names):
+        raise ValueError(f"prior must have {len(names)} columns, got {table.shape[1]}.")
+    return table
 
 
 def _read(draws: object) -> tuple[Array, list[str] | None, list[Any]]:
