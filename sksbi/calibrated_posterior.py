@@ -275,16 +275,18 @@ class CalibratedPosterior(PosteriorMixtureMixin, PosteriorMixin, MetaEstimatorMi
 
     def _ranks(self, posterior, theta, x, generator):
         """Count the draws that are denser than theta at its x."""
-        size = max(1, _DRAWS_PER_BATCH // self.n_samples_)
-        starts = range(0, len(theta), size)
-        bar = tqdm(starts, desc="calibration", unit="batch", disable=not self.verbose)
+        batches = self._batches(len(theta))
         ranks = []
-        for start in bar:
-            some = slice(start, start + size)
+        for some in tqdm(batches, desc="calibration", unit="batch", disable=not self.verbose):
             dense = self._densities(posterior, x[some], generator)
             own = posterior._guarded_log_prob(theta[some], x[some], np.arange(len(x[some])))
             ranks.append((dense > own[:, None]).sum(axis=1))
         return np.concatenate(ranks)
+
+    def _batches(self, n):
+        """Cut n observations into batches of about as many draws."""
+        size = max(1, _DRAWS_PER_BATCH // self.n_samples_)
+        return [slice(start, start + size) for start in range(0, n, size)]
 
     def _densities(self, posterior, x, generator):
         """Compute the log-densities of draws: (m, n_samples)."""
@@ -417,12 +419,10 @@ class CalibratedPosterior(PosteriorMixtureMixin, PosteriorMixin, MetaEstimatorMi
         """Find the density of the draw that ``rank`` others exceed, for every observation."""
         if rank >= self.n_samples_:
             return np.full(len(x), -np.inf)
-        size = max(1, _DRAWS_PER_BATCH // self.n_samples_)
-        parts = (x[start : start + size] for start in range(0, len(x), size))
         place = self.n_samples_ - 1 - rank
         kept = [
-            np.partition(self._densities(self, part, generator), place, axis=1)[:, place]
-            for part in parts
+            np.partition(self._densities(self, x[some], generator), place, axis=1)[:, place]
+            for some in self._batches(len(x))
         ]
         return np.concatenate(kept)
 
