@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
-__all__ = ["MisspecificationWarning", "SamplingWarning", "SimulationWarning", "VersionWarning"]
+__all__ = [
+    "MisspecificationWarning",
+    "SamplingWarning",
+    "SimulationWarning",
+    "TrainingWarning",
+    "VersionWarning",
+]
 
 
 class MisspecificationWarning(UserWarning):
@@ -46,6 +52,19 @@ class SimulationWarning(UserWarning):
     >>> from sksbi.exceptions import SimulationWarning
     >>> with warnings.catch_warnings():
     ...     warnings.simplefilter("ignore", SimulationWarning)
+    """
+
+
+class TrainingWarning(UserWarning):
+    """
+    A fit came to its end, but it learnt nothing, or could not see something that x holds.
+
+    Examples
+    --------
+    >>> import warnings
+    >>> from sksbi.exceptions import TrainingWarning
+    >>> with warnings.catch_warnings():
+    ...     warnings.simplefilter("error", TrainingWarning)  # fits that failed are refused
     """
 
 

@@ -21,8 +21,10 @@ MODULES = [
     "sksbi.metrics",
     "sksbi.nn",
     "sksbi.pipeline",
+    "sksbi.preprocessing.summaries",
     "sksbi.priors",
     "sksbi.samplers",
+    "sksbi.training.muon",
 ]
 
 # As in pyproject.toml, but for what lint cannot know. Examples: see below.

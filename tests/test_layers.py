@@ -1,8 +1,8 @@
 """
 The package holds its layers and its budgets, read from the source without running it.
 
-A file imports only from lower layers or its own, never in a circle. Only ``_net.py`` imports
-skorch, and what is no hard dependency is imported inside functions only.
+A file imports only from lower layers or its own, never in a circle. Only ``training/``
+imports skorch, and what is no hard dependency is imported inside functions only.
 """
 
 import ast
@@ -29,8 +29,7 @@ LAYERS = {
     "datasets": 2,
     "losses": 2,
     "simulation": 2,
-    "_net": 3,
-    "_net_state": 3,
+    "training": 3,
     "base": 4,
     "persistence": 4,
     "posterior_methods": 4,
@@ -175,12 +174,12 @@ def circles(root: Path) -> list[str]:
 def is_foreign(library: str, name: str, deferred: bool) -> bool:
     """Tell whether a file may not import a library there."""
     if library == "skorch":
-        return name != "_net"
+        return part(name) != "training"
     return not deferred and library not in {*sys.stdlib_module_names, *HARD_DEPENDENCIES}
 
 
 def foreign_imports(root: Path) -> list[str]:
-    """Find skorch outside _net.py, and optional libraries outside functions."""
+    """Find skorch outside training/, and optional libraries outside functions."""
     return [
         f"{name} imports {library}"
         for name, tree in files(root).items()
@@ -262,7 +261,7 @@ def lines(n: int) -> str:
         (circles, {"nn/a.py": "import sksbi.priors.c", "nn/b.py": "", "priors/c.py": "",
                    "priors/d.py": "from sksbi.nn.b import e"}, ["nn -> priors -> nn"]),
         (foreign_imports, {"nn/a.py": "def f():\n    import skorch"}, ["nn.a imports skorch"]),
-        (foreign_imports, {"_net.py": "from skorch import NeuralNet"}, []),
+        (foreign_imports, {"training/a.py": "from skorch import NeuralNet"}, []),
         (foreign_imports, {"inspection/a.py": "import matplotlib.pyplot as plt"},
          ["inspection.a imports matplotlib"]),
         (foreign_imports, {"nn/a.py": "if TYPE_CHECKING:\n    from skops.io import dump"}, []),

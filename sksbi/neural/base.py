@@ -14,10 +14,10 @@ import joblib
 import numpy as np
 import pandas as pd
 import torch
-from sklearn.utils._param_validation import HasMethods, Interval
+from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
 from sklearn.utils.validation import check_consistent_length
 
-from sksbi import _net, _net_state
+from sksbi import training
 from sksbi.base import BaseInference
 from sksbi.data import Pairs
 from sksbi.losses import build_criterion
@@ -62,8 +62,12 @@ class NeuralEstimator(BaseInference):
     _parameter_constraints = {
         "embedding": [torch.nn.Module, callable, None],
         "theta_transformer": [HasMethods(["fit_transform", "inverse_transform"]), None],
-        "x_transformer": [HasMethods(["fit_transform", "transform"]), None],
-        "x_screening": ["boolean"],
+        "x_transformer": [
+            HasMethods(["fit_transform", "transform"]),
+            StrOptions({"passthrough"}),
+            None,
+        ],
+        "x_features": [HasMethods(["fit_transform", "transform"]), StrOptions({"auto"}), None],
         "lr": [Interval(Real, 0, None, closed="neither")],
         "batch_size": [Interval(Integral, 1, None, closed="left"), None],
         "max_epochs": [Interval(Integral, 1, None, closed="left"), None],
@@ -93,16 +97,16 @@ class NeuralEstimator(BaseInference):
     def _set_passed_on(self, passed_on):
         """Store what goes on to skorch; anything else is a mistake, as in any Python call."""
         for name in passed_on:
-            if not name.startswith(_net.PASSED_ON):
+            if not name.startswith(training.PASSED_ON):
                 raise TypeError(
                     f"{type(self).__name__}.__init__() got an unexpected keyword argument "
-                    f"{name!r}; what is passed on begins with {', '.join(_net.PASSED_ON)}."
+                    f"{name!r}; what is passed on begins with {', '.join(training.PASSED_ON)}."
                 )
         vars(self).update(passed_on)
 
     def _passed_on(self):
         """Collect what goes on to skorch."""
-        return {k: v for k, v in vars(self).items() if k.startswith(_net.PASSED_ON)}
+        return {k: v for k, v in vars(self).items() if k.startswith(training.PASSED_ON)}
 
     def get_params(self, deep=True):
         """
@@ -134,7 +138,7 @@ class NeuralEstimator(BaseInference):
         object
             The estimator itself.
         """
-        passed_on = {k: v for k, v in params.items() if k.startswith(_net.PASSED_ON)}
+        passed_on = {k: v for k, v in params.items() if k.startswith(training.PASSED_ON)}
         super().set_params(**{k: v for k, v in params.items() if k not in passed_on})
         vars(self).update(passed_on)
         return self
@@ -160,12 +164,13 @@ class NeuralEstimator(BaseInference):
     def _fit(self, theta, x, sample_weight, generator):
         """Scale, split, build and train; the fitted state changes at the end only."""
         resumed = self.net_ if self._resumes() else None
-        spaces = (
-            (self._theta_space, self._x_space)
-            if resumed
-            else self._learn_spaces(theta, x, sample_weight, generator)
-        )
-        train, valid = self._split(spaces, theta, x, sample_weight, generator)
+        if resumed:
+            spaces = self._theta_space, self._x_space
+            features = spaces[1].transform(x)
+        else:
+            *spaces, features = self._learn_spaces(theta, x, sample_weight, generator)
+        pairs = _pairs(spaces[0], theta, features, sample_weight)
+        train, valid = self._split(spaces, pairs, theta, x, generator)
         if valid is not None and self._least_rows > 1:
             # Rows of a batch are paired with each other: sorted ones would meet their likes only.
             valid = valid.take(np.random.default_rng(0).permutation(len(valid)))
@@ -175,18 +180,22 @@ class NeuralEstimator(BaseInference):
         )
         if resumed:
             same = type(resumed.optimizer_) is type(net.optimizer_)
-            _net_state.load_state(net, _net_state.pack_state(resumed, optimizer=same))
+            training.load_state(net, training.pack_state(resumed, optimizer=same))
         train = train.to(net.device)
         if not resumed and hasattr(net.module_, "start"):
             net.module_.start(train.theta, train.x, train.weight)
         if self.compile:
-            _net.compile_networks(net, train)
+            training.compile_networks(net, train)
         seed = draw_seed(generator)
-        with borrowed_global_generator(seed) if _net.draws_globally(net, train) else nullcontext():
-            _net.train(net, train)
+        with (
+            borrowed_global_generator(seed)
+            if training.draws_globally(net, train)
+            else nullcontext()
+        ):
+            training.train(net, train)
         self._theta_space, self._x_space = spaces
         self._spec, self.net_ = spec, net
-        self._history = _net_state.extend_history(self._history if resumed else [], net)
+        self._history = training.extend_history(self._history if resumed else [], net)
 
     def _reset(self):
         """Forget what was learnt."""
@@ -207,25 +216,28 @@ class NeuralEstimator(BaseInference):
 
     def _shaping(self):
         """Name the parameters that a warm start cannot change."""
-        return ("prior", "theta_transformer", "x_transformer", "x_screening", *self._architecture)
+        return ("prior", "theta_transformer", "x_transformer", "x_features", *self._architecture)
 
     def _learn_spaces(self, theta, x, sample_weight, generator):
-        """Fit the maps from the user's units to the network's."""
-        keep_shape = x.ndim > 2 or isinstance(self.embedding, torch.nn.Module)
-        for name in ("theta_transformer", "x_transformer"):
+        """Fit the maps from the user's units to the network's, and apply that of x."""
+        keep_shape = x.ndim > 2 and self.embedding is not None
+        keep_shape |= isinstance(self.embedding, torch.nn.Module)
+        names = ("theta_transformer", "x_transformer", "x_features")
+        for name in names:
             check_instance(getattr(self, name), name)
-        transformers = [
-            None if t is None else seeded_copy(t, generator)
-            for t in (self.theta_transformer, self.x_transformer)
-        ]
-        theta_space = ParameterSpace(self.prior_, transformers[0]).fit(theta, sample_weight)
-        x_space = ObservationSpace(transformers[1], keep_shape)
-        screened = self.x_screening and self.embedding is None
-        return theta_space, x_space.fit(x, theta_space.to_network(theta)[0] if screened else None)
+        theta_transformer, x_transformer, x_features = (
+            t if t is None or isinstance(t, str) else seeded_copy(t, generator)
+            for t in (getattr(self, name) for name in names)
+        )
+        theta_space = ParameterSpace(self.prior_, theta_transformer).fit(theta, sample_weight)
+        if self.embedding is not None and x_features == "auto":
+            x_features = None
+        x_space = ObservationSpace(x_transformer, keep_shape, x_features)
+        u = None if x_features is None else theta_space.to_network(theta)[0]
+        return theta_space, x_space, x_space.fit_transform(x, u, generator)
 
-    def _split(self, spaces, theta, x, sample_weight, generator):
+    def _split(self, spaces, pairs, theta, x, generator):
         """Make the training and the validation set, of as many rows as a loss takes."""
-        pairs = _pairs(spaces, theta, x, sample_weight)
         train, valid = self._divide(pairs, spaces, theta, x, generator)
         n_valid = self._least_rows if valid is None else len(valid)
         if min(len(train), n_valid) < self._least_rows:
@@ -245,7 +257,8 @@ class NeuralEstimator(BaseInference):
         if choice is None:
             return pairs, None
         if isinstance(choice, tuple):
-            return pairs, _pairs(spaces, *self._check_validation(choice))
+            theta, x, weights = self._check_validation(choice)
+            return pairs, _pairs(spaces[0], theta, spaces[1].transform(x), weights)
         if isinstance(choice, Real):
             n_valid = max(0, min(max(least, round(choice * len(pairs))), len(pairs) - least))
             order = generator.permutation(len(pairs))
@@ -281,7 +294,7 @@ class NeuralEstimator(BaseInference):
     def _build_net(self, spec, seed, n_train, valid, generator, device=None):
         """Build module, criterion and net."""
         device = check_device(spec["device"]) if device is None else device
-        passed_on = {k: v for k, v in spec.items() if k.startswith(_net.PASSED_ON)}
+        passed_on = {k: v for k, v in spec.items() if k.startswith(training.PASSED_ON)}
         options = {
             k[len("criterion__") :]: v for k, v in passed_on.items() if k.startswith("criterion__")
         }
@@ -290,7 +303,7 @@ class NeuralEstimator(BaseInference):
         with borrowed_global_generator(seed):
             criterion = build_criterion(spec["criterion"], self._estimates, **options)
             module = self._build_module(spec)
-            return _net.build_net(
+            return training.build_net(
                 module,
                 criterion,
                 **{name: spec[name] for name in _SETTINGS}
@@ -309,14 +322,14 @@ class NeuralEstimator(BaseInference):
         with torch.no_grad():
             parts = [
                 module.embed(part.to(self.net_.device))
-                for part in scaled.split(_net.EVALUATION_BATCH)
+                for part in scaled.split(training.EVALUATION_BATCH)
             ]
         return torch.cat(parts)
 
     def __getstate__(self):
         state = super().__getstate__()
         if "net_" in state:
-            state["net_"] = _net_state.pack_state(self.net_, optimizer=self.warm_start)
+            state["net_"] = training.pack_state(self.net_, optimizer=self.warm_start)
         return state
 
     def __setstate__(self, state):
@@ -324,7 +337,7 @@ class NeuralEstimator(BaseInference):
         if "net_" in state:
             device = device_or_cpu(self._spec["device"])
             self.net_ = self._build_net(self._spec, 0, 1, None, None, device)
-            _net_state.load_state(self.net_, state["net_"])
+            training.load_state(self.net_, state["net_"])
 
 
 def _default_batch_size(n_train, scale):
@@ -333,8 +346,8 @@ def _default_batch_size(n_train, scale):
 
 
 def _default_epochs(n_train, batch_size):
-    """Take 30 epochs, and up to 300 where a small set would give fewer than 2,700 steps."""
-    return min(300, max(30, ceil(2700 / ceil(n_train / batch_size))))
+    """Take 28 epochs, and up to 200 where a small set would give fewer than 1,350 steps."""
+    return min(200, max(28, ceil(1350 / ceil(n_train / batch_size))))
 
 
 def _same(a, b):
@@ -365,13 +378,12 @@ def _first_split(splitter, theta, x):
     return rows
 
 
-def _pairs(spaces, theta, x, sample_weight):
+def _pairs(theta_space, theta, features, sample_weight):
     """Bring pairs to the network's units, as tensors."""
-    theta_space, x_space = spaces
     u, _ = theta_space.to_network(theta)
     return Pairs(
         torch.from_numpy(u.astype(np.float32)),
-        torch.from_numpy(x_space.transform(x)),
+        torch.from_numpy(features),
         torch.from_numpy(sample_weight.astype(np.float32)),
     )
 

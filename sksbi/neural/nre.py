@@ -20,10 +20,10 @@ import numpy as np
 import torch
 from sklearn.utils._param_validation import Interval
 
-from sksbi._net import EVALUATION_BATCH, check_passed_on
 from sksbi.neural.base import NeuralEstimator, build_embedding
 from sksbi.nn import ConditionalRatio, build_ratio_network
 from sksbi.ratio_methods import RatioMixin
+from sksbi.training import EVALUATION_BATCH, check_passed_on
 
 __all__ = ["NRE"]
 
@@ -63,12 +63,17 @@ class NRE(RatioMixin, NeuralEstimator):
         A scikit-learn transformer of theta in the prior's unbounded space: StandardScaler,
         MinMaxScaler, MaxAbsScaler, RobustScaler, PowerTransformer, PCA of full rank or a Pipeline
         of them. The powers of a PowerTransformer are held where it reaches the whole real line.
-    x_transformer : estimator or None, default=None
-        A scikit-learn transformer of x, before the built-in robust scaling.
-    x_screening : bool, default=True
-        Whether to leave out columns of x that tell nothing about theta, as tests of pairs and
-        triples show: where x is a table of 12 to 1,000 columns, with 500 simulations or more, and
-        there is no ``embedding``. See ``x_kept_``.
+    x_transformer : estimator, "passthrough" or None, default=None
+        A scikit-learn transformer of x, before the built-in robust scaling. "passthrough": x goes
+        to the network as it is, as masks, tokens and positions should; so does, where x has three
+        or more dimensions and there is an ``embedding``, what a transformer returns.
+    x_features : estimator, "auto" or None, default="auto"
+        What becomes of the columns of x where there is no ``embedding``. "auto": columns that tell
+        nothing about theta are left out (of 12 to 1,000, with 500 simulations or more; see
+        ``x_kept_``), and if more than 24 are left, summary statistics take their place:
+        :class:`sksbi.preprocessing.summaries.SummaryStatistics`. An estimator with
+        ``fit_transform(x, theta)`` and ``transform(x)``: what it returns is scaled robustly. None:
+        all columns go to the network.
     criterion : str or callable, default="contrastive"
         The loss: "contrastive" (CNRE), "binary" (NRE), "balanced" (BNRE), "balanced_contrastive",
         a class or a factory of a module (function theta -> log r, theta) -> losses (n,); see
@@ -77,22 +82,24 @@ class NRE(RatioMixin, NeuralEstimator):
         Where draws come from: "auto", "metropolis_hastings", "slice", "importance", "emcee", an
         object of :mod:`sksbi.samplers`, whose parameters are searched as ``sampler__*``, or a
         callable ``sampler(log_prob, initial, n_samples, random_state)``.
-    optimizer : str or callable, default="adamw"
-        The optimizer: a name, a torch optimizer class or a partial of one.
+    optimizer : str or callable, default="muon"
+        The optimizer: "muon" (:class:`sksbi.training.muon.Muon`), the name of one of torch's, a
+        class or a partial of one.
     lr : float, default=5e-3
         The highest learning rate of the one-cycle schedule.
     batch_size : int or None, default=None
         The number of rows in a training step, at least 2. None: a third of the square root of the
         number of rows to train on, from 32 to 1,000.
     max_epochs : int or None, default=None
-        The number of passes over the training set, over which the schedule extends. None: 30, and
-        up to 300 where few rows would give fewer than 2,700 steps.
+        The number of passes over the training set, over which the schedule extends. None: 28, and
+        up to 200 where few rows would give fewer than 1,350 steps.
     validation_fraction : float, splitter, tuple or None, default=0.1
         What early stopping watches: a fraction of the rows, shuffled; a scikit-learn splitter, of
         which the first split is taken; a pair (theta, x); or None, and there is no early stopping.
-    patience : int or None, default=20
-        Training stops after so many epochs without a better validation loss, and the best weights
-        are restored. None: no early stopping.
+    patience : int or None, default=8
+        After so many epochs without a better validation loss the training goes back to the best
+        weights, and the learning rate falls to zero in half as many epochs as it took to find them.
+        In the end the best weights are restored. None: no early stopping.
     callbacks : list or None, default=None
         Further skorch callbacks, or pairs (name, callback). Built in are ``lr_scheduler``,
         ``gradient_clipping``, ``weight_averaging``, ``early_stopping`` and ``progress``: see
@@ -179,15 +186,15 @@ class NRE(RatioMixin, NeuralEstimator):
         embedding=None,
         theta_transformer=None,
         x_transformer=None,
-        x_screening=True,
+        x_features="auto",
         criterion="contrastive",
         sampler="auto",
-        optimizer="adamw",
+        optimizer="muon",
         lr=5e-3,
         batch_size=None,
         max_epochs=None,
         validation_fraction=0.1,
-        patience=20,
+        patience=8,
         callbacks=None,
         device="auto",
         compile=False,
@@ -202,7 +209,7 @@ class NRE(RatioMixin, NeuralEstimator):
         self.embedding = embedding
         self.theta_transformer = theta_transformer
         self.x_transformer = x_transformer
-        self.x_screening = x_screening
+        self.x_features = x_features
         self.criterion = criterion
         self.sampler = sampler
         self.optimizer = optimizer

@@ -49,7 +49,7 @@ class SplineFlow(nn.Module):
         The number of parameters D.
     context : int
         The width C of the context.
-    transforms : int, default=4
+    transforms : int, default=3
         The number of autoregressive transforms; the first is affine, if there are several.
     hidden_features : sequence of int, default=(64, 64)
         The widths of the hidden layers.
@@ -79,7 +79,7 @@ class SplineFlow(nn.Module):
         self,
         features: int,
         context: int = 0,
-        transforms: int = 4,
+        transforms: int = 3,
         hidden_features: Sequence[int] = (64, 64),
         bins: int = 5,
         members: int = 4,

@@ -2,7 +2,14 @@
 
 from sksbi.preprocessing.observation_space import ObservationSpace
 from sksbi.preprocessing.parameter_space import ParameterSpace
+from sksbi.preprocessing.summaries import SummaryStatistics
 from sksbi.preprocessing.typical import TypicalObservations
 from sksbi.preprocessing.views import RobustViews
 
-__all__ = ["ObservationSpace", "ParameterSpace", "RobustViews", "TypicalObservations"]
+__all__ = [
+    "ObservationSpace",
+    "ParameterSpace",
+    "RobustViews",
+    "SummaryStatistics",
+    "TypicalObservations",
+]

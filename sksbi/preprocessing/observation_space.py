@@ -1,4 +1,4 @@
-"""The observations' way to the network: x_transformer, robust scaling, screening of columns."""
+"""The observations' way to the network: x_transformer, robust scaling, summary statistics."""
 
 from __future__ import annotations
 
@@ -8,11 +8,22 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.base import BaseEstimator, clone
 
+from sksbi.exceptions import TrainingWarning
+from sksbi.preprocessing.channels import ChannelViews
 from sksbi.preprocessing.screening import relevant_columns
+from sksbi.preprocessing.summaries import SummaryStatistics
 from sksbi.preprocessing.views import RobustViews
+from sksbi.utils.random import check_generator, draw_seed
+from sksbi.utils.subset import some_rows
 from sksbi.utils.validation import check_numbers
+from sksbi.utils.warn import warn_user
 
 __all__ = ["ObservationSpace"]
+
+_MOST_VALUES, _FEWEST_ROWS = 20_000_000, 1_000
+# Up to so many columns a network sees them all; of fewer simulations there is little to learn.
+_NARROW, _FEWEST_FOR_SUMMARIES = 24, 100
+_MOST_NAMED = 5
 
 
 class ObservationSpace:
@@ -21,60 +32,146 @@ class ObservationSpace:
 
     Parameters
     ----------
-    transformer : estimator or None
-        A scikit-learn transformer that is applied to x first, for x of two dimensions.
+    transformer : estimator, "passthrough" or None
+        A scikit-learn transformer that is applied to x first. For x of three or more dimensions,
+        what it returns goes to the network as it is; so does x itself with "passthrough".
     keep_shape : bool
         Whether the network sees observations in their own shape (for images, series, and a user's
         embedding) instead of the robust views of their columns.
+    features : estimator, "auto" or None, default="auto"
+        What becomes of the columns: a transformer that is fitted to them and to theta; "auto": all
+        that tell about theta, or summary statistics where these are many; None: all.
+
+    Attributes
+    ----------
+    kept_ : ndarray of bool
+        The columns, after the transformer, that are looked at.
     """
 
-    def __init__(self, transformer: BaseEstimator | None, keep_shape: bool) -> None:
-        self.transformer = None if transformer is None else clone(transformer)
-        self.keep_shape = keep_shape
+    def __init__(
+        self,
+        transformer: BaseEstimator | str | None,
+        keep_shape: bool,
+        features: BaseEstimator | str | None = "auto",
+    ) -> None:
+        self.transformer = transformer
+        if not isinstance(transformer, str) and transformer is not None:
+            self.transformer = clone(transformer)
+        self.keep_shape, self.features = keep_shape, features
 
     def fit(
         self, x: NDArray[np.floating], theta: NDArray[np.floating] | None = None
     ) -> ObservationSpace:
         """
-        Learn the transformer and the scaling.
+        Learn what ``fit_transform`` learns.
 
         Parameters
         ----------
         x : ndarray of shape (n, ...)
             The observations, finite.
         theta : ndarray of shape (n, D) or None, default=None
-            The parameters in the network's units, if columns that tell nothing about them are to
-            be left out.
+            The parameters in the network's units; without them no features are learnt.
 
         Returns
         -------
         ObservationSpace
             Itself.
-
-        Raises
-        ------
-        ValueError
-            If there is a transformer and x has not two dimensions.
         """
-        if self.transformer is not None:
-            if x.ndim != 2:
-                raise ValueError(
-                    f"x_transformer works on x of two dimensions (n, L), got shape {x.shape}; "
-                    "scale images and series before fit, or in the embedding."
-                )
-            x = self._transformed(self.transformer.fit_transform, x)
-        columns = self._columns(x)
-        self.kept_ = np.ones(columns.shape[1], bool)
-        if theta is not None and x.ndim == 2 and not self.keep_shape:
-            self.kept_ = relevant_columns(
-                RobustViews(logarithms=False).fit_transform(columns), theta
-            )
-        self.views_ = RobustViews(logarithms=not self.keep_shape).fit(columns[:, self.kept_])
+        self.fit_transform(x, theta, np.random.default_rng(0))
         return self
+
+    def fit_transform(
+        self,
+        x: NDArray[np.floating],
+        theta: NDArray[np.floating] | None,
+        generator: np.random.Generator,
+    ) -> NDArray[np.float32]:
+        """
+        Learn the transformer, the scaling and the features, and apply them.
+
+        Parameters
+        ----------
+        x : ndarray of shape (n, ...)
+            The observations, finite.
+        theta : ndarray of shape (n, D) or None
+            The parameters in the network's units; without them no features are learnt.
+        generator : numpy.random.Generator
+            Seeds the features.
+
+        Returns
+        -------
+        ndarray of shape (n, ...), float32
+            What the network sees in training: features that are learnt from theta are computed for
+            every row without its own theta, so this is not ``transform(x)``.
+        """
+        self.views_, self.features_ = None, None
+        self.as_it_is_ = self.transformer is not None and (
+            self.transformer == "passthrough" or (self.keep_shape and x.ndim > 2)
+        )
+        x = self._transformed(x, fit=True)
+        if self.as_it_is_:
+            self.kept_ = np.ones(x[:1].size, bool)
+            return _as_float32(x, x)
+        if self.keep_shape:
+            self.kept_ = np.ones(1 if x.ndim != 2 else x.shape[1], bool)
+            some = some_rows(x, _MOST_VALUES // 10, min(100, _FEWEST_ROWS))
+            is_table = x.ndim <= 2
+            self.views_ = RobustViews(logarithms=False) if is_table else ChannelViews(some)
+            if is_table:
+                self.views_.fit(_columns(some))
+            return _as_float32(x, self._scaled(x))
+        columns = _columns(x)
+        self.kept_ = self._choose(columns, theta)
+        columns = columns[:, self.kept_]
+        if self.features_ is not None:
+            features = self._fit_features(columns, theta, generator)
+            if isinstance(self.features_, SummaryStatistics):
+                return features
+            columns = features
+        logarithms = self.features_ is None
+        self.views_ = RobustViews(logarithms=logarithms).fit(
+            some_rows(columns, _MOST_VALUES, _FEWEST_ROWS)
+        )
+        return self.views_.transform(columns)
+
+    def _choose(
+        self, columns: NDArray[np.floating], theta: NDArray[np.floating] | None
+    ) -> NDArray[np.bool_]:
+        """Choose the columns to look at, and the features to make of them."""
+        kept = np.ones(columns.shape[1], bool)
+        if theta is None or self.features is None:
+            return kept
+        if not isinstance(self.features, str):
+            self.features_ = clone(self.features)
+            return kept
+        some = some_rows(np.arange(len(columns)), _MOST_VALUES // columns.shape[1], _FEWEST_ROWS)
+        views = RobustViews(logarithms=False).fit_transform(columns[some])
+        kept = relevant_columns(views, theta[some])
+        if kept.sum() > _NARROW and len(columns) >= _FEWEST_FOR_SUMMARIES:
+            self.features_ = SummaryStatistics()
+        return kept
+
+    def _fit_features(
+        self,
+        columns: NDArray[np.floating],
+        theta: NDArray[np.floating],
+        generator: np.random.Generator,
+    ) -> NDArray[np.floating]:
+        """Learn features of the columns."""
+        if isinstance(self.features_, SummaryStatistics):
+            if isinstance(self.features, str):
+                self.features_.set_params(random_state=draw_seed(check_generator(generator)))
+            return self.features_.fit_transform(columns, theta)
+        name = f"x_features={self.features!r}"
+        try:
+            features = self.features_.fit_transform(columns, theta)
+        except (ValueError, TypeError) as error:
+            raise type(error)(f"{name} cannot be fitted to x and theta: {error}") from error
+        return check_numbers(features, f"x after {name}")
 
     def transform(self, x: NDArray[np.floating]) -> NDArray[np.float32]:
         """
-        Apply the scaling.
+        Apply what was learnt.
 
         Parameters
         ----------
@@ -86,26 +183,59 @@ class ObservationSpace:
         ndarray of shape (m, ...), float32
             What the network sees.
         """
-        if self.transformer is not None:
-            x = self._transformed(self.transformer.transform, x)
+        x = self._transformed(x, fit=False)
+        if self.as_it_is_:
+            return x.astype(np.float32)
         return self._scaled(x)
 
-    def _transformed(self, transform: Callable, x: NDArray[np.floating]) -> NDArray[np.float64]:
+    def _transformed(self, x: NDArray[np.floating], *, fit: bool) -> NDArray[np.floating]:
         """Apply the transformer, and hold that finite numbers come out."""
+        if self.transformer is None or isinstance(self.transformer, str):
+            return x
+        if x.ndim != 2 and not self.as_it_is_:
+            raise ValueError(
+                f"x_transformer works on x of two dimensions (n, L), got shape {x.shape}; for x of "
+                "more dimensions give an embedding too."
+            )
         name = f"x_transformer={self.transformer!r}"
+        apply: Callable = self.transformer.fit_transform if fit else self.transformer.transform
         try:
-            x = transform(x)
+            x = apply(x)
         except (ValueError, TypeError) as error:
             raise type(error)(f"{name} cannot be applied to x: {error}") from error
-        return check_numbers(x, f"x after {name}", ensure_2d=False)
-
-    def _columns(self, x: NDArray[np.floating]) -> NDArray[np.floating]:
-        """Arrange x in columns: all elements of an image or a series share one scale."""
-        if x.ndim == 1 or (self.keep_shape and x.ndim > 2):
-            return x.reshape(-1, 1)
-        return x.reshape(len(x), -1)
+        return check_numbers(x, f"x after {name}", ensure_2d=False, allow_nd=self.as_it_is_)
 
     def _scaled(self, x: NDArray[np.floating]) -> NDArray[np.float32]:
-        """Scale, and restore the shape if it is kept."""
-        views = self.views_.transform(self._columns(x)[:, self.kept_])
-        return views.reshape(x.shape) if self.keep_shape and x.ndim > 2 else views
+        """Scale, and make features or restore the shape."""
+        if self.keep_shape:
+            return self.views_.transform(x if x.ndim > 2 else _columns(x))
+        columns = _columns(x)[:, self.kept_]
+        if self.features_ is not None:
+            columns = self.features_.transform(columns)
+        return columns if self.views_ is None else self.views_.transform(np.asarray(columns))
+
+
+def _columns(x: NDArray[np.floating]) -> NDArray[np.floating]:
+    """Arrange x in columns."""
+    return x.reshape(len(x), -1)
+
+
+def _as_float32(x: NDArray[np.floating], scaled: NDArray[np.floating]) -> NDArray[np.float32]:
+    """Round what the network sees to float32, and warn of what becomes constant by that."""
+    scaled = scaled.astype(np.float32)
+    before = _columns(some_rows(x, 1_000_000, 100))
+    after = _columns(some_rows(scaled, 1_000_000, 100))
+    lost = (np.ptp(before, axis=0) > 0) & (np.ptp(after, axis=0) == 0)
+    if lost.any():
+        places = np.flatnonzero(lost)
+        shape = x.shape[1:] or (1,)
+        names = [str(np.unravel_index(k, shape))[1:-1].rstrip(",") for k in places[:_MOST_NAMED]]
+        more = "" if len(places) <= _MOST_NAMED else ", ..."
+        warn_user(
+            f"{len(places)} of the {before.shape[1]} elements of an observation vary, but not in "
+            f"the float32 numbers that the network sees: x[:, {'], x[:, '.join(names)}]{more}. "
+            "Their changes are lost beside the size of the others, or of their own mean: subtract "
+            "the mean, or give parts in units of their own, along the first or the last dimension.",
+            TrainingWarning,
+        )
+    return scaled

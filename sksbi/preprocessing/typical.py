@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sksbi.preprocessing.views import RobustViews
+from sksbi.utils.subset import some_rows
 
 __all__ = ["TypicalObservations"]
 
@@ -45,7 +46,7 @@ class TypicalObservations:
     """
 
     def __init__(self, x: Array) -> None:
-        columns = _columns(_some(x))
+        columns = _columns(some_rows(x, _MOST_NUMBERS, _FEWEST_ROWS, _MOST_ROWS))
         missing = np.isnan(columns)
         centers = np.nan_to_num(np.nanmedian(columns, axis=0)) if missing.any() else 0.0
         columns = np.where(missing, centers, columns)
@@ -162,13 +163,6 @@ def _whitener(centered: Array) -> Array:
     values, vectors = np.linalg.eigh(covariance)
     floor = max(_RIDGE * values[-1], np.finfo(float).tiny)
     return vectors / np.sqrt(np.maximum(values, floor))
-
-
-def _some(x: Array) -> Array:
-    """Take rows at even distances, so many that it stays quick."""
-    n_columns = max(1, x[:1].size)
-    most = min(_MOST_ROWS, max(_FEWEST_ROWS, _MOST_NUMBERS // n_columns))
-    return x[:: -(-len(x) // most)]
 
 
 def _name(column: int, shape: tuple[int, ...]) -> str:

@@ -109,20 +109,29 @@ def test_columns_are_screened_after_the_users_transformer() -> None:
     np.testing.assert_array_equal(space.transform(x), expected)
 
 
-@pytest.mark.parametrize("case", ["no theta", "kept shape", "series", "few rows", "few columns"])
+@pytest.mark.parametrize(
+    "case", ["no theta", "no features", "kept shape", "few rows", "few columns"]
+)
 def test_everything_is_kept_where_nothing_is_screened(case: str) -> None:
     x, theta, _ = readings()
-    if case == "series":
-        x = x.reshape(-1, 15, 2)
     if case == "few rows":
-        x, theta = x[:400], theta[:400]
+        x, theta = x[:400, :20], theta[:400]
     if case == "few columns":
         x = x[:, :11]
-    space = ObservationSpace(None, keep_shape=case == "kept shape")
+    shape, features = case == "kept shape", None if case == "no features" else "auto"
+    space = ObservationSpace(None, shape, features)
     space.fit(x, None if case == "no theta" else theta)
     assert space.kept_.all()
-    plain = ObservationSpace(None, keep_shape=case == "kept shape").fit(x)
+    plain = ObservationSpace(None, shape).fit(x)
     np.testing.assert_array_equal(space.transform(x), plain.transform(x))
+
+
+def test_series_are_screened_as_tables_are() -> None:
+    x, theta, matters = readings()
+    space = ObservationSpace(None, keep_shape=False).fit(x.reshape(-1, 15, 2), theta)
+    table = ObservationSpace(None, keep_shape=False).fit(x, theta)
+    np.testing.assert_array_equal(space.kept_, table.kept_)
+    np.testing.assert_array_equal(space.transform(x.reshape(-1, 15, 2)), table.transform(x))
 
 
 def test_one_observation_of_a_screened_table_is_scaled_as_in_a_batch() -> None:

@@ -11,9 +11,17 @@ from skorch.callbacks import Callback, EarlyStopping, LRScheduler
 from torch import Tensor, nn
 from torch.distributions import Distribution, Independent, Normal
 
-from sksbi import _net, _net_state
 from sksbi.data import Pairs
 from sksbi.losses import NegativeLogLikelihood
+from sksbi.training import (
+    build_net,
+    check_passed_on,
+    draws_globally,
+    extend_history,
+    load_state,
+    pack_state,
+)
+from sksbi.training import train as run_training
 from sksbi.utils.random import borrowed_global_generator
 
 LR = 0.05
@@ -106,13 +114,13 @@ def build(module: nn.Module | None = None, criterion: nn.Module | None = None, *
     with borrowed_global_generator(0):
         module = Gaussian() if module is None else module
         criterion = NegativeLogLikelihood() if criterion is None else criterion
-        return _net.build_net(module, criterion, **settings | changes)
+        return build_net(module, criterion, **settings | changes)
 
 
 def fit(*args: nn.Module, train: Pairs = TRAIN, **changes: object) -> NeuralNet:
     """Build a net and train it."""
     net = build(*args, n_train=len(train), **changes)
-    _net.train(net, train)
+    run_training(net, train)
     return net
 
 
@@ -175,7 +183,7 @@ def test_without_early_stopping_all_epochs_run(changes: dict) -> None:
 def test_an_interrupt_passes_through() -> None:
     net = build(callbacks=[Recorder(interrupt_in=2)], patience=1)
     with pytest.raises(KeyboardInterrupt):
-        _net.train(net, TRAIN)
+        run_training(net, TRAIN)
     assert len(net.history) == 2
 
 
@@ -184,14 +192,14 @@ def test_a_loss_that_is_no_number_names_the_epoch_and_the_rate(training: bool, n
     net = build(None, NotANumber(training))
     rule = rf"{name} became nan in epoch 1 at lr=\S+ \(the highest is lr={LR}\).*smaller lr"
     with pytest.raises(FloatingPointError, match=rule):
-        _net.train(net, TRAIN)
+        run_training(net, TRAIN)
 
 
 def test_a_loss_that_explodes_names_a_later_epoch() -> None:
     passed_on = {"callbacks__lr_scheduler": None, "callbacks__gradient_clipping": None}
     net = build(optimizer="sgd", lr=50.0, max_epochs=500, passed_on=passed_on)
     with pytest.raises(FloatingPointError, match=r"became (nan|inf) in epoch \d+ at lr=50 "):
-        _net.train(net, TRAIN)
+        run_training(net, TRAIN)
 
 
 @pytest.mark.parametrize("batch_size", [7, 25, 60, 1000])
@@ -325,15 +333,15 @@ def test_optimizers_by_name_class_and_partial(optimizer: object, kind: type) -> 
 
 def test_what_is_passed_on_is_selected_by_prefix() -> None:
     given = {"optimizer__nesterov": 1, "optimizer__momentum": 2, "module__lr": 3}
-    chosen = _net.check_passed_on(given, "optimizer__", torch.optim.SGD)
+    chosen = check_passed_on(given, "optimizer__", torch.optim.SGD)
     assert chosen == {"nesterov": 1, "momentum": 2}
-    assert _net.check_passed_on(given, "criterion__", torch.optim.SGD) == {}
+    assert check_passed_on(given, "criterion__", torch.optim.SGD) == {}
     anything = {"optimizer__whatever": 1}
 
     def factory(parameters: object, **options: object) -> torch.optim.Optimizer:
         return torch.optim.SGD(parameters, **options)
 
-    assert _net.check_passed_on(anything, "optimizer__", factory) == {"whatever": 1}
+    assert check_passed_on(anything, "optimizer__", factory) == {"whatever": 1}
 
 
 def test_the_order_of_the_rows_follows_the_generator_alone() -> None:
@@ -351,7 +359,7 @@ def test_dropout_is_seen_to_draw_and_nothing_is_moved(dropout: float) -> None:
     module = nn.Sequential(nn.BatchNorm1d(2), Gaussian(dropout)).eval()
     net = build(module)
     state, before = deepcopy(net.module_.state_dict()), torch.get_rng_state()
-    assert _net.draws_globally(net, TRAIN) == (dropout > 0)
+    assert draws_globally(net, TRAIN) == (dropout > 0)
     assert torch.equal(before, torch.get_rng_state())
     assert all(torch.equal(state[k], v) for k, v in net.module_.state_dict().items())
 
@@ -365,9 +373,9 @@ def test_weights_of_rows_count_in_both_losses() -> None:
 def test_a_loaded_state_goes_on_as_if_never_packed() -> None:
     passed_on = {"optimizer__weight_decay": 0.125}
     net = fit(passed_on=passed_on)
-    state = _net_state.pack_state(net, optimizer=True)
+    state = pack_state(net, optimizer=True)
     again = build(passed_on=passed_on)
-    _net_state.load_state(again, state)
+    load_state(again, state)
     assert torch.equal(weights(again), weights(net))
     x, target = TRAIN[:]
     for each in (net, again):
@@ -382,17 +390,17 @@ def test_a_loaded_state_goes_on_as_if_never_packed() -> None:
 
 def test_a_state_without_the_optimizer_holds_arrays_only() -> None:
     net = fit()
-    state = _net_state.pack_state(net, optimizer=False)
+    state = pack_state(net, optimizer=False)
     assert list(state) == ["module"]
     assert all(type(value) is np.ndarray for value in state["module"].values())
     again = build()
-    _net_state.load_state(again, state)
+    load_state(again, state)
     assert torch.equal(weights(again), weights(net))
 
 
 def test_history_goes_on_counting_and_keeps_the_last_batch_only() -> None:
     net = fit()
-    rows = _net_state.extend_history(_net_state.extend_history([], net), net)
+    rows = extend_history(extend_history([], net), net)
     assert [row["epoch"] for row in rows] == list(range(1, 9))
     assert set(rows[0]) == {"epoch", "train_loss", "valid_loss", "lr", "dur"}
     assert rows[5]["train_loss"] == net.history[1, "train_loss"]
@@ -405,7 +413,7 @@ def test_progress_shows_epochs_and_the_loss_and_is_closed(
 ) -> None:
     net = build(verbose=1, callbacks=[Recorder(interrupt_in)])
     try:
-        _net.train(net, TRAIN)
+        run_training(net, TRAIN)
     except KeyboardInterrupt:
         assert interrupt_in == 2
     bar = next(c for _, c in net.callbacks_ if hasattr(c, "bar_")).bar_

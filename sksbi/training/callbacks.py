@@ -1,0 +1,134 @@
+"""Callbacks of a training: what is watched, clipped, averaged and shown."""
+
+from __future__ import annotations
+
+from math import isfinite
+
+from skorch import NeuralNet
+from skorch.callbacks import Callback
+from torch import nn
+from torch.optim.swa_utils import get_ema_multi_avg_fn
+from tqdm.auto import tqdm
+
+__all__ = ["GradientClipping", "Progress", "Watch", "WeightAveraging"]
+
+
+class Watch(Callback):
+    """Stop at a loss that is no number; keep an epoch's history to one row."""
+
+    def on_epoch_end(self, net: NeuralNet, **_: object) -> None:
+        """Look at both losses."""
+        epoch = net.history[-1]
+        lr = net.optimizer_.param_groups[0]["lr"]
+        net.history.record("lr", lr)
+        for name in ("train_loss", "valid_loss"):
+            if name in epoch and not isfinite(epoch[name]):
+                raise FloatingPointError(
+                    f"{name} became {epoch[name]} in epoch {epoch['epoch']} at lr={lr:.3g} (the "
+                    f"highest is lr={net.lr}): take a smaller lr, clip gradients harder by "
+                    "callbacks__gradient_clipping__gradient_clip_value, or look for outliers in x."
+                )
+        epoch["batches"] = epoch["batches"][-1:]
+
+
+class GradientClipping(Callback):
+    """
+    Clip the norm of all gradients, as skorch's, without a walk through the modules in every step.
+
+    Parameters
+    ----------
+    gradient_clip_value, gradient_clip_norm_type : float, default=5.0 and 2
+        The largest norm, and its type.
+    """
+
+    def __init__(
+        self, gradient_clip_value: float = 5.0, gradient_clip_norm_type: float = 2
+    ) -> None:
+        self.gradient_clip_value = gradient_clip_value
+        self.gradient_clip_norm_type = gradient_clip_norm_type
+
+    def on_train_begin(self, net: NeuralNet, **_: object) -> None:
+        """Find the parameters."""
+        self.parameters_ = list(net.module_.parameters())
+
+    def on_grad_computed(self, net: NeuralNet, *_: object, **__: object) -> None:
+        """Clip."""
+        nn.utils.clip_grad_norm_(
+            self.parameters_, self.gradient_clip_value, self.gradient_clip_norm_type
+        )
+
+
+class WeightAveraging(Callback):
+    """
+    Validate with, and end on, an exponential moving average of the weights.
+
+    In the history the training loss is of the moving weights, the validation loss of the average.
+
+    Parameters
+    ----------
+    decay : float, default=0.995
+        What is kept of the average in a training step; less in the first steps, (1 + t) / (10 + t).
+
+    References
+    ----------
+    .. [1] Acceleration of stochastic approximation by averaging (Polyak and Juditsky, 1992)
+       https://doi.org/10.1137/0330046
+    """
+
+    def __init__(self, decay: float = 0.995) -> None:
+        self.decay = decay
+
+    def on_train_begin(self, net: NeuralNet, **_: object) -> None:
+        """Begin the average at the present weights."""
+        self.parameters_ = list(net.module_.parameters())
+        self.other_ = [p.detach().clone() for p in self.parameters_]
+        self.steps_, self.averaged_ = 0, False
+
+    def on_batch_begin(self, net: NeuralNet, training: bool = False, **_: object) -> None:
+        """Put the moving weights in place for training, the average for validation."""
+        if training == self.averaged_:
+            self._swap()
+
+    def on_batch_end(self, net: NeuralNet, training: bool = False, **_: object) -> None:
+        """Move the average towards the weights."""
+        if training:
+            self.steps_ += 1
+            decay = min(self.decay, (1 + self.steps_) / (10 + self.steps_))
+            moving = [p.detach() for p in self.parameters_]
+            get_ema_multi_avg_fn(decay)(self.other_, moving, self.steps_)
+
+    def on_epoch_end(self, net: NeuralNet, **_: object) -> None:
+        """Leave the average in place."""
+        if not self.averaged_:
+            self._swap()
+
+    def restart(self) -> None:
+        """Go on from the average, which is in place."""
+        for p, other in zip(self.parameters_, self.other_, strict=True):
+            other.copy_(p.data)
+
+    def _swap(self) -> None:
+        """Exchange the weights in place and the other ones."""
+        kept = [p.data for p in self.parameters_]
+        for p, other in zip(self.parameters_, self.other_, strict=True):
+            p.data = other
+        self.other_, self.averaged_ = kept, not self.averaged_
+
+
+class Progress(Callback):
+    """Show a bar of epochs with both losses."""
+
+    def on_train_begin(self, net: NeuralNet, **_: object) -> None:
+        """Open the bar."""
+        self.bar_ = tqdm(total=net.max_epochs, desc="fit", unit="epoch")
+
+    def on_epoch_end(self, net: NeuralNet, **_: object) -> None:
+        """Go on by an epoch."""
+        epoch = net.history[-1]
+        losses = {k: f"{epoch[k]:.3f}" for k in ("train_loss", "valid_loss") if k in epoch}
+        self.bar_.set_postfix(losses, refresh=False)
+        self.bar_.update()
+
+    def close(self) -> None:
+        """Leave the bar as it is."""
+        self.bar_.close()

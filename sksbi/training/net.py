@@ -1,0 +1,194 @@
+"""
+Training with skorch, which this folder alone imports.
+
+A net is a stock ``skorch.NeuralNet`` around a module and a criterion. Ours are some callbacks, and
+the rule that a loss which is no number stops the training.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from copy import deepcopy
+from math import ceil
+
+import torch
+from skorch import NeuralNet
+from skorch.callbacks import EarlyStopping as SkorchEarlyStopping
+from skorch.helper import predefined_split
+from torch import nn
+
+from sksbi.data import Batches, Pairs
+from sksbi.losses.base import WeightedMean
+from sksbi.training.callbacks import GradientClipping, Progress, Watch, WeightAveraging
+from sksbi.training.optimizers import find_optimizer
+from sksbi.training.passed_on import (
+    check_callback,
+    check_callback_names,
+    check_passed_on,
+    for_skorch,
+)
+from sksbi.training.schedule import EarlyStopping, OneCycle
+from sksbi.utils.random import borrowed_global_generator
+from sksbi.utils.validation import check_count
+
+__all__ = ["EVALUATION_BATCH", "build_net", "draws_globally", "train"]
+
+# Up to here a batch gives the same bits with one thread and with many.
+EVALUATION_BATCH = 512
+
+_OPTIONAL = {"progress": Progress, "early_stopping": EarlyStopping}
+
+
+def _named_callbacks(user: Sequence | None, steps: int, patience: int | None, verbose: int) -> list:
+    """List the callbacks that have names, then the user's own, copied."""
+    callbacks = [
+        ("watch", Watch()),
+        ("lr_scheduler", OneCycle(steps)),
+        ("gradient_clipping", GradientClipping()),
+        ("weight_averaging", WeightAveraging()),
+    ]
+    if verbose:
+        callbacks.append(("progress", Progress()))
+    if patience is not None:
+        callbacks.append(("early_stopping", EarlyStopping(patience=patience)))
+    for callback in user or []:
+        check_callback(callback, {name for name, _ in callbacks} | _OPTIONAL.keys())
+    return callbacks + deepcopy(list(user or []))
+
+
+def build_net(
+    module: nn.Module,
+    criterion: nn.Module,
+    *,
+    optimizer: str | Callable,
+    lr: float,
+    batch_size: int,
+    max_epochs: int,
+    patience: int | None,
+    callbacks: Sequence | None,
+    device: str,
+    verbose: int,
+    passed_on: Mapping[str, object],
+    n_train: int,
+    valid: Pairs | None,
+    generator: torch.Generator | None,
+) -> NeuralNet:
+    """
+    Put a skorch net around a module, ready to train.
+
+    Parameters
+    ----------
+    module, criterion : torch.nn.Module
+        The criterion maps (module(x), theta) to losses of shape (n,).
+    optimizer, lr, batch_size, max_epochs, patience, callbacks, device, verbose : object
+        As in the estimators.
+    passed_on : mapping
+        The parameters with the prefixes of skorch.
+    n_train : int
+        Number of rows to train on, from which the schedule is planned.
+    valid : Pairs or None
+        The validation set; None validates nothing and stops never.
+    generator : torch.Generator or None
+        Where the order of the rows comes from.
+
+    Returns
+    -------
+    skorch.NeuralNet
+        Initialised.
+    """
+    optimizer = find_optimizer(optimizer)
+    check_passed_on(passed_on, "optimizer__", optimizer)
+    check_passed_on(passed_on, "iterator_train__", Batches)
+    batch_size = check_count(
+        passed_on.get("iterator_train__batch_size", batch_size), "iterator_train__batch_size"
+    )
+    steps = max_epochs * ceil(n_train / batch_size)
+    patience = None if valid is None else patience
+    named = _named_callbacks(callbacks, steps, patience, verbose)
+    check_callback_names(passed_on, named, _OPTIONAL)
+    net = NeuralNet(
+        module,
+        WeightedMean(criterion),
+        optimizer=optimizer,
+        lr=lr,
+        max_epochs=max_epochs,
+        batch_size=batch_size,
+        iterator_train=Batches,
+        iterator_valid=Batches,
+        iterator_valid__batch_size=EVALUATION_BATCH,
+        train_split=None if valid is None else predefined_split(valid),
+        callbacks=named,
+        callbacks__print_log=None,
+        device=device,
+        verbose=0,
+        **{"iterator_train__shuffle": True, "iterator_train__generator": generator}
+        | for_skorch(passed_on, named),
+    )
+    try:
+        return net.initialize()
+    except (TypeError, ValueError) as error:
+        options = for_skorch(passed_on, named)
+        raise type(error)(
+            f"optimizer={optimizer!r} or a callback does not take one of {options}: {error}"
+        ) from error
+
+
+def train(net: NeuralNet, pairs: Pairs) -> None:
+    """
+    Train a net until its epochs are over or a callback stops it.
+
+    Parameters
+    ----------
+    net : skorch.NeuralNet
+        The net, trained in place.
+    pairs : Pairs
+        The training set, on the net's device.
+
+    Raises
+    ------
+    KeyboardInterrupt
+        If the user interrupts: skorch's own fit would go on as if nothing had happened.
+    FloatingPointError
+        If the loss is no number.
+    """
+    net.notify("on_train_begin", X=pairs, y=None)
+    try:
+        net.fit_loop(pairs)
+    except KeyboardInterrupt:
+        if not _stopped_early(net):
+            raise
+    finally:
+        for _, callback in net.callbacks_:
+            if isinstance(callback, Progress):
+                callback.close()
+    net.notify("on_train_end", X=pairs, y=None)
+    net.train_split = None
+
+
+def _stopped_early(net: NeuralNet) -> bool:
+    """Tell skorch's early stopping, which raises KeyboardInterrupt, from a real one."""
+    stopping = [c for _, c in net.callbacks_ if isinstance(c, SkorchEarlyStopping)]
+    return any(getattr(c, "stopped_", c.misses_ >= c.patience) for c in stopping)
+
+
+def draws_globally(net: NeuralNet, pairs: Pairs) -> bool:
+    """
+    Tell whether training draws from torch's global generator, as dropout does.
+
+    Parameters
+    ----------
+    net : skorch.NeuralNet
+        An initialised net.
+    pairs : Pairs
+        The training set, on the net's device.
+
+    Returns
+    -------
+    bool
+        Whether a step on a copy of the module moved the generator.
+    """
+    with borrowed_global_generator(0), torch.no_grad():
+        before = torch.get_rng_state()
+        x, target = pairs[: net.batch_size]
+        deepcopy(net.criterion_)(deepcopy(net.module_).train()(x), target)
+        return not torch.equal(before, torch.get_rng_state())
