@@ -44,8 +44,8 @@ class NeuralEstimator(BaseInference):
     Subclasses have the parameters that are listed in ``_parameter_constraints``, name those that
     shape the network in ``_architecture``, say in ``_estimates`` what its output is (see
     :func:`sksbi.losses.criterion_names`), in ``_batch_scale`` how the default batch grows with the
-    root of the number of rows, in ``_least_rows`` how many rows a loss takes, and fill in
-    ``_build_module``.
+    root of the number of rows, in ``_least_epochs`` and ``_least_steps`` how long a training is, in
+    ``_least_rows`` how many rows a loss takes, and fill in ``_build_module``.
 
     Attributes
     ----------
@@ -58,6 +58,8 @@ class NeuralEstimator(BaseInference):
     _architecture: tuple[str, ...]
     _estimates: str
     _batch_scale: float
+    _least_epochs: int
+    _least_steps: int
     _least_rows: int
     _parameter_constraints = {
         "embedding": [torch.nn.Module, callable, None],
@@ -299,7 +301,9 @@ class NeuralEstimator(BaseInference):
             k[len("criterion__") :]: v for k, v in passed_on.items() if k.startswith("criterion__")
         }
         batch_size = spec["batch_size"] or _default_batch_size(n_train, self._batch_scale)
-        max_epochs = spec["max_epochs"] or _default_epochs(n_train, batch_size)
+        max_epochs = spec["max_epochs"] or _default_epochs(
+            n_train, batch_size, self._least_epochs, self._least_steps
+        )
         with borrowed_global_generator(seed):
             criterion = build_criterion(spec["criterion"], self._estimates, **options)
             module = self._build_module(spec)
@@ -345,9 +349,9 @@ def _default_batch_size(n_train, scale):
     return min(1_000, max(32, round(scale * n_train**0.5)))
 
 
-def _default_epochs(n_train, batch_size):
-    """Take 28 epochs, and up to 200 where a small set would give fewer than 1,350 steps."""
-    return min(200, max(28, ceil(1350 / ceil(n_train / batch_size))))
+def _default_epochs(n_train, batch_size, least_epochs, least_steps):
+    """Take few epochs, and up to 200 where a small set would give too few steps."""
+    return min(200, max(least_epochs, ceil(least_steps / ceil(n_train / batch_size))))
 
 
 def _same(a, b):

@@ -166,6 +166,7 @@ class NPE(PosteriorMixin, NeuralEstimator):
 
     _estimates = "posterior"
     _batch_scale = 2.0
+    _least_epochs, _least_steps = 28, 1350
     _least_rows = 1
     _architecture = ("flow", "transforms", "hidden_features", "embedding", "criterion")
     _parameter_constraints = NeuralEstimator._parameter_constraints | {

@@ -85,14 +85,14 @@ class NRE(RatioMixin, NeuralEstimator):
     optimizer : str or callable, default="muon"
         The optimizer: "muon" (:class:`sksbi.training.muon.Muon`), the name of one of torch's, a
         class or a partial of one.
-    lr : float, default=5e-3
+    lr : float, default=1e-2
         The highest learning rate of the one-cycle schedule.
     batch_size : int or None, default=None
-        The number of rows in a training step, at least 2. None: a third of the square root of the
+        The number of rows in a training step, at least 2. None: two thirds of the square root of the
         number of rows to train on, from 32 to 1,000.
     max_epochs : int or None, default=None
-        The number of passes over the training set, over which the schedule extends. None: 28, and
-        up to 200 where few rows would give fewer than 1,350 steps.
+        The number of passes over the training set, over which the schedule extends. None: 20, and
+        up to 200 where few rows would give fewer than 2,800 steps.
     validation_fraction : float, splitter, tuple or None, default=0.1
         What early stopping watches: a fraction of the rows, shuffled; a scikit-learn splitter, of
         which the first split is taken; a pair (theta, x); or None, and there is no early stopping.
@@ -173,7 +173,8 @@ class NRE(RatioMixin, NeuralEstimator):
         "sampler": [str, callable],
     }
     _estimates = "ratio"
-    _batch_scale = 1 / 3
+    _batch_scale = 2 / 3
+    _least_epochs, _least_steps = 20, 2800
     _least_rows = 2
     _architecture = ("network", "hidden_features", "embedding", "criterion")
 
@@ -190,7 +191,7 @@ class NRE(RatioMixin, NeuralEstimator):
         criterion="contrastive",
         sampler="auto",
         optimizer="muon",
-        lr=5e-3,
+        lr=1e-2,
         batch_size=None,
         max_epochs=None,
         validation_fraction=0.1,

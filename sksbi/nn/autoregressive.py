@@ -25,7 +25,32 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor, nn
 
-__all__ = ["MaskedNetworks"]
+__all__ = ["MaskedNetworks", "step_size"]
+
+_STEADY = 64
+
+
+def step_size(context: int) -> float:
+    r"""
+    Give the factor by which a network takes a wide context smaller.
+
+    An optimizer such as Adam moves every weight by about the learning rate, so that what a linear
+    map of C columns puts out moves by up to the sum of their sizes: C times as far where they go
+    together. With columns that are smaller by a factor, and first weights that are larger by it,
+    the map is the same and its steps are smaller (Tensor programs V: tuning large neural networks
+    via zero-shot hyperparameter transfer, Yang et al., 2022, https://arxiv.org/abs/2203.03466).
+
+    Parameters
+    ----------
+    context : int
+        The width C of the context.
+
+    Returns
+    -------
+    float
+        One up to 64 columns, 64 / C beyond.
+    """
+    return min(1.0, _STEADY / max(context, 1))
 
 
 class MaskedNetworks(nn.Module):
@@ -39,7 +64,7 @@ class MaskedNetworks(nn.Module):
     order : Tensor of shape (D,), int
         The place of every feature of theta.
     context : int
-        The width C of the context.
+        The width C of the context, which is given multiplied by :func:`step_size`.
     outputs : int
         The number of parameters for every feature.
     hidden_features : sequence of int
@@ -62,7 +87,8 @@ class MaskedNetworks(nn.Module):
             degrees.append(torch.arange(width) * n_features // width)
         last = order.repeat(outputs)
         self.weights, self.biases = nn.ParameterList(), nn.ParameterList()
-        self.first = nn.Parameter(_uniform(members * hidden_features[0], context, context + 1))
+        first = _uniform(members * hidden_features[0], context, context + 1)
+        self.first = nn.Parameter(first / step_size(context))
         for i, (before, after) in enumerate(zip(degrees[:-1], degrees[1:], strict=True)):
             mask = after[:, None] > before if i == 0 else after[:, None] >= before
             fan = mask.sum(1, keepdim=True) + (context if i == 0 else 0)

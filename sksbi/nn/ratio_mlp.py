@@ -23,6 +23,7 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor, nn
 
+from sksbi.nn.autoregressive import step_size
 from sksbi.utils.validation import check_count
 
 __all__ = ["RatioMLP"]
@@ -44,7 +45,7 @@ class RatioMLP(nn.Module):
         The width C of the context.
     members : int, default=2
         The number E of members.
-    hidden_features : sequence of int, default=(128, 128, 128)
+    hidden_features : sequence of int, default=(96, 96, 96)
         The widths of the hidden layers.
     activation : callable, default=torch.nn.ReLU
         Makes the activation.
@@ -69,7 +70,7 @@ class RatioMLP(nn.Module):
         features: int,
         context: int,
         members: int = 2,
-        hidden_features: Sequence[int] = (128, 128, 128),
+        hidden_features: Sequence[int] = (96, 96, 96),
         activation: Callable[[], nn.Module] = nn.ReLU,
     ) -> None:
         super().__init__()
@@ -80,7 +81,9 @@ class RatioMLP(nn.Module):
             self.activation.inplace = True
         first, fan = hidden_features[0], features + context
         self.first_theta = nn.Parameter(_uniform(members, first, features, fan=fan))
-        self.first_context = nn.Parameter(_uniform(members * first, context, fan=fan))
+        self.step_size = step_size(context)
+        first_context = _uniform(members * first, context, fan=fan)
+        self.first_context = nn.Parameter(first_context / self.step_size)
         self.weights, self.biases = nn.ParameterList(), nn.ParameterList()
         self.biases.append(_uniform(members, first, 1, fan=fan))
         for before, after in zip(hidden_features[:-1], hidden_features[1:], strict=True):
@@ -108,7 +111,7 @@ class RatioMLP(nn.Module):
         mean : Tensor of shape (E, D, n)
             The centers of the Gaussians, multiplied by their roots.
         """
-        c = c.t()
+        c = self.step_size * c.t()
         hidden = (self.first_context @ c).unflatten(0, (self.members, -1)) + self.biases[0]
         mean = (self.linear_context @ c).unflatten(0, (self.members, -1)) + self.offset
         return hidden, mean
@@ -179,7 +182,8 @@ class RatioMLP(nn.Module):
     def _set_gaussian(self, root: Tensor, slope: Tensor, offset: Tensor) -> None:
         """Make the Gaussian part log N(theta | slope c + offset, root) - log N(theta | 0, 1)."""
         self.root[:] = root.float()
-        self.linear_context.unflatten(0, (self.members, -1))[:] = slope.float()
+        linear_context = self.linear_context.unflatten(0, (self.members, -1))
+        linear_context[:] = slope.float() / self.step_size
         self.offset[:] = offset.float()[:, None]
         self.biases[-1][:] = root.diagonal().log().sum().float()
 

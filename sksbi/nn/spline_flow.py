@@ -26,7 +26,7 @@ from torch.distributions import Distribution, constraints
 
 from sksbi.nn._arrays import view_arrays, view_tensor
 from sksbi.nn.affine import affine, invert_affine, unsquashed
-from sksbi.nn.autoregressive import MaskedNetworks
+from sksbi.nn.autoregressive import MaskedNetworks, step_size
 from sksbi.nn.spline import BOUND, invert_spline, spline
 from sksbi.utils.validation import check_count
 
@@ -95,6 +95,7 @@ class SplineFlow(nn.Module):
         for width in hidden_features:
             check_count(width, "each of hidden_features")
         self.features, self.members = features, members
+        self.step_size = step_size(context)
         ascending = torch.arange(features)
         self.networks = nn.ModuleList(
             MaskedNetworks(
@@ -121,7 +122,7 @@ class SplineFlow(nn.Module):
         SplineMixture
             With batch shape (m,) and event shape (D,).
         """
-        return SplineMixture(self, c.t().contiguous(), self.training)
+        return SplineMixture(self, self.step_size * c.t().contiguous(), self.training)
 
     @torch.no_grad()
     def start(self, theta: Tensor, c: Tensor, weight: Tensor) -> None:
@@ -141,7 +142,7 @@ class SplineFlow(nn.Module):
         if network.outputs > 2:
             return
         n, d = min(len(theta), _START_ROWS), self.features
-        theta, c, weight = (t[:n].double() for t in (theta, c, weight[:, None]))
+        theta, c, weight = (t[:n].double() for t in (theta, self.step_size * c, weight[:, None]))
         columns = torch.cat([theta, c], dim=1)
         mean = (weight * columns).mean(0) / weight.mean()
         columns -= mean
