@@ -32,6 +32,7 @@ from sksbi.utils.validation import (
     check_weights,
     undo_rounding,
 )
+from sksbi.utils.warn import warn_user
 
 __all__ = ["BaseInference"]
 
@@ -245,12 +246,12 @@ class BaseInference(BaseEstimator):
         return check_generator(random_state)
 
     def _warn_of_outliers(self, observations, *, has_trials=False):
-        """Warn of observations that are far from all that were simulated."""
+        """Warn of observations that are far from all that were simulated, and tell of it."""
         x = observations.values
         rows = x.reshape(-1, *x.shape[2:]) if has_trials else x
         far = self.typical_x_.are_far(rows)
         if not far.any():
-            return
+            return False
         row = int(np.argmax(far))
         first = row * len(x) // len(rows)
         n_far = np.count_nonzero(far.reshape(len(x), -1).any(axis=1))
@@ -258,12 +259,12 @@ class BaseInference(BaseEstimator):
         single = observations.single
         who = "x is" if single else f"{n_far} of {len(x)} observations in x are"
         where = "" if single else f"in observation {observations.index[first]} "
-        warnings.warn(
+        warn_user(
             f"{who} far from everything that was simulated: {where}{what}. The posterior there is "
             "an extrapolation and may mean nothing.",
             MisspecificationWarning,
-            stacklevel=3,
         )
+        return True
 
     def _read_theta(self, theta, observations):
         """Validate theta of shape (n, D) or, for m observations, (m, n, D)."""

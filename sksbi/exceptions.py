@@ -13,9 +13,10 @@ __all__ = [
 
 class MisspecificationWarning(UserWarning):
     """
-    An observation is far from everything that was simulated, so its posterior may mean nothing.
+    An observation is unlike everything that was simulated, so its posterior may mean nothing.
 
-    Given by ``sample``; :func:`sksbi.metrics.misspecification_test` is a test with a p-value.
+    It is far from all simulations, or the members of a flow that was fitted to them disagree about
+    it. Given by ``sample``; :func:`sksbi.metrics.misspecification_test` is a test with a p-value.
 
     Examples
     --------
@@ -57,7 +58,10 @@ class SimulationWarning(UserWarning):
 
 class TrainingWarning(UserWarning):
     """
-    A fit came to its end, but it learnt nothing, or could not see something that x holds.
+    A fit came to its end, but it learnt nothing, or is too sure of itself, or did not see all of x.
+
+    Given by ``fit``, and by ``sample`` where posteriors like the one asked for were too narrow on
+    simulations held out.
 
     Examples
     --------

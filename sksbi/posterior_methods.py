@@ -54,14 +54,26 @@ class PosteriorMixin:
         Warns
         -----
         MisspecificationWarning
-            If an observation is far from everything that was simulated.
+            If an observation is far from everything that was simulated, or the members of NPE's
+            default flow disagree about it far more than about simulations held out.
+        TrainingWarning
+            If NPE's default flow was too sure of itself on simulations held out whose posteriors
+            were like this one.
         """
         check_is_fitted(self)
         n_samples = check_count(n_samples, "n_samples")
         observations = self.x_layout_.read(x)
-        self._warn_of_outliers(observations)
+        self._warn_of_doubts(observations)
         draws = self._sample(observations.values, n_samples, self._generator(random_state))
         return draws_table(draws, observations, self.theta_columns_)
+
+    def _warn_of_doubts(self, observations):
+        """Warn of observations where answers may mean nothing."""
+        if not self._warn_of_outliers(observations):
+            self._warn_of_extrapolation(observations)
+
+    def _warn_of_extrapolation(self, observations):
+        """Warn of observations where a fit contradicts itself, if it can tell."""
 
     def log_prob(self, theta, x):
         """
@@ -123,7 +135,7 @@ class PosteriorMixin:
         level = check_real(level, "level", high=1.0)
         n_samples = check_count(n_samples, "n_samples")
         observations = self.x_layout_.read(x)
-        self._warn_of_outliers(observations)
+        self._warn_of_doubts(observations)
         draws = self._sample(observations.values, n_samples, self._generator(random_state))
         return self._summarised(draws, observations, level)
 
@@ -148,7 +160,7 @@ class PosteriorMixin:
         """
         check_is_fitted(self)
         observations = self.x_layout_.read(x)
-        self._warn_of_outliers(observations)
+        self._warn_of_doubts(observations)
         generator = self._mode_generator()
         draws = self._sample(observations.values, _CANDIDATES, generator)
         return self._modes(self._guarded_log_prob, draws, observations, generator)

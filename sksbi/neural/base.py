@@ -21,6 +21,7 @@ from sksbi import training
 from sksbi.base import BaseInference
 from sksbi.data import Pairs
 from sksbi.losses import build_criterion
+from sksbi.neural.watch import warn_of_rising_loss, warn_of_worse_than_nothing
 from sksbi.preprocessing import ObservationSpace, ParameterSpace
 from sksbi.utils.devices import check_device, device_or_cpu
 from sksbi.utils.random import (
@@ -43,9 +44,10 @@ class NeuralEstimator(BaseInference):
 
     Subclasses have the parameters that are listed in ``_parameter_constraints``, name those that
     shape the network in ``_architecture``, say in ``_estimates`` what its output is (see
-    :func:`sksbi.losses.criterion_names`), in ``_batch_scale`` how the default batch grows with the
-    root of the number of rows, in ``_least_epochs`` and ``_least_steps`` how long a training is, in
-    ``_least_rows`` how many rows a loss takes, and fill in ``_build_module``.
+    :func:`sksbi.losses.criterion_names`), in ``_uninformed`` what it is compared with, in
+    ``_batch_scale`` how the default batch grows with the root of the number of rows, in
+    ``_least_epochs`` and ``_least_steps`` how long a training is, in ``_least_rows`` how many rows
+    a loss takes, and fill in ``_build_module`` and ``_held_out_losses``.
 
     Attributes
     ----------
@@ -57,6 +59,7 @@ class NeuralEstimator(BaseInference):
 
     _architecture: tuple[str, ...]
     _estimates: str
+    _uninformed: str
     _batch_scale: float
     _least_epochs: int
     _least_steps: int
@@ -195,9 +198,27 @@ class NeuralEstimator(BaseInference):
             else nullcontext()
         ):
             training.train(net, train)
+        self._judge(net, spaces[0], valid)
         self._theta_space, self._x_space = spaces
         self._spec, self.net_ = spec, net
+        self._remember(None if valid is None else valid.to(net.device), seed)
         self._history = training.extend_history(self._history if resumed else [], net)
+
+    def _judge(self, net, theta_space, valid):
+        """Warn of a training that learnt nothing."""
+        warn_of_rising_loss(net.history, net.lr)
+        if valid is not None:
+            with torch.no_grad():
+                losses = self._held_out_losses(net, theta_space, valid.to(net.device))
+            weights = valid.weight.cpu().double().numpy()
+            warn_of_worse_than_nothing(*losses, weights, self._uninformed)
+
+    def _remember(self, valid, seed):
+        """Keep of the rows held out what later answers are compared with."""
+
+    @abstractmethod
+    def _held_out_losses(self, net, theta_space, valid):
+        """Compute losses on rows held out: the network's, and those of a guess without x."""
 
     def _reset(self):
         """Forget what was learnt."""
@@ -284,7 +305,8 @@ class NeuralEstimator(BaseInference):
 
     def _make_spec(self, pairs, resumed):
         """Note all that it takes to build the net again, in this fit or after loading."""
-        sizes = {"n_theta": pairs.theta.shape[1], "x_shape": tuple(pairs.x.shape[1:])}
+        n, n_theta = pairs.theta.shape
+        sizes = {"n_rows": n, "n_theta": n_theta, "x_shape": tuple(pairs.x.shape[1:])}
         names = (*self._shaping()[1:], *_SETTINGS, "device")
         spec = {name: getattr(self, name) for name in names} | self._passed_on()
         spec = deepcopy(spec) | sizes

@@ -20,6 +20,8 @@ import numpy as np
 import torch
 from sklearn.utils._param_validation import Interval
 
+from sksbi.data import Batches
+from sksbi.losses import PairedCriterion
 from sksbi.neural.base import NeuralEstimator, build_embedding
 from sksbi.nn import ConditionalRatio, build_ratio_network
 from sksbi.ratio_methods import RatioMixin
@@ -88,8 +90,8 @@ class NRE(RatioMixin, NeuralEstimator):
     lr : float, default=1e-2
         The highest learning rate of the one-cycle schedule.
     batch_size : int or None, default=None
-        The number of rows in a training step, at least 2. None: two thirds of the square root of the
-        number of rows to train on, from 32 to 1,000.
+        The number of rows in a training step, at least 2. None: two thirds of the square root of
+        the number of rows to train on, from 32 to 1,000.
     max_epochs : int or None, default=None
         The number of passes over the training set, over which the schedule extends. None: 20, and
         up to 200 where few rows would give fewer than 2,800 steps.
@@ -173,6 +175,7 @@ class NRE(RatioMixin, NeuralEstimator):
         "sampler": [str, callable],
     }
     _estimates = "ratio"
+    _uninformed = "a ratio that is one everywhere"
     _batch_scale = 2 / 3
     _least_epochs, _least_steps = 20, 2800
     _least_rows = 2
@@ -235,6 +238,20 @@ class NRE(RatioMixin, NeuralEstimator):
             options["hidden_features"] = spec["hidden_features"]
         network = build_ratio_network(spec["network"], spec["n_theta"], width, **options)
         return ConditionalRatio(network, embedding)
+
+    def _held_out_losses(self, net, theta_space, valid):
+        """Compute losses, the network's and those of ratios of one, with the same partners."""
+        module, criterion = net.module_.eval(), net.criterion_.criterion.eval()
+        is_paired = isinstance(criterion, PairedCriterion)
+
+        def losses(log_ratio):
+            parts = [
+                criterion(log_ratio(x), *(target if is_paired else target[:1]))
+                for x, target in Batches(valid, EVALUATION_BATCH)
+            ]
+            return torch.cat(parts).cpu().double().numpy()
+
+        return losses(module), losses(lambda _: lambda u: u.new_zeros(u.shape[:-1]))
 
     def _units(self, theta):
         """Bring theta to the network's units."""

@@ -224,6 +224,24 @@ class SplineMixture(Distribution):
         log_p = members.mean(0) if self.training else _log_mean_exp(members)
         return log_p if len(shape) == 1 else log_p.reshape(shape)
 
+    def disagreement(self, theta: Tensor) -> Tensor:
+        """
+        Compute how far the mixture's log-density is above the mean of the members', on average.
+
+        Parameters
+        ----------
+        theta : Tensor of shape (S, m, D)
+            Parameters, commonly draws from the mixture.
+
+        Returns
+        -------
+        Tensor of shape (m,)
+            Nats, none negative; zero where all members agree.
+        """
+        n_draws, m, _ = theta.shape
+        members = self._members_log_prob(theta.flatten(0, 1), self.c.repeat(1, n_draws))
+        return (_log_mean_exp(members) - members.mean(0)).reshape(n_draws, m).mean(0)
+
     def _members_log_prob(self, theta: Tensor, c: Tensor) -> Tensor:
         """Compute the log-density of every member, (E, n)."""
         z = theta.t().expand(self.flow.members, -1, -1).contiguous()

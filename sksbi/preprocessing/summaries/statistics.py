@@ -16,7 +16,8 @@ its statistics would rely on it. To new rows what was learnt from all of them is
 ``TargetEncoder``.
 
 Every statistic is scaled to its signal-to-noise ratio, so that the noise in all of them has about
-one size: a network learns large inputs first, and noise last.
+one size: a network learns large inputs first, and noise last. Up to 50 columns are kept beside the
+statistics, small, so that nothing they tell is lost, and what the statistics say comes first.
 """
 
 from __future__ import annotations
@@ -46,6 +47,7 @@ _MOST_VALUES, _MOST_ROWS, _FEWEST_ROWS = 20_000_000, 20_000, 500
 _MOST_IN_PRODUCTS = 1_000
 _MOST_FOR_PRODUCTS = 14
 _FAR = 1e6
+_MOST_BESIDE, _SIZE_BESIDE = 50, 0.3
 _RANK, _CORRELATED = 1e-7, 0.1
 
 
@@ -65,7 +67,8 @@ class SummaryStatistics(TransformerMixin, BaseEstimator):
     Attributes
     ----------
     signal_to_noise_ : ndarray of shape (n_statistics,)
-        What every statistic was scaled to, before all were divided by one number.
+        What every statistic was scaled to, before all were divided by one number. Columns that are
+        kept beside them are not among them.
     n_features_in_ : int
         The number of columns of x.
 
@@ -147,9 +150,7 @@ class SummaryStatistics(TransformerMixin, BaseEstimator):
     ) -> NDArray[np.float32]:
         """Learn from few enough rows, and compute their statistics."""
         self.views_ = RobustViews().fit(x)
-        views = self.views_.transform(x)
-        self.view_means_ = views.mean(axis=0)
-        views -= self.view_means_
+        views = self._centered_views(x, fit=True)
         self.principal_ = PrincipalScores(self.n_components, draw_seed(generator))
         parts = [self.principal_.fit_transform(views)]
         folds = generator.permutation(len(x)) % max(2, min(self.n_folds, len(x) // 10))
@@ -166,7 +167,7 @@ class SummaryStatistics(TransformerMixin, BaseEstimator):
             pooled, matrices = pooled_products(rows, functions, folds)
             parts.append(pooled)
             self.matrices_.append(matrices)
-        return self._learn_scale(np.hstack(parts), theta, generator)
+        return self._beside(views, self._learn_scale(np.hstack(parts), theta, generator))
 
     def _learn_means(
         self, views: NDArray[np.floating], functions: Array, folds: NDArray[np.intp]
@@ -197,6 +198,20 @@ class SummaryStatistics(TransformerMixin, BaseEstimator):
         self.factor_ = size / spread
         return (statistics * size).astype(np.float32)
 
+    def _centered_views(self, x: NDArray[np.floating], fit: bool = False) -> NDArray[np.floating]:
+        """Bring columns to one scale, their mean to zero."""
+        views = self.views_.transform(x)
+        if fit:
+            self.view_means_ = views.mean(axis=0)
+        views -= self.view_means_
+        return views
+
+    def _beside(self, views: NDArray[np.floating], statistics: NDArray) -> NDArray[np.float32]:
+        """Put few columns beside the statistics."""
+        if self.n_features_in_ > _MOST_BESIDE:
+            return statistics
+        return np.hstack([statistics, (_SIZE_BESIDE * views).astype(np.float32)])
+
     def transform(self, x: NDArray[np.floating]) -> NDArray[np.float32]:
         """
         Compute the statistics of new observations.
@@ -213,18 +228,19 @@ class SummaryStatistics(TransformerMixin, BaseEstimator):
         """
         check_is_fitted(self)
         block = max(1, _MOST_VALUES // x.shape[1])
-        parts = [self._transform(x[i : i + block]) for i in range(0, len(x), block)]
-        return np.concatenate(parts) if parts else np.empty((0, len(self.center_)), np.float32)
+        parts = [self._transform(x[i : i + block]) for i in range(0, max(1, len(x)), block)]
+        return np.concatenate(parts)
 
     def _transform(self, x: NDArray[np.floating]) -> NDArray[np.float32]:
         """Compute the statistics of few enough observations."""
-        views = self.views_.transform(x) - self.view_means_
+        views = self._centered_views(x)
         parts = [self.principal_.transform(views), self.means_(views) @ self.rotation_]
         statistics, r = row_statistics(self._one_scale(x))
         parts.append(self.row_views_.transform(statistics))
         for sizes, matrices in zip((False, True), self.matrices_, strict=True):
             parts.append(pool(standardised(r[:, self.places_], sizes=sizes), matrices))
-        return ((np.hstack(parts) - self.center_) * self.factor_).astype(np.float32)
+        statistics = ((np.hstack(parts) - self.center_) * self.factor_).astype(np.float32)
+        return self._beside(views, statistics)
 
     def _one_scale(self, x: NDArray[np.floating]) -> Array:
         """Bring all columns to median 0 and interquartile range 1, without bending them."""

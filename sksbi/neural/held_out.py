@@ -1,0 +1,162 @@
+r"""
+What a fitted flow did on simulations that it was not trained on, held against a new observation.
+
+Two doubts come before an answer is given. Members of an ensemble agree where simulations taught
+them, and go apart where they extrapolate: their disagreement,
+
+.. math::
+    d(x) = E_{q(\theta | x)} \Big[ \log q(\theta | x)
+    - \frac{1}{E} \sum_e \log q_e(\theta | x) \Big],
+
+is compared with that for the simulations held out. And posteriors much like the one for x, of the
+simulations held out, may have missed their true theta more often than they should.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from scipy import stats
+from scipy.spatial.distance import cdist
+from torch import Tensor
+
+from sksbi.data import Pairs
+from sksbi.nn import SplineFlow
+
+__all__ = ["Doubts", "HeldOutRecord"]
+
+_DRAWS, _MOST_ROWS, _FEWEST_ROWS = 64, 1_000, 20
+_LEVEL, _SIGNIFICANT, _RARE = 0.9, 1e-3, 1e-3
+_NEAREST_SHARE, _FEWEST_NEAREST, _MOST_NEAREST = 0.1, 20, 100
+_LEAST_DISAGREEMENT = 0.1
+_TINY = 1e-12
+
+
+@dataclass(frozen=True)
+class Doubts:
+    """
+    Which observations are in doubt, and why.
+
+    Parameters
+    ----------
+    apart : ndarray of int
+        Rows where the members are apart.
+    disagreement, usual : float
+        The largest disagreement of these, in nats, and what hardly any simulation exceeded.
+    missed : ndarray of int
+        Rows whose like missed their theta too often.
+    parameter, covered, n_like : int, float, int
+        For the worst of them: which parameter was missed, the share of the like whose central 90%
+        interval held it, and their number.
+    """
+
+    apart: NDArray[np.int64]
+    disagreement: float
+    usual: float
+    missed: NDArray[np.int64]
+    parameter: int
+    covered: float
+    n_like: int
+
+
+class HeldOutRecord:
+    """
+    Disagreement and coverage of a flow on simulations held out.
+
+    Parameters
+    ----------
+    flow : SplineFlow
+        The flow, on any device.
+    theta : Tensor of shape (n, D)
+        The parameters of the simulations, as the flow gives them; at most 1,000 are used.
+    context : Tensor of shape (n, C)
+        Their contexts.
+    seed : int
+        Seeds the draws.
+    """
+
+    def __init__(self, flow: SplineFlow, theta: Tensor, context: Tensor, seed: int) -> None:
+        theta, context = theta[:_MOST_ROWS], context[:_MOST_ROWS]
+        draws, disagreement = _examine(flow, context, seed)
+        below = (draws < theta[:, None].cpu()).sum(1).numpy()
+        tail = _tail()
+        self.missed = (below < tail) | (below > _DRAWS - tail)
+        self.like = _likeness(draws)
+        self.scale = np.maximum(self.like.std(axis=0), _TINY)
+        self.usual = _rarely_exceeded(disagreement)
+        self.seed = seed
+
+    def doubt(self, flow: SplineFlow, context: Tensor) -> Doubts:
+        """
+        Hold observations against the record.
+
+        Parameters
+        ----------
+        flow : SplineFlow
+            The flow.
+        context : Tensor of shape (m, C)
+            Their contexts.
+
+        Returns
+        -------
+        Doubts
+            What is in doubt, none but for a reason that is rare among so many observations.
+        """
+        draws, disagreement = _examine(flow, context, self.seed)
+        apart = np.flatnonzero(disagreement > max(self.usual, _LEAST_DISAGREEMENT))
+        if not len(apart) or stats.binom.sf(len(apart) - 1, len(context), _RARE) > 5 * _RARE:
+            apart = apart[:0]
+        n_like = int(np.clip(_NEAREST_SHARE * len(self.like), _FEWEST_NEAREST, _MOST_NEAREST))
+        distance = cdist(_likeness(draws) / self.scale, self.like / self.scale)
+        like = np.argpartition(distance, n_like - 1, axis=1)[:, :n_like]
+        missed = self.missed[like].sum(axis=1)
+        share = 2 * _tail() / (_DRAWS + 1)
+        p_value = stats.binom.sf(missed - 1, n_like, share)
+        rows = np.flatnonzero(p_value.min(axis=1) < _SIGNIFICANT / missed.size)
+        row, parameter = np.unravel_index(np.argmax(missed), missed.shape)
+        return Doubts(
+            apart,
+            float(disagreement.max()),
+            self.usual,
+            rows,
+            int(parameter),
+            1 - float(missed[row, parameter]) / n_like,
+            n_like,
+        )
+
+
+def is_long_enough(valid: Pairs) -> bool:
+    """Tell whether there are simulations enough to make a record of."""
+    return len(valid) >= _FEWEST_ROWS
+
+
+def _tail() -> int:
+    """Count the ranks that a central interval leaves out on either side."""
+    return round((1 - _LEVEL) / 2 * (_DRAWS + 1))
+
+
+def _examine(flow: SplineFlow, context: Tensor, seed: int) -> tuple[Tensor, NDArray[np.float64]]:
+    """Draw (n, S, D) from the posteriors, and compute how far members are apart at the draws."""
+    noise = torch.Generator().manual_seed(seed)
+    rows = torch.arange(len(context)).repeat_interleave(_DRAWS)
+    with torch.no_grad():
+        posterior = flow(context)
+        draws = posterior.draw(rows, noise).unflatten(0, (len(context), _DRAWS))
+        disagreement = posterior.disagreement(draws.transpose(0, 1))
+    return draws.cpu(), disagreement.double().cpu().numpy()
+
+
+def _likeness(draws: Tensor) -> NDArray[np.float64]:
+    """Describe posteriors by means and log-deviations of their draws, (n, 2 D)."""
+    draws = draws.double().numpy()
+    return np.concatenate([draws.mean(axis=1), np.log(draws.std(axis=1) + _TINY)], axis=1)
+
+
+def _rarely_exceeded(values: NDArray[np.float64]) -> float:
+    """Find what one in a thousand exceeds, beyond the largest of fewer by a log-normal tail."""
+    logs = np.log(np.maximum(values, _TINY))
+    normal = np.exp(logs.mean() + stats.norm.isf(_RARE) * logs.std())
+    return float(max(np.quantile(values, 1 - _RARE), normal))

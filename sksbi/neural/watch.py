@@ -1,0 +1,77 @@
+"""Warnings of a training that came to its end and learnt nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sksbi.exceptions import TrainingWarning
+from sksbi.utils.warn import warn_user
+
+__all__ = ["warn_of_rising_loss", "warn_of_worse_than_nothing"]
+
+_FIRST_EPOCHS, _LATER_EPOCHS = 3, 4
+_ERRORS, _FEWEST = 2.0, 10
+
+
+def warn_of_rising_loss(history: Sequence[dict], lr: float) -> None:
+    """
+    Warn where no later epoch was better than one of the first three, and the training loss rose.
+
+    Parameters
+    ----------
+    history : sequence of dict
+        The epochs of this training, with "train_loss" and, unless nothing was held out,
+        "valid_loss".
+    lr : float
+        The highest learning rate.
+    """
+    train = np.array([epoch["train_loss"] for epoch in history])
+    valid = np.array([epoch.get("valid_loss", np.nan) for epoch in history])
+    best = int(np.argmin(train if np.isnan(valid).any() else valid))
+    if best >= _FIRST_EPOCHS or len(train) <= best + _LATER_EPOCHS:
+        return
+    later = float(np.median(train[best + 1 :]))
+    if later <= train[: best + 1].max():
+        return
+    warn_user(
+        f"the training did not get beyond epoch {best + 1} of {len(train)}: its loss rose from "
+        f"{train[best]:.4g} there to {later:.4g} after it. The steps are too large: take a smaller "
+        f"lr (it is {lr:g}), fewer or less alike columns of x (x_features), or look for outliers.",
+        TrainingWarning,
+    )
+
+
+def warn_of_worse_than_nothing(
+    losses: NDArray[np.floating], uninformed: NDArray[np.floating], weights: NDArray, what: str
+) -> None:
+    """
+    Warn where held-out losses are worse than without any x, by two standard errors.
+
+    Parameters
+    ----------
+    losses : ndarray of shape (n,)
+        What the network lost on rows that it was not trained on.
+    uninformed : ndarray of shape (n,)
+        What an answer that does not look at x loses on them.
+    weights : ndarray of shape (n,)
+        Weights of the rows.
+    what : str
+        What that answer is.
+    """
+    worse = losses.astype(float) - uninformed
+    if len(worse) < _FEWEST or not np.isfinite(worse).all():
+        return
+    share = weights / weights.sum()
+    mean = float(share @ worse)
+    error = float(np.sqrt((share**2) @ (worse - mean) ** 2))
+    if mean > _ERRORS * error:
+        warn_user(
+            f"on {len(worse)} simulations held out, the loss is {share @ losses:.4g}, and that of "
+            f"{what} is {share @ uninformed:.4g}: worse by {mean:.2g} +- {error:.1g}, so the fit "
+            "is of no use as it is. Train longer (max_epochs), with a smaller lr or on more "
+            "simulations, or make fewer and more telling columns of x (x_features, embedding).",
+            TrainingWarning,
+        )
