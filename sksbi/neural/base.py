@@ -211,7 +211,8 @@ class NeuralEstimator(BaseInference):
             with torch.no_grad():
                 losses = self._held_out_losses(net, theta_space, valid.to(net.device))
             weights = valid.weight.cpu().double().numpy()
-            warn_of_worse_than_nothing(*losses, weights, self._uninformed)
+            trained = net.history[-1]["train_loss"]
+            warn_of_worse_than_nothing(*losses, weights, self._uninformed, trained)
 
     def _remember(self, valid, seed):
         """Keep of the rows held out what later answers are compared with."""

@@ -13,12 +13,13 @@ from sksbi.utils.warn import warn_user
 __all__ = ["warn_of_rising_loss", "warn_of_worse_than_nothing"]
 
 _FIRST_EPOCHS, _LATER_EPOCHS = 3, 4
+_LEAST_RISE = 0.1
 _ERRORS, _FEWEST = 2.0, 10
 
 
 def warn_of_rising_loss(history: Sequence[dict], lr: float) -> None:
     """
-    Warn where no later epoch was better than one of the first three, and the training loss rose.
+    Warn where the best epoch is one of the first three, and the training loss rose by 0.1 nats.
 
     Parameters
     ----------
@@ -34,7 +35,7 @@ def warn_of_rising_loss(history: Sequence[dict], lr: float) -> None:
     if best >= _FIRST_EPOCHS or len(train) <= best + _LATER_EPOCHS:
         return
     later = float(np.median(train[best + 1 :]))
-    if later <= train[: best + 1].max():
+    if later <= train[: best + 1].max() + _LEAST_RISE:
         return
     warn_user(
         f"the training did not get beyond epoch {best + 1} of {len(train)}: its loss rose from "
@@ -45,7 +46,11 @@ def warn_of_rising_loss(history: Sequence[dict], lr: float) -> None:
 
 
 def warn_of_worse_than_nothing(
-    losses: NDArray[np.floating], uninformed: NDArray[np.floating], weights: NDArray, what: str
+    losses: NDArray[np.floating],
+    uninformed: NDArray[np.floating],
+    weights: NDArray[np.floating],
+    what: str,
+    trained: float,
 ) -> None:
     """
     Warn where held-out losses are worse than without any x, by two standard errors.
@@ -60,6 +65,8 @@ def warn_of_worse_than_nothing(
         Weights of the rows.
     what : str
         What that answer is.
+    trained : float
+        What the network lost in its last epoch on the rows that it was trained on.
     """
     worse = losses.astype(float) - uninformed
     if len(worse) < _FEWEST or not np.isfinite(worse).all():
@@ -68,10 +75,13 @@ def warn_of_worse_than_nothing(
     mean = float(share @ worse)
     error = float(np.sqrt((share**2) @ (worse - mean) ** 2))
     if mean > _ERRORS * error:
+        by_heart = "It learnt its rows by heart: stop earlier (patience)"
+        little = "It learnt little: train longer (max_epochs), with a smaller lr"
+        advice = by_heart if trained < share @ uninformed else little
         warn_user(
             f"on {len(worse)} simulations held out, the loss is {share @ losses:.4g}, and that of "
             f"{what} is {share @ uninformed:.4g}: worse by {mean:.2g} +- {error:.1g}, so the fit "
-            "is of no use as it is. Train longer (max_epochs), with a smaller lr or on more "
-            "simulations, or make fewer and more telling columns of x (x_features, embedding).",
+            f"is of no use as it is. {advice}, give more simulations, or make fewer and more "
+            "telling columns of x (x_features, embedding).",
             TrainingWarning,
         )

@@ -270,7 +270,7 @@ def test_the_number_of_members_reaches_the_network(members: int) -> None:
 
 def test_hidden_features_none_are_the_networks_own() -> None:
     network = NRE(NORMAL, max_epochs=1, random_state=0).fit(THETA, X).net_.module_.network
-    assert [w.shape[2] for w in network.weights] == [128, 128, 128]
+    assert [w.shape[2] for w in network.weights] == [96, 96, 96]
 
 
 class Squared(PairedCriterion):
