@@ -13,13 +13,13 @@ from sksbi.utils.warn import warn_user
 __all__ = ["warn_of_rising_loss", "warn_of_worse_than_nothing"]
 
 _FIRST_EPOCHS, _LATER_EPOCHS = 3, 4
-_LEAST_RISE = 0.1
+_LEAST_RISE = 0.2
 _ERRORS, _FEWEST = 2.0, 10
 
 
 def warn_of_rising_loss(history: Sequence[dict], lr: float) -> None:
     """
-    Warn where the best epoch is one of the first three, and the training loss rose by 0.1 nats.
+    Warn where the best epoch is one of the first three, and the training loss rose by 0.2 nats.
 
     Parameters
     ----------

@@ -25,7 +25,10 @@ def torch_prior(prior: object) -> torch.distributions.Distribution:
         loc, covariance = torch.tensor(prior.mean), torch.tensor(prior.cov)
         return torch.distributions.MultivariateNormal(loc.float(), covariance.float())
     marginals = list(prior.values())
-    (kind,) = {marginal.dist.name for marginal in marginals}
+    kinds = {marginal.dist.name for marginal in marginals}
+    if len(kinds) > 1 or not kinds <= {"uniform", "norm", "lognorm"}:
+        return _product(marginals)
+    (kind,) = kinds
     first, second = np.array([_parameters(marginal, kind) for marginal in marginals]).T
     first, second = torch.tensor(first).float(), torch.tensor(second).float()
     if kind == "uniform":
@@ -35,6 +38,24 @@ def torch_prior(prior: object) -> torch.distributions.Distribution:
     if kind == "norm":
         return torch.distributions.MultivariateNormal(first, torch.diag(second**2))
     return torch.distributions.Independent(torch.distributions.LogNormal(first, second), 1)
+
+
+def _product(marginals: list) -> torch.distributions.Distribution:
+    """Put marginals of several kinds side by side."""
+    from sbi.utils import MultipleIndependent
+
+    parts = []
+    for marginal in marginals:
+        kind, mean, sd = marginal.dist.name, marginal.mean(), marginal.std()
+        name, first, second = {
+            "expon": ("Gamma", 1.0, 1 / mean),
+            "gamma": ("Gamma", (mean / sd) ** 2, mean / sd**2),
+            "norm": ("Normal", mean, sd),
+            "uniform": ("Uniform", *marginal.support()),
+        }[kind]
+        make = getattr(torch.distributions, name)
+        parts.append(make(torch.tensor([float(first)]), torch.tensor([float(second)])))
+    return parts[0] if len(parts) == 1 else MultipleIndependent(parts)
 
 
 def _parameters(marginal: object, kind: str) -> tuple[float, float]:
@@ -91,7 +112,7 @@ class Sbi:
         np.random.seed(self.random_state)  # noqa: NPY002, its slice sampler draws from it
         trainer = self.trainer(torch_prior(self.prior), show_progress_bars=False, **self.options)
         trainer.append_simulations(torch.tensor(theta).float(), torch.tensor(x).float())
-        trainer.train(**self.train)
+        self.density_ = trainer.train(**self.train)
         self.posterior_ = trainer.build_posterior(**self.posterior)
         self.history_ = pd.DataFrame({"valid_loss": trainer.summary["validation_loss"]})
         return self
@@ -101,6 +122,19 @@ class Sbi:
         torch.manual_seed(random_state)
         options = {"show_progress_bars": False} | self.sampling
         return self.posterior_.sample((n_samples,), torch.tensor(x).float(), **options).numpy()
+
+    def sample_many(self, x: np.ndarray, n_samples: int, *, random_state: int) -> np.ndarray:
+        """Draw (m, n_samples, D) from the density of NPE, outside the prior, too."""
+        torch.manual_seed(random_state)
+        with torch.no_grad():
+            draws = self.density_.sample((n_samples,), condition=torch.tensor(x).float())
+        return draws.numpy().swapaxes(0, 1)
+
+    def log_prob(self, theta: np.ndarray, x: np.ndarray) -> np.ndarray:
+        """Compute the log-density of NPE, which is normalised over all of space."""
+        with torch.no_grad():
+            theta, x = torch.tensor(theta).float()[None], torch.tensor(x).float()
+            return self.density_.log_prob(theta, condition=x)[0].numpy()
 
 
 class Lampe:

@@ -47,12 +47,15 @@ class Problem:
         The logarithm of p(x | theta), up to a term in x.
     n_simulations : int
         How many simulations the problem is measured with.
+    closed : callable (x (L,)) -> Exact, optional
+        The posterior in closed form, where there is one.
     """
 
     prior: dict
     simulate: Callable[[Array, np.random.Generator], Array]
     log_likelihood: Callable[[Array, Array], Array]
     n_simulations: int = 10_000
+    closed: Callable[[Array], Exact] | None = None
 
     def joint(self, n: int, seed: int) -> tuple[Array, Array]:
         """Draw n pairs (theta, x)."""
@@ -86,6 +89,8 @@ class Problem:
 
     def exact(self, theta: Array, x: Array, seed: int, n: int = 4_000) -> Exact:
         """Compute the posterior at x (L,), which was simulated at theta (D,)."""
+        if self.closed is not None:
+            return self.closed(x)
         rng = np.random.default_rng(seed)
 
         def log_target(z: Array) -> Array:
@@ -349,10 +354,19 @@ def _blob() -> Problem:
 
 def _many() -> Problem:
     """50 parameters, each seen once."""
+    noise = 0.1
+
+    def closed(x: Array) -> Exact:
+        posterior = stats.truncnorm(-x / noise, (1 - x) / noise, loc=x, scale=noise)
+        mass = stats.norm.cdf((1 - x) / noise) - stats.norm.cdf(-x / noise)
+        log_evidence = np.log(noise * np.sqrt(2 * np.pi) * mass).sum()
+        return Exact(posterior.mean(), posterior.std(), float(log_evidence), 1.0)
+
     return Problem(
         {f"p{i}": stats.uniform(0, 1) for i in range(50)},
-        **_gaussian(lambda theta: theta, 0.1),
+        **_gaussian(lambda theta: theta, noise),
         n_simulations=2_000,
+        closed=closed,
     )
 
 

@@ -173,6 +173,7 @@ def test_two_names_of_one_flow_are_one_flow(density: BaseEstimator, pairs: Pairs
 # What ratio estimators have of their own.
 
 
+@pytest.mark.filterwarnings("ignore:the training did not get beyond")
 def test_criteria_are_searched(make_pairs: Callable[..., Pairs], prior: dict) -> None:
     """Each criterion arrives, and each learns something: better than a ratio of one."""
     pairs, cv = make_pairs(400), KFold(2)
