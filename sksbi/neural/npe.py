@@ -174,7 +174,6 @@ class NPE(PosteriorMixin, NeuralEstimator):
     """
 
     _estimates = "posterior"
-    _uninformed = "the prior"
     _batch_scale = 2.0
     _least_epochs, _least_steps = 28, 1350
     _least_rows = 1
@@ -244,6 +243,11 @@ class NPE(PosteriorMixin, NeuralEstimator):
         return ConditionalDensity(
             build_flow(spec["flow"], spec["n_theta"], width, **options), embedding
         )
+
+    @property
+    def _uninformed(self):
+        """What a fit is compared with."""
+        return "the normal distribution of theta" if self.prior_ is None else "the prior"
 
     def _held_out_losses(self, net, theta_space, valid):
         """Compute minus log-densities in the network's units: the flow's, and the prior's."""

@@ -229,7 +229,8 @@ def _as_float32(x: NDArray[np.floating], scaled: NDArray[np.floating]) -> NDArra
     if lost.any():
         places = np.flatnonzero(lost)
         shape = x.shape[1:] or (1,)
-        names = [str(np.unravel_index(k, shape))[1:-1].rstrip(",") for k in places[:_MOST_NAMED]]
+        named = (np.unravel_index(k, shape) for k in places[:_MOST_NAMED])
+        names = [", ".join(str(int(i)) for i in place) for place in named]
         more = "" if len(places) <= _MOST_NAMED else ", ..."
         warn_user(
             f"{len(places)} of the {before.shape[1]} elements of an observation vary, but not in "

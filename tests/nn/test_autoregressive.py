@@ -4,7 +4,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from sksbi.nn.autoregressive import MaskedNetworks
+from sksbi.nn import RatioMLP, SplineFlow
+from sksbi.nn.autoregressive import MaskedNetworks, step_size
 from sksbi.utils.random import borrowed_global_generator
 
 MEMBERS, CONTEXT, OUTPUTS, N = 3, 2, 2, 4
@@ -150,3 +151,33 @@ def test_it_begins_constant() -> None:
     with borrowed_global_generator(0):
         made = MaskedNetworks(MEMBERS, torch.arange(3), CONTEXT, OUTPUTS, (8, 8))
     assert not made(drawn(MEMBERS, 3, N).float(), drawn(CONTEXT, N).float()).any()
+
+
+@pytest.mark.parametrize("context", [1, 64, 65, 10_000])
+def test_steps_shrink_beyond_64_columns(context: int) -> None:
+    assert step_size(context) == min(1, 64 / context)
+
+
+@pytest.mark.parametrize("make", [SplineFlow, RatioMLP])
+def test_a_step_moves_an_answer_as_far_for_640_alike_columns_as_for_64(make: type) -> None:
+    """Adam moves every weight on alike columns the same way, and their sum grows with them."""
+    moves = []
+    for context in (64, 640):
+        with borrowed_global_generator(0):
+            net = make(1, context).train()
+        c = torch.linspace(-1, 1, 16)[:, None].repeat(1, context)
+        theta = torch.linspace(-1, 1, 16)[:, None]
+
+        def answer(net=net, c=c, theta=theta) -> Tensor:
+            return net(c).log_prob(theta) if make is SplineFlow else net(theta, c)
+
+        optimizer = torch.optim.SGD(net.parameters(), lr=1e-3)
+        before = answer()
+        before.sum().backward()
+        names = ("linear_context", "first")
+        for name, p in net.named_parameters():
+            wide = p.ndim > 1 and p.shape[-1] == context or any(n in name for n in names)
+            p.grad = p.grad.sign() if wide else torch.zeros_like(p)
+        optimizer.step()
+        moves.append((answer() - before).abs().mean().item())
+    assert 0.5 < moves[1] / moves[0] < 2

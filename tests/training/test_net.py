@@ -180,6 +180,31 @@ def test_without_early_stopping_all_epochs_run(changes: dict) -> None:
     assert ("valid_loss" in net.history[-1]) == ("valid" not in changes)
 
 
+def test_early_stopping_lets_the_rate_fall_from_the_best_weights() -> None:
+    """Where the patience ends early, the rest is a short fall of the rate, not the planned one."""
+    settings = OVERFITTING | {"passed_on": {"optimizer__weight_decay": 0.0}}
+    net = fit(**settings)
+    valid, rates = np.array(net.history[:, "valid_loss"]), np.array(net.history[:, "lr"])
+    turn = int(np.argmax(np.diff(rates) < -0.05 * LR)) if len(rates) > 1 else 0
+    assert len(rates) < settings["max_epochs"]
+    assert rates[-1] < 1e-3 * LR
+    assert (np.diff(rates[turn:]) <= 0).all()
+    assert loss(net, VALID) == pytest.approx(valid.min(), rel=1e-5)
+
+
+def test_misses_count_only_after_the_rise() -> None:
+    """A validation loss that gets worse while the rate rises does not end the training."""
+
+    def epochs(rise: float) -> int:
+        callbacks = {"callbacks__lr_scheduler__rise": rise}
+        options = {"callbacks__lr_scheduler__total_steps": 80}
+        passed_on = OVERFITTING["passed_on"] | callbacks | options
+        passed_on = {k: v for k, v in passed_on.items() if k != "callbacks__lr_scheduler"}
+        return len(fit(**OVERFITTING | {"passed_on": passed_on}).history)
+
+    assert epochs(0.9) >= 72 > epochs(0.01)
+
+
 def test_an_interrupt_passes_through() -> None:
     net = build(callbacks=[Recorder(interrupt_in=2)], patience=1)
     with pytest.raises(KeyboardInterrupt):

@@ -1,0 +1,185 @@
+"""Warnings of fits and answers that are of no use: they come there, and not where all is well."""
+
+import pickle
+import warnings
+
+import numpy as np
+import pytest
+from scipy import stats
+from sklearn.exceptions import NotFittedError
+
+from sksbi import NPE, NRE
+from sksbi.datasets import load_task
+from sksbi.exceptions import MisspecificationWarning, TrainingWarning
+from sksbi.neural.watch import warn_of_rising_loss, warn_of_worse_than_nothing
+
+RATE = {"rate": stats.expon(scale=0.5)}
+ANGLE = {"angle": stats.uniform(0, 2 * np.pi)}
+PAIR = {"a": stats.norm(0, 1), "b": stats.norm(0, 1)}
+QUIET = pytest.mark.filterwarnings("error")
+
+
+def decays(n: int, seed: int, width: int = 100) -> tuple[np.ndarray, np.ndarray]:
+    """Simulate noisy decays, whose columns go together."""
+    rng = np.random.default_rng(seed)
+    theta = rng.exponential(0.5, (n, 1))
+    return theta, 2 * np.exp(-theta * np.linspace(0, 4, width)) + rng.normal(0, 0.1, (n, width))
+
+
+def ring(n: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """Simulate places near a circle, at a known angle."""
+    rng = np.random.default_rng(seed)
+    angle = rng.uniform(0, 2 * np.pi, (n, 1))
+    return angle, np.hstack([np.cos(angle), np.sin(angle)]) + 0.1 * rng.normal(size=(n, 2))
+
+
+def pairs(n: int, seed: int, noise_columns: int = 15) -> tuple[np.ndarray, np.ndarray]:
+    """Simulate two noisy numbers, and columns that tell nothing."""
+    rng = np.random.default_rng(seed)
+    theta = rng.normal(size=(n, 2))
+    x = theta + rng.normal(size=(n, 2))
+    return theta, np.hstack([x, rng.normal(size=(n, noise_columns))])
+
+
+BY_HEART = {"patience": None, "max_epochs": 80, "x_features": None}
+
+
+@pytest.fixture(scope="module")
+def on_the_ring() -> NPE:
+    """Fit the angle."""
+    return NPE(ANGLE, random_state=0).fit(*ring(2_000, 0))
+
+
+@pytest.fixture(scope="module")
+def by_heart() -> NPE:
+    """Fit far too long."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", TrainingWarning)
+        return NPE(PAIR, random_state=0, **BY_HEART).fit(*pairs(250, 0))
+
+
+@QUIET
+def test_good_fits_are_not_warned_of() -> None:
+    """Fits by default: of wide x, and of x that tells half of what there is."""
+    NPE(RATE, random_state=0).fit(*decays(500, 0))
+    NPE(PAIR, random_state=0).fit(*pairs(1_000, 0))
+    NRE(PAIR, random_state=0, max_epochs=20).fit(*pairs(1_000, 0))
+
+
+def test_steps_that_are_too_large_are_warned_of() -> None:
+    npe = NPE(RATE, x_features=None, optimizer="adamw", lr=0.1, random_state=0)
+    with pytest.warns(
+        TrainingWarning, match=r"did not get beyond epoch . of .* smaller lr \(it is"
+    ):
+        npe.fit(*decays(500, 0))
+
+
+@pytest.mark.parametrize(
+    ("train", "valid", "warned"),
+    [
+        ([1.0, 1.5, 2.0, 2.0, 2.0, 2.0], [0.9, 1.0, 1.0, 1.0, 1.0, 1.0], True),
+        ([1.0, 0.8, 0.6, 0.4, 0.2, 0.1], [0.9, 1.0, 1.1, 1.2, 1.3, 1.4], False),
+        ([1.0, 1.1, 1.1, 1.1, 1.1, 1.1], [0.9, 1.0, 1.0, 1.0, 1.0, 1.0], False),
+        ([1.0, 1.5, 2.0, 2.0, 2.0, 2.0], [0.9, 1.0, 1.0, 1.0, 0.8, 1.0], False),
+        ([1.0, 2.0], [0.9, 1.0], False),
+        ([1.0, 1.5, 2.0, 2.0, 2.0, 2.0], None, True),
+    ],
+)
+def test_a_loss_that_rises_is_told_from_one_that_is_overfitted(
+    train: list, valid: list | None, warned: bool
+) -> None:
+    history = [{"train_loss": t} for t in train]
+    for epoch, value in zip(history, valid or [], strict=False):
+        epoch["valid_loss"] = value
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        warn_of_rising_loss(history, 0.1)
+    assert bool(caught) is warned
+
+
+@pytest.mark.parametrize("estimator", [NPE, NRE])
+def test_a_fit_that_is_worse_than_none_is_warned_of_with_numbers(estimator: type) -> None:
+    what = "prior" if estimator is NPE else "a ratio that is one everywhere"
+    rule = rf"on 25 simulations held out, the loss is .* and that of .*{what} is .* by heart"
+    with pytest.warns(TrainingWarning, match=rule) as caught:
+        estimator(PAIR, random_state=0, **BY_HEART).fit(*pairs(250, 0))
+    assert caught[0].filename == __file__
+
+
+def test_without_a_prior_the_guess_is_a_normal() -> None:
+    with pytest.warns(TrainingWarning, match="that of the normal distribution of theta is 2"):
+        NPE(random_state=0, **BY_HEART).fit(*pairs(250, 0))
+
+
+def test_the_alarm_rings_at_two_standard_errors() -> None:
+    """Of losses without a difference one in 44 fits is called worse."""
+    rng = np.random.default_rng(0)
+    rung = 0
+    for _ in range(1_000):
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            warn_of_worse_than_nothing(
+                rng.normal(size=100), np.zeros(100), np.ones(100), "nothing", 0.0
+            )
+        rung += bool(caught)
+    assert stats.binom.ppf(1e-4, 1_000, 0.0228) <= rung <= stats.binom.isf(1e-4, 1_000, 0.026)
+
+
+def test_as_an_error_it_leaves_nothing_fitted() -> None:
+    npe = NPE(PAIR, random_state=0, **BY_HEART)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", TrainingWarning)
+        with pytest.raises(TrainingWarning):
+            npe.fit(*pairs(250, 0))
+    with pytest.raises(NotFittedError):
+        npe.sample(np.zeros(17))
+
+
+@pytest.mark.parametrize("copied", [False, True])
+def test_members_that_disagree_within_the_range_of_x_are_warned_of(
+    on_the_ring: NPE, copied: bool
+) -> None:
+    npe = pickle.loads(pickle.dumps(on_the_ring)) if copied else on_the_ring
+    with pytest.warns(MisspecificationWarning, match="members of the flow disagree about x by"):
+        npe.sample(np.array([0.0, 0.0]), 10)
+    with pytest.warns(MisspecificationWarning, match="1 of 3 observations, first 1,"):
+        npe.sample(np.array([[1.0, 0.0], [0.0, 0.0], [0.0, 1.0]]), 10)
+
+
+@QUIET
+def test_members_that_agree_are_not(on_the_ring: NPE) -> None:
+    on_the_ring.sample(np.array([1.0, 0.1]), 10)
+    on_the_ring.sample(ring(1_500, 1)[1], 1)
+
+
+def test_posteriors_that_were_too_narrow_are_warned_of(by_heart: NPE) -> None:
+    x = pairs(1, 3)[1][0]
+    message = "posteriors like that of x were too narrow: for the 20 most alike .* held [ab] "
+    with pytest.warns(TrainingWarning, match=message):
+        by_heart.sample(x, 10)
+
+
+@QUIET
+@pytest.mark.parametrize("name", ["two_moons", "gaussian_linear"])
+def test_few_answers_are_doubted_where_all_is_well(name: str) -> None:
+    """Not of all observations at once, and of one in a hundred, at most, one by one."""
+    task = load_task(name)
+    theta, x = task.simulate(2_000, random_state=0)
+    npe = NPE(task.prior, random_state=0).fit(theta, x)
+    new = task.simulate(200, random_state=1)[1]
+    npe.sample(new, 2)
+    doubted = 0
+    for row in new:
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            npe.sample(row, 2)
+        doubted += bool(caught)
+    assert doubted <= stats.binom.isf(1e-3, 200, 0.01)
+
+
+def test_without_held_out_rows_nothing_is_said() -> None:
+    theta, x = ring(300, 0)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        npe = NPE(ANGLE, validation_fraction=None, max_epochs=2, random_state=0).fit(theta, x)
+        npe.sample(np.array([0.0, 0.0]), 10)
