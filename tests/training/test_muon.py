@@ -23,7 +23,8 @@ def test_singular_vectors_stay_and_singular_values_come_near_one(shape: tuple) -
     values = turned.diagonal(dim1=1, dim2=2)
     torch.testing.assert_close(turned, torch.diag_embed(values), rtol=0, atol=1e-9)
     large = before > 0.05 * before.amax(1, keepdim=True)
-    assert values[large].min() > 0.6 and values[large].max() < 1.4
+    assert values[large].min() > 0.6
+    assert values[large].max() < 1.4
 
 
 def test_a_step_is_orthogonal_and_has_the_size_that_was_asked_for() -> None:
@@ -32,7 +33,8 @@ def test_a_step_is_orthogonal_and_has_the_size_that_was_asked_for() -> None:
     weights.grad = random(2, 64, 32)
     optimizer.step()
     values = torch.linalg.svdvals(weights.detach()) / (0.1 * 0.5 * 64**0.5)
-    assert values.min() > 0.6 and values.max() < 1.4
+    assert values.min() > 0.6
+    assert values.max() < 1.4
     assert (weights * weights.grad).sum() < 0
 
 
