@@ -111,6 +111,11 @@ class BaseInference(BaseEstimator):
         ------
         ValueError, TypeError
             If theta or x is not as above, or a parameter of the estimator is wrong.
+
+        Warns
+        -----
+        TrainingWarning
+            If a network learnt nothing, or float32 cannot hold what x tells.
         """
         if x is None:
             raise ValueError(

@@ -169,13 +169,14 @@ class NeuralEstimator(BaseInference):
     def _fit(self, theta, x, sample_weight, generator):
         """Scale, split, build and train; the fitted state changes at the end only."""
         resumed = self.net_ if self._resumes() else None
+        rows = self._divide(theta, x, generator)
         if resumed:
             spaces = self._theta_space, self._x_space
             features = spaces[1].transform(x)
         else:
-            *spaces, features = self._learn_spaces(theta, x, sample_weight, generator)
-        pairs = _pairs(spaces[0], theta, features, sample_weight)
-        train, valid = self._split(spaces, pairs, theta, x, generator)
+            own = generator.spawn(1)[0]
+            *spaces, features = self._learn_spaces(theta, x, sample_weight, rows[0], own)
+        train, valid = self._split(spaces, _pairs(spaces[0], theta, features, sample_weight), *rows)
         if valid is not None and self._least_rows > 1:
             # Rows of a batch are paired with each other: sorted ones would meet their likes only.
             valid = valid.take(np.random.default_rng(0).permutation(len(valid)))
@@ -206,13 +207,12 @@ class NeuralEstimator(BaseInference):
 
     def _judge(self, net, theta_space, valid):
         """Warn of a training that learnt nothing."""
-        warn_of_rising_loss(net.history, net.lr)
-        if valid is not None:
+        if not warn_of_rising_loss(net.history, net.lr) and valid is not None:
             with torch.no_grad():
                 losses = self._held_out_losses(net, theta_space, valid.to(net.device))
             weights = valid.weight.cpu().double().numpy()
             trained = net.history[-1]["train_loss"]
-            warn_of_worse_than_nothing(*losses, weights, self._uninformed, trained)
+            warn_of_worse_than_nothing(*losses, weights, self._uninformed, trained, net.lr)
 
     def _remember(self, valid, seed):
         """Keep of the rows held out what later answers are compared with."""
@@ -242,8 +242,9 @@ class NeuralEstimator(BaseInference):
         """Name the parameters that a warm start cannot change."""
         return ("prior", "theta_transformer", "x_transformer", "x_features", *self._architecture)
 
-    def _learn_spaces(self, theta, x, sample_weight, generator):
+    def _learn_spaces(self, theta, x, sample_weight, rows, generator):
         """Fit the maps from the user's units to the network's, and apply that of x."""
+        self._check_features()
         keep_shape = x.ndim > 2 and self.embedding is not None
         keep_shape |= isinstance(self.embedding, torch.nn.Module)
         names = ("theta_transformer", "x_transformer", "x_features")
@@ -258,39 +259,53 @@ class NeuralEstimator(BaseInference):
             x_features = None
         x_space = ObservationSpace(x_transformer, keep_shape, x_features)
         u = None if x_features is None else theta_space.to_network(theta)[0]
-        return theta_space, x_space, x_space.fit_transform(x, u, generator)
+        return theta_space, x_space, x_space.fit_transform(x, u, generator, rows)
 
-    def _split(self, spaces, pairs, theta, x, generator):
-        """Make the training and the validation set, of as many rows as a loss takes."""
-        train, valid = self._divide(pairs, spaces, theta, x, generator)
-        n_valid = self._least_rows if valid is None else len(valid)
-        if min(len(train), n_valid) < self._least_rows:
-            choice = self.validation_fraction
-            choice = "a pair (theta, x)" if isinstance(choice, tuple) else repr(choice)
+    def _check_features(self):
+        """Hold that features are asked for where there are some."""
+        if self.x_features is None or isinstance(self.x_features, str):
+            return
+        taken = "embedding" if self.embedding is not None else None
+        taken = "x_transformer" if self.x_transformer == "passthrough" else taken
+        if taken is not None:
             raise ValueError(
-                f"validation_fraction={choice} leaves {len(train)} rows to train on and "
-                f"{0 if valid is None else n_valid} to validate on, of {len(pairs)} with positive "
-                f"weight, but {type(self).__name__} takes {self._least_rows} at least: give more "
-                "simulations, or None."
+                f"x_features={self.x_features!r} makes features of the columns of x, and "
+                f"{taken}={getattr(self, taken)!r} hands x to the network without: give one of the "
+                "two, or the features as x_transformer."
             )
-        return train, valid
 
-    def _divide(self, pairs, spaces, theta, x, generator):
-        """Divide pairs as validation_fraction says; None: nothing to validate on."""
-        choice, least = self.validation_fraction, self._least_rows
-        if choice is None:
-            return pairs, None
+    def _split(self, spaces, pairs, train, valid):
+        """Make the training and the validation set, of as many rows as a loss takes."""
+        choice = self.validation_fraction
+        held_out = None
         if isinstance(choice, tuple):
             theta, x, weights = self._check_validation(choice)
-            return pairs, _pairs(spaces[0], theta, spaces[1].transform(x), weights)
+            held_out = _pairs(spaces[0], theta, spaces[1].transform(x), weights)
+        elif valid is not None:
+            held_out = pairs.take(valid)
+            held_out = held_out.of_mean_weight_one() if len(held_out) else held_out
+        n_valid, least = 0 if held_out is None else len(held_out), self._least_rows
+        if len(train) < least or held_out is not None and n_valid < least:
+            choice = "a pair (theta, x)" if isinstance(choice, tuple) else repr(choice)
+            raise ValueError(
+                f"validation_fraction={choice} leaves {len(train)} rows to train on and {n_valid} "
+                f"to validate on, of {len(pairs)} with positive weight, but {type(self).__name__} "
+                f"takes {least} at least: give more simulations, or None."
+            )
+        return pairs if len(train) == len(pairs) else pairs.take(train), held_out
+
+    def _divide(self, theta, x, generator):
+        """Divide rows as validation_fraction says: numbers of those to train on, and the others."""
+        choice, least, n = self.validation_fraction, self._least_rows, len(theta)
+        if choice is None or isinstance(choice, tuple):
+            return np.arange(n), None
         if isinstance(choice, Real):
-            n_valid = max(0, min(max(least, round(choice * len(pairs))), len(pairs) - least))
-            order = generator.permutation(len(pairs))
+            n_valid = max(0, min(max(least, round(choice * n)), n - least))
+            order = generator.permutation(n)
             valid, train = order[:n_valid], order[n_valid:]
         else:
             train, valid = _first_split(seeded_copy(choice, generator), theta, x)
-        valid = pairs.take(np.sort(valid))
-        return pairs.take(np.sort(train)), valid.of_mean_weight_one() if len(valid) else valid
+        return np.sort(train), np.sort(valid)
 
     def _check_validation(self, pair):
         """Validate a user's own validation set."""

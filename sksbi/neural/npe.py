@@ -76,15 +76,18 @@ class NPE(PosteriorMixin, NeuralEstimator):
         held where it reaches the whole real line.
     x_transformer : estimator, "passthrough" or None, default=None
         A scikit-learn transformer of x, before the built-in robust scaling. "passthrough": x goes
-        to the network as it is, as masks, tokens and positions should; so does, where x has three
-        or more dimensions and there is an ``embedding``, what a transformer returns.
+        to the network as it is, as masks, tokens and positions should, without scaling or features;
+        so does, where x has three or more dimensions and there is an ``embedding``, what a
+        transformer returns.
     x_features : estimator, "auto" or None, default="auto"
         What becomes of the columns of x where there is no ``embedding``. "auto": columns that tell
         nothing about theta are left out (of 12 to 1,000, with 500 simulations or more; see
         ``x_kept_``), and if more than 24 are left, summary statistics take their place:
         :class:`sksbi.preprocessing.summaries.SummaryStatistics`. An estimator with
-        ``fit_transform(x, theta)`` and ``transform(x)``: what it returns is scaled robustly. None:
-        all columns go to the network.
+        ``fit_transform(x, theta)`` and ``transform(x)``: it sees arrays, of the rows to train on
+        alone, and what it returns is scaled robustly. One that learns from theta, such as a
+        regression, is best fitted in folds, as our own is: else the network trusts it too much.
+        None: all columns go to the network.
     criterion : str or callable, default="negative_log_likelihood"
         The loss: a name, a class or a factory of a module (distribution, theta) -> losses (n,).
     optimizer : str or callable, default="muon"
@@ -285,11 +288,13 @@ class NPE(PosteriorMixin, NeuralEstimator):
             return f"{len(some)} of {len(rows)} observations{of}, first {first},"
 
         if len(doubts.apart):
+            up_to = "" if observations.single else "up to "
             warn_user(
-                f"the members of the flow disagree about {who(doubts.apart)} by up to "
-                f"{doubts.disagreement:.2g} nats, where one in a thousand simulations held out "
-                f"comes to {doubts.usual:.2g}: hardly any simulation was alike, and the posterior "
-                "there may mean nothing. Simulate more theta that lead to such x.",
+                f"the members of the flow, networks trained alike, disagree about "
+                f"{who(doubts.apart)} by {up_to}{doubts.disagreement:.2g} nats on average over the "
+                f"posterior; on simulations held out hardly ever by {doubts.usual:.2g}. "
+                "Nothing like it was simulated, and the posterior there may mean nothing. If the "
+                "simulator can make such x, simulate more of them; if not, the model is wrong.",
                 MisspecificationWarning,
             )
         if len(doubts.missed):

@@ -67,15 +67,18 @@ class NRE(RatioMixin, NeuralEstimator):
         of them. The powers of a PowerTransformer are held where it reaches the whole real line.
     x_transformer : estimator, "passthrough" or None, default=None
         A scikit-learn transformer of x, before the built-in robust scaling. "passthrough": x goes
-        to the network as it is, as masks, tokens and positions should; so does, where x has three
-        or more dimensions and there is an ``embedding``, what a transformer returns.
+        to the network as it is, as masks, tokens and positions should, without scaling or features;
+        so does, where x has three or more dimensions and there is an ``embedding``, what a
+        transformer returns.
     x_features : estimator, "auto" or None, default="auto"
         What becomes of the columns of x where there is no ``embedding``. "auto": columns that tell
         nothing about theta are left out (of 12 to 1,000, with 500 simulations or more; see
         ``x_kept_``), and if more than 24 are left, summary statistics take their place:
         :class:`sksbi.preprocessing.summaries.SummaryStatistics`. An estimator with
-        ``fit_transform(x, theta)`` and ``transform(x)``: what it returns is scaled robustly. None:
-        all columns go to the network.
+        ``fit_transform(x, theta)`` and ``transform(x)``: it sees arrays, of the rows to train on
+        alone, and what it returns is scaled robustly. One that learns from theta, such as a
+        regression, is best fitted in folds, as our own is: else the network trusts it too much.
+        None: all columns go to the network.
     criterion : str or callable, default="contrastive"
         The loss: "contrastive" (CNRE), "binary" (NRE), "balanced" (BNRE), "balanced_contrastive",
         a class or a factory of a module (function theta -> log r, theta) -> losses (n,); see

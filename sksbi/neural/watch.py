@@ -17,7 +17,7 @@ _LEAST_RISE = 0.2
 _ERRORS, _FEWEST = 2.0, 10
 
 
-def warn_of_rising_loss(history: Sequence[dict], lr: float) -> None:
+def warn_of_rising_loss(history: Sequence[dict], lr: float) -> bool:
     """
     Warn where the best epoch is one of the first three, and the training loss rose by 0.2 nats.
 
@@ -28,21 +28,27 @@ def warn_of_rising_loss(history: Sequence[dict], lr: float) -> None:
         "valid_loss".
     lr : float
         The highest learning rate.
+
+    Returns
+    -------
+    bool
+        Whether a warning was given.
     """
     train = np.array([epoch["train_loss"] for epoch in history])
     valid = np.array([epoch.get("valid_loss", np.nan) for epoch in history])
     best = int(np.argmin(train if np.isnan(valid).any() else valid))
     if best >= _FIRST_EPOCHS or len(train) <= best + _LATER_EPOCHS:
-        return
+        return False
     later = float(np.median(train[best + 1 :]))
     if later <= train[: best + 1].max() + _LEAST_RISE:
-        return
+        return False
     warn_user(
         f"the training did not get beyond epoch {best + 1} of {len(train)}: its loss rose from "
         f"{train[best]:.4g} there to {later:.4g} after it. The steps are too large: take a smaller "
         f"lr (it is {lr:g}), fewer or less alike columns of x (x_features), or look for outliers.",
         TrainingWarning,
     )
+    return True
 
 
 def warn_of_worse_than_nothing(
@@ -51,6 +57,7 @@ def warn_of_worse_than_nothing(
     weights: NDArray[np.floating],
     what: str,
     trained: float,
+    lr: float,
 ) -> None:
     """
     Warn where held-out losses are worse than without any x, by two standard errors.
@@ -67,6 +74,8 @@ def warn_of_worse_than_nothing(
         What that answer is.
     trained : float
         What the network lost in its last epoch on the rows that it was trained on.
+    lr : float
+        The highest learning rate.
     """
     worse = losses.astype(float) - uninformed
     if len(worse) < _FEWEST or not np.isfinite(worse).all():
@@ -76,7 +85,7 @@ def warn_of_worse_than_nothing(
     error = float(np.sqrt((share**2) @ (worse - mean) ** 2))
     if mean > _ERRORS * error:
         by_heart = "It learnt its rows by heart: stop earlier (patience)"
-        little = "It learnt little: train longer (max_epochs), with a smaller lr"
+        little = f"It learnt little: train longer (max_epochs), with a smaller lr (it is {lr:g})"
         advice = by_heart if trained < share @ uninformed else little
         warn_user(
             f"on {len(worse)} simulations held out, the loss is {share @ losses:.4g}, and that of "

@@ -85,6 +85,7 @@ class ObservationSpace:
         x: NDArray[np.floating],
         theta: NDArray[np.floating] | None,
         generator: np.random.Generator,
+        rows: NDArray[np.intp] | None = None,
     ) -> NDArray[np.float32]:
         """
         Learn the transformer, the scaling and the features, and apply them.
@@ -97,6 +98,9 @@ class ObservationSpace:
             The parameters in the network's units; without them no features are learnt.
         generator : numpy.random.Generator
             Seeds the features.
+        rows : ndarray of int or None, default=None
+            The rows that a user's features are learnt from; None: all. Our own are learnt from all
+            of them, in folds.
 
         Returns
         -------
@@ -124,7 +128,7 @@ class ObservationSpace:
         self.kept_ = self._choose(columns, theta)
         columns = columns[:, self.kept_]
         if self.features_ is not None:
-            features = self._fit_features(columns, theta, generator)
+            features = self._fit_features(columns, theta, generator, rows)
             if isinstance(self.features_, SummaryStatistics):
                 return features
             columns = features
@@ -156,6 +160,7 @@ class ObservationSpace:
         columns: NDArray[np.floating],
         theta: NDArray[np.floating],
         generator: np.random.Generator,
+        rows: NDArray[np.intp] | None,
     ) -> NDArray[np.floating]:
         """Learn features of the columns."""
         if isinstance(self.features_, SummaryStatistics):
@@ -163,10 +168,20 @@ class ObservationSpace:
                 self.features_.set_params(random_state=draw_seed(check_generator(generator)))
             return self.features_.fit_transform(columns, theta)
         name = f"x_features={self.features!r}"
+        rows = np.arange(len(columns)) if rows is None else rows
         try:
-            features = self.features_.fit_transform(columns, theta)
-        except (ValueError, TypeError) as error:
-            raise type(error)(f"{name} cannot be fitted to x and theta: {error}") from error
+            learnt = np.asarray(self.features_.fit_transform(columns[rows], theta[rows]))
+            features = np.asarray(self.features_.transform(columns))
+        except (ValueError, TypeError, IndexError) as error:
+            kind = TypeError if isinstance(error, TypeError) else ValueError
+            raise kind(f"{name} cannot be fitted to x and theta: {error}") from error
+        if features.ndim != 2 or learnt.shape[1:] != features.shape[1:]:
+            raise ValueError(
+                f"{name} must return a table (n, K) from fit_transform(x, theta) and transform(x), "
+                f"got shapes {learnt.shape} and {features.shape}."
+            )
+        features = features.astype(np.result_type(features, learnt))
+        features[rows] = learnt
         return check_numbers(features, f"x after {name}")
 
     def transform(self, x: NDArray[np.floating]) -> NDArray[np.float32]:

@@ -12,7 +12,9 @@ import pytest
 import torch
 from scipy import stats
 from sklearn.base import clone
+from sklearn.cross_decomposition import PLSRegression
 from sklearn.decomposition import PCA
+from sklearn.feature_selection import SelectKBest, f_regression
 from sklearn.model_selection import PredefinedSplit, ShuffleSplit
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import (
@@ -47,6 +49,50 @@ def test_parts_without_a_seed_get_one_from_the_estimator(parameters: dict) -> No
     first, second = (NPE(**FAST | parameters).fit(THETA, X) for _ in range(2))
     np.testing.assert_array_equal(first.log_prob(THETA, X), second.log_prob(THETA, X))
     np.testing.assert_array_equal(np.random.get_state()[1], before)  # noqa: NPY002
+
+
+@pytest.mark.parametrize("learnt_from_theta", [False, True])
+def test_features_by_a_transformer_are_what_the_network_sees(learnt_from_theta: bool) -> None:
+    """Features of the rows to train on, then the same as from the user's own table of them."""
+    features = SelectKBest(f_regression_of_first, k=1) if learnt_from_theta else PCA(1)
+    x = np.hstack([X, np.random.default_rng(0).normal(size=(300, 30))])
+    x[:, 7] = 3 * THETA[:, 0]
+    npe = NPE(x_features=features, **FAST).fit(THETA, x)
+    assert npe._spec["x_shape"] == (1,)
+    assert npe.log_prob(THETA, x).shape == (300,)
+    other = x.copy()
+    other[:, [i for i in range(32) if i != 7]] = 0.0
+    unchanged = np.allclose(npe.log_prob(THETA, other), npe.log_prob(THETA, x))
+    assert unchanged is learnt_from_theta
+
+
+def f_regression_of_first(x: np.ndarray, theta: np.ndarray) -> np.ndarray:
+    """Score columns by the first parameter."""
+    return f_regression(x, theta[:, 0])[0]
+
+
+@pytest.mark.parametrize(
+    ("parameters", "kind", "message"),
+    [
+        ({"x_features": "pca"}, ValueError, "'x_features' parameter .* Got 'pca' instead"),
+        ({"x_features": PCA}, TypeError, "x_features must be an estimator, got the class PCA"),
+        ({"x_features": PCA(5)}, ValueError, "x_features=PCA.* cannot be fitted to x and theta"),
+        ({"x_features": PLSRegression(1)}, ValueError, "must return a table"),
+        (
+            {"x_features": PCA(1), "embedding": partial(MLP, out_features=2)},
+            ValueError,
+            "embedding=.* hands x to the network without: give one of the two",
+        ),
+        (
+            {"x_features": PCA(1), "x_transformer": "passthrough"},
+            ValueError,
+            "x_transformer='passthrough' hands x to the network without",
+        ),
+    ],
+)
+def test_features_that_are_none_are_refused(parameters: dict, kind: type, message: str) -> None:
+    with pytest.raises(kind, match=message):
+        NPE(**FAST | parameters).fit(THETA, X)
 
 
 def test_a_box_cox_transformer_is_minus_infinity_for_negative_theta() -> None:

@@ -6,7 +6,9 @@ import warnings
 import numpy as np
 import pytest
 from scipy import stats
+from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.exceptions import NotFittedError
+from sklearn.linear_model import LinearRegression
 
 from sksbi import NPE, NRE
 from sksbi.datasets import load_task
@@ -66,10 +68,13 @@ def test_good_fits_are_not_warned_of() -> None:
     NRE(PAIR, random_state=0, max_epochs=20).fit(*pairs(1_000, 0))
 
 
-def test_steps_that_are_too_large_are_warned_of() -> None:
+def test_steps_that_are_too_large_are_warned_of_once() -> None:
     npe = NPE(RATE, x_features=None, optimizer="adamw", lr=0.1, random_state=0)
-    with pytest.warns(TrainingWarning, match=r"beyond epoch . of .* smaller lr \(it is 0.1\)"):
+    with pytest.warns(
+        TrainingWarning, match=r"beyond epoch . of .* smaller lr \(it is 0.1\)"
+    ) as caught:
         npe.fit(*decays(500, 0))
+    assert len(caught) == 1
 
 
 @pytest.mark.parametrize(
@@ -117,7 +122,7 @@ def test_the_alarm_rings_at_two_standard_errors() -> None:
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always")
             warn_of_worse_than_nothing(
-                rng.normal(size=100), np.zeros(100), np.ones(100), "nothing", 0.0
+                rng.normal(size=100), np.zeros(100), np.ones(100), "nothing", 0.0, 0.1
             )
         rung += bool(caught)
     assert stats.binom.ppf(1e-4, 1_000, 0.0228) <= rung <= stats.binom.isf(1e-4, 1_000, 0.026)
@@ -138,7 +143,7 @@ def test_members_that_disagree_within_the_range_of_x_are_warned_of(
     on_the_ring: NPE, copied: bool
 ) -> None:
     npe = pickle.loads(pickle.dumps(on_the_ring)) if copied else on_the_ring
-    with pytest.warns(MisspecificationWarning, match="members of the flow disagree about x by"):
+    with pytest.warns(MisspecificationWarning, match="disagree about x by 0"):
         npe.sample(np.array([0.0, 0.0]), 10)
     with pytest.warns(MisspecificationWarning, match="1 of 3 observations, first 1,"):
         npe.sample(np.array([[1.0, 0.0], [0.0, 0.0], [0.0, 1.0]]), 10)
@@ -181,3 +186,28 @@ def test_without_held_out_rows_nothing_is_said() -> None:
         warnings.simplefilter("error")
         npe = NPE(ANGLE, validation_fraction=None, max_epochs=2, random_state=0).fit(theta, x)
         npe.sample(np.array([0.0, 0.0]), 10)
+
+
+class Regression(TransformerMixin, BaseEstimator):
+    """Features that were fitted to theta, and know it by heart where there are many columns."""
+
+    def fit(self, x: np.ndarray, theta: np.ndarray) -> "Regression":
+        """Learn."""
+        self.n_rows_, self.model_ = len(x), LinearRegression().fit(x, theta)
+        return self
+
+    def transform(self, x: np.ndarray) -> np.ndarray:
+        """Predict."""
+        return self.model_.predict(x)
+
+
+def test_a_users_features_do_not_see_what_is_held_out() -> None:
+    """Of noise, features that saw the rows held out would make them look well described."""
+    theta, x = pairs(300, 0, noise_columns=180)
+    x = x[:, 2:]
+    with pytest.warns(TrainingWarning, match="by heart"):
+        npe = NPE(PAIR, x_features=Regression(), random_state=0).fit(theta, x)
+    assert npe._x_space.features_.n_rows_ == 270
+    fresh = pairs(2_000, 1, noise_columns=180)
+    held_out = -npe.history_["valid_loss"].min()
+    assert held_out < npe.score(fresh[0], fresh[1][:, 2:]) + 0.5
