@@ -28,10 +28,11 @@ from sksbi.nn import SplineFlow
 
 __all__ = ["Doubts", "HeldOutRecord"]
 
-_DRAWS, _MOST_ROWS, _FEWEST_ROWS = 64, 1_000, 20
+# Of 39 draws, two on either side leave out exactly a tenth.
+_DRAWS, _DRAWS_OF_MEMBERS, _MOST_ROWS, _FEWEST_ROWS = 39, 16, 1_000, 20
 _LEVEL, _SIGNIFICANT, _RARE = 0.9, 1e-3, 1e-3
 _NEAREST_SHARE, _FEWEST_NEAREST, _MOST_NEAREST = 0.1, 20, 100
-_LEAST_DISAGREEMENT = 0.1
+_LEAST_DISAGREEMENT = 0.05
 _TINY = 1e-12
 
 
@@ -145,7 +146,7 @@ def _examine(flow: SplineFlow, context: Tensor, seed: int) -> tuple[Tensor, NDAr
     with torch.no_grad():
         posterior = flow(context)
         draws = posterior.draw(rows, noise).unflatten(0, (len(context), _DRAWS))
-        disagreement = posterior.disagreement(draws.transpose(0, 1))
+        disagreement = posterior.disagreement(draws[:, :_DRAWS_OF_MEMBERS].transpose(0, 1))
     return draws.cpu(), disagreement.double().cpu().numpy()
 
 
