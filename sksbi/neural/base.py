@@ -174,6 +174,7 @@ class NeuralEstimator(BaseInference):
             spaces = self._theta_space, self._x_space
             features = spaces[1].transform(x)
         else:
+            # What a transformer draws is not to move the weights and the order of the rows.
             own = generator.spawn(1)[0]
             *spaces, features = self._learn_spaces(theta, x, sample_weight, rows[0], own)
         train, valid = self._split(spaces, _pairs(spaces[0], theta, features, sample_weight), *rows)

@@ -24,9 +24,10 @@ from scipy.spatial.distance import cdist
 from torch import Tensor
 
 from sksbi.data import Pairs
-from sksbi.nn import SplineFlow
+from sksbi.nn import ConditionalDensity, SplineFlow
+from sksbi.training import EVALUATION_BATCH
 
-__all__ = ["Doubts", "HeldOutRecord"]
+__all__ = ["Doubts", "HeldOutRecord", "record_held_out"]
 
 # Of 39 draws, two on either side leave out exactly a tenth.
 _DRAWS, _DRAWS_OF_MEMBERS, _MOST_ROWS, _FEWEST_ROWS = 39, 16, 1_000, 20
@@ -72,7 +73,7 @@ class HeldOutRecord:
     flow : SplineFlow
         The flow, on any device.
     theta : Tensor of shape (n, D)
-        The parameters of the simulations, as the flow gives them; at most 1,000 are used.
+        The parameters of the simulations, as the flow gives them.
     context : Tensor of shape (n, C)
         Their contexts.
     seed : int
@@ -80,7 +81,6 @@ class HeldOutRecord:
     """
 
     def __init__(self, flow: SplineFlow, theta: Tensor, context: Tensor, seed: int) -> None:
-        theta, context = theta[:_MOST_ROWS], context[:_MOST_ROWS]
         draws, disagreement = _examine(flow, context, seed)
         below = (draws < theta[:, None].cpu()).sum(1).numpy()
         tail = _tail()
@@ -129,9 +129,39 @@ class HeldOutRecord:
         )
 
 
-def is_long_enough(valid: Pairs) -> bool:
-    """Tell whether there are simulations enough to make a record of."""
-    return len(valid) >= _FEWEST_ROWS
+def record_held_out(
+    density: ConditionalDensity, valid: Pairs | None, seed: int
+) -> HeldOutRecord | None:
+    """
+    Make a record, where the flow has members and the rows are enough.
+
+    Parameters
+    ----------
+    density : ConditionalDensity
+        The fitted density.
+    valid : Pairs or None
+        The simulations held out, on the density's device. A row is taken with a probability in
+        proportion to its weight, so that those taken are draws from what the fit was trained for.
+    seed : int
+        Seeds the choice of rows and the draws.
+
+    Returns
+    -------
+    HeldOutRecord or None
+        The record of at most 1,000 rows, None of fewer than 20.
+    """
+    if valid is None or not isinstance(density.flow, SplineFlow):
+        return None
+    source = torch.Generator().manual_seed(seed)
+    weight = valid.weight.cpu()
+    rows = (torch.rand(len(valid), generator=source) * weight.max() < weight).nonzero()[:, 0]
+    rows = rows[torch.randperm(len(rows), generator=source)[:_MOST_ROWS]]
+    if len(rows) < _FEWEST_ROWS:
+        return None
+    valid = valid.take(rows.numpy())
+    with torch.no_grad():
+        context = torch.cat([density.embed(x) for x in valid.x.split(EVALUATION_BATCH)])
+    return HeldOutRecord(density.flow, valid.theta, context, seed)
 
 
 def _tail() -> int:

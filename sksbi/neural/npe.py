@@ -23,7 +23,7 @@ from zuko.distributions import DiagNormal, NormalizingFlow
 from sksbi.data import Batches
 from sksbi.exceptions import MisspecificationWarning, TrainingWarning
 from sksbi.neural.base import NeuralEstimator, build_embedding
-from sksbi.neural.held_out import HeldOutRecord, is_long_enough
+from sksbi.neural.held_out import record_held_out
 from sksbi.nn import ConditionalDensity, SplineFlow, build_flow
 from sksbi.posterior_methods import PosteriorMixin
 from sksbi.training import EVALUATION_BATCH, check_passed_on
@@ -265,12 +265,7 @@ class NPE(PosteriorMixin, NeuralEstimator):
 
     def _remember(self, valid, seed):
         """Record how the members agree, and how their mixture covers, on the rows held out."""
-        module = self.net_.module_.eval()
-        self._record = None
-        if isinstance(module.flow, SplineFlow) and valid is not None and is_long_enough(valid):
-            with torch.no_grad():
-                context = torch.cat([module.embed(x) for x in valid.x.split(EVALUATION_BATCH)])
-            self._record = HeldOutRecord(module.flow, valid.theta, context, seed)
+        self._record = record_held_out(self.net_.module_.eval(), valid, seed)
 
     def _warn_of_extrapolation(self, observations):
         """Warn where the members are apart, or answers like this one were often wrong."""

@@ -13,7 +13,7 @@ from sksbi.preprocessing.channels import ChannelViews
 from sksbi.preprocessing.screening import relevant_columns
 from sksbi.preprocessing.summaries import SummaryStatistics
 from sksbi.preprocessing.views import RobustViews
-from sksbi.utils.random import check_generator, draw_seed
+from sksbi.utils.random import draw_seed
 from sksbi.utils.subset import some_rows
 from sksbi.utils.validation import check_numbers
 from sksbi.utils.warn import warn_user
@@ -165,7 +165,7 @@ class ObservationSpace:
         """Learn features of the columns."""
         if isinstance(self.features_, SummaryStatistics):
             if isinstance(self.features, str):
-                self.features_.set_params(random_state=draw_seed(check_generator(generator)))
+                self.features_.set_params(random_state=draw_seed(generator))
             return self.features_.fit_transform(columns, theta)
         name = f"x_features={self.features!r}"
         rows = np.arange(len(columns)) if rows is None else rows

@@ -180,6 +180,28 @@ def test_few_answers_are_doubted_where_all_is_well(name: str) -> None:
     assert doubted <= stats.binom.isf(1e-3, 200, 0.01)
 
 
+def test_the_record_is_of_what_the_weights_stand_for() -> None:
+    """Rows of a wide proposal, weighted to a narrow prior: unweighted, they would be missed."""
+    rng = np.random.default_rng(0)
+    theta = rng.normal(0, 2, (6_000, 1))
+    x = theta + rng.normal(size=theta.shape)
+    weight = stats.norm.pdf(theta[:, 0], 0, 0.5) / stats.norm.pdf(theta[:, 0], 0, 2)
+    npe = NPE({"a": stats.norm(0, 0.5)}, random_state=0).fit(theta, x, sample_weight=weight)
+    missed, n = npe._record.missed.sum(), npe._record.missed.size
+    assert stats.binom.ppf(1e-4, n, 0.1) <= missed <= stats.binom.isf(1e-4, n, 0.12)
+    far = np.abs(stats.norm.cdf(theta, 0.2 * x, 0.2**0.5) - 0.5) > 0.45
+    assert far.mean() > 0.5
+
+
+def test_a_sorted_table_is_recorded_from_end_to_end() -> None:
+    theta, x = ring(12_000, 0)
+    order = np.argsort(theta[:, 0])
+    npe = NPE(ANGLE, max_epochs=2, random_state=0).fit(theta[order], x[order])
+    means = npe._record.like[:, 0]
+    assert len(means) == 1_000
+    assert abs(np.mean(means > 0) - 0.5) < 5 * 0.5 / np.sqrt(1_000)
+
+
 def test_without_held_out_rows_nothing_is_said() -> None:
     theta, x = ring(300, 0)
     with warnings.catch_warnings():

@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
-__all__ = ["pooled_products", "pool"]
+__all__ = ["pool", "pooled_products", "standardised"]
 
 Array = NDArray[np.float64]
 Rows = NDArray[np.float32]
