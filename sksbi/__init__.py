@@ -5,10 +5,15 @@ From simulated pairs (theta, x) the estimators learn p(theta | x) for real obser
 """
 
 from sksbi._version import __version__
-from sksbi.calibrated_posterior import CalibratedPosterior
-from sksbi.classifier_ratio import ClassifierRatio
-from sksbi.diagnostics.diagnose import diagnose
-from sksbi.neural import NPE, NRE, Ensemble, PosteriorRegressor
+from sksbi.diagnostics import diagnose
+from sksbi.estimators import (
+    NPE,
+    NRE,
+    CalibratedPosterior,
+    ClassifierRatio,
+    Ensemble,
+    PosteriorRegressor,
+)
 from sksbi.persistence import trusted_types
 from sksbi.simulation import simulate
 

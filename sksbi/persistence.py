@@ -33,7 +33,7 @@ def trusted_types(obj: object) -> list[str]:
     --------
     >>> from sksbi import NPE, trusted_types
     >>> trusted_types(NPE())
-    ['sksbi.neural.npe.NPE']
+    ['sksbi.estimators.npe.NPE']
     """
     try:
         from skops import io

@@ -13,10 +13,10 @@ import sklearn.pipeline
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted
 
-from sksbi.base import BaseInference
+from sksbi.estimators.base import BaseInference
 from sksbi.priors import check_prior
+from sksbi.tables.templates import as_table, shape_error, template_of
 from sksbi.utils.signature import answers_to_X_y
-from sksbi.utils.templates import as_table, shape_error, template_of
 from sksbi.utils.validation import check_numbers
 
 __all__ = ["Pipeline", "make_pipeline"]

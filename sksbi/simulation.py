@@ -28,9 +28,7 @@ from tqdm.auto import tqdm
 
 from sksbi.exceptions import SimulationWarning
 from sksbi.priors import check_prior
-from sksbi.utils.parallel import running
-from sksbi.utils.random import check_generator
-from sksbi.utils.results import (
+from sksbi.tables.simulated import (
     Table,
     check_same_form,
     check_table,
@@ -42,6 +40,8 @@ from sksbi.utils.results import (
     stack,
     take,
 )
+from sksbi.utils.parallel import running
+from sksbi.utils.random import check_generator
 from sksbi.utils.validation import check_count
 
 __all__ = ["run_simulator", "simulate"]

@@ -305,7 +305,7 @@ def test_an_estimator_that_is_not_fitted_is_saved_too() -> None:
 def test_skops_loads_exactly_what_trusted_types_lists(fitted: dict[str, BaseEstimator]) -> None:
     data = skops.io.dumps(fitted["npe"])
     listed = trusted_types(fitted["npe"])
-    assert "sksbi.neural.npe.NPE" in listed
+    assert "sksbi.estimators.npe.NPE" in listed
     assert not any(name.startswith(("torch", "skorch", "zuko")) for name in listed)
     for left_out in listed:
         with pytest.raises(skops.io.exceptions.UntrustedTypesFoundException, match=left_out):
@@ -349,7 +349,7 @@ def test_a_file_of_another_version_warns_and_loads(
     name: str, fitted: dict[str, BaseEstimator], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with monkeypatch.context() as patch:
-        patch.setattr("sksbi.base.__version__", "0.0.7")
+        patch.setattr("sksbi.estimators.base.__version__", "0.0.7")
         data = pickle.dumps(fitted[name])
     now = sksbi.__version__
     message = f"this {type(fitted[name]).__name__} was saved by sksbi 0.0.7 and is loaded by {now}"

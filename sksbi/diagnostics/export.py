@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from sksbi.metrics._tables import as_float, check_draws, check_same_columns, check_stack, is_stack
+from sksbi.tables.draws import as_float, check_draws, check_same_columns, check_stack, is_stack
 
 if TYPE_CHECKING:
     from xarray import DataTree

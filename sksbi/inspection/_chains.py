@@ -10,7 +10,7 @@ from scipy.stats import rankdata
 
 from sksbi.inspection._density import grid_density
 from sksbi.inspection._plotting import COLORS, INK, LINE_STYLES
-from sksbi.metrics._tables import as_float
+from sksbi.tables.draws import as_float
 
 if TYPE_CHECKING:
     from matplotlib.artist import Artist

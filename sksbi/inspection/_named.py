@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import pandas as pd
 
-from sksbi.metrics._tables import as_float, check_batch, check_draws, check_same_columns
+from sksbi.tables.draws import as_float, check_batch, check_draws, check_same_columns
 
 __all__ = ["check_named_batch", "check_names", "check_row", "check_tables", "count_names"]
 

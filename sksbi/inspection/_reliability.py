@@ -20,7 +20,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.special import expit
 from scipy.stats import beta
 
-from sksbi.metrics._tables import as_float
+from sksbi.tables.draws import as_float
 
 __all__ = ["check_log_ratios", "histogram_edges", "reliability_table"]
 

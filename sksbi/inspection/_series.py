@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from sksbi.inspection._named import check_row
-from sksbi.metrics._tables import check_draws
+from sksbi.tables.draws import check_draws
 
 __all__ = ["check_coordinates", "split_series"]
 

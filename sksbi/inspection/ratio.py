@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike
 
 from sksbi.inspection._plotting import COLORS, INK, empty_figure, legend_above
 from sksbi.inspection._reliability import check_log_ratios, histogram_edges, reliability_table
-from sksbi.metrics._tables import check_draws
+from sksbi.tables.draws import check_draws
 from sksbi.utils.derangement import derangement
 from sksbi.utils.random import check_generator
 from sksbi.utils.validation import check_count

@@ -22,7 +22,7 @@ from scipy import fft
 from scipy.special import ndtri
 from scipy.stats import rankdata
 
-from sksbi.metrics._tables import as_float
+from sksbi.tables.draws import as_float
 
 __all__ = ["effective_sample_size", "split_r_hat"]
 

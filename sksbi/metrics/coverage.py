@@ -16,8 +16,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.special import softmax
 
-from sksbi.metrics._tables import as_float
 from sksbi.metrics.uniformity import rank_ecdf
+from sksbi.tables.draws import as_float
 from sksbi.utils.random import check_generator
 
 __all__ = ["expected_coverage", "hpd_levels", "hpd_ranks"]

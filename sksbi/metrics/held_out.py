@@ -16,7 +16,7 @@ import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 from tqdm.auto import tqdm
 
-from sksbi.metrics._tables import check_draws
+from sksbi.tables.draws import check_draws
 from sksbi.utils.random import check_generator
 from sksbi.utils.validation import check_count
 

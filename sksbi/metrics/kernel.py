@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial.distance import cdist
 
-from sksbi.metrics._tables import check_draws, check_same_columns
+from sksbi.tables.draws import check_draws, check_same_columns
 from sksbi.utils.validation import check_real
 
 __all__ = ["gaussian_kernel", "median_distance", "mmd_score"]

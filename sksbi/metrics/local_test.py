@@ -22,7 +22,8 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn.base import BaseEstimator, clone
 from tqdm.auto import tqdm
 
-from sksbi.metrics._tables import (
+from sksbi.metrics.classifiers import build_classifier, probability_of_one
+from sksbi.tables.draws import (
     check_draws,
     check_finite,
     check_observed_names,
@@ -30,7 +31,6 @@ from sksbi.metrics._tables import (
     check_stack,
     is_stack,
 )
-from sksbi.metrics.classifiers import build_classifier, probability_of_one
 from sksbi.utils.random import check_generator, draw_seed
 from sksbi.utils.validation import check_count
 

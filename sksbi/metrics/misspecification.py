@@ -15,9 +15,9 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn.covariance import LedoitWolf
 from sklearn.neighbors import NearestNeighbors
 
-from sksbi.metrics._tables import check_finite, check_observed_names
 from sksbi.metrics.kernel import gaussian_kernel, median_distance
 from sksbi.preprocessing import RobustViews
+from sksbi.tables.draws import check_finite, check_observed_names
 from sksbi.utils.random import check_generator
 from sksbi.utils.validation import check_count
 

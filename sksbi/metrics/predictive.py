@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from sksbi.metrics._tables import as_float, check_finite, check_observed_names
+from sksbi.tables.draws import as_float, check_finite, check_observed_names
 
 __all__ = ["predictive_distance"]
 

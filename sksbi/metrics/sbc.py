@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from sksbi.metrics._tables import check_batch
+from sksbi.tables.draws import check_batch
 from sksbi.utils.random import check_generator
 
 __all__ = ["sbc_ranks"]

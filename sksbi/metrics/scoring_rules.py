@@ -15,7 +15,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from sksbi.metrics._tables import as_float, check_batch
+from sksbi.tables.draws import as_float, check_batch
 
 __all__ = ["crps", "energy_score"]
 

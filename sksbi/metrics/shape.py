@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from sksbi.metrics._tables import check_batch, check_draws, check_same_columns, check_stack
+from sksbi.tables.draws import check_batch, check_draws, check_same_columns, check_stack
 
 __all__ = ["posterior_contraction", "posterior_z_score"]
 

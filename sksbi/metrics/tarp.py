@@ -11,8 +11,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from sksbi.metrics._tables import check_batch, check_rows, check_same_columns
 from sksbi.metrics.uniformity import rank_ecdf
+from sksbi.tables.draws import check_batch, check_rows, check_same_columns
 from sksbi.utils.random import check_generator
 
 __all__ = ["tarp_coverage", "tarp_ranks"]

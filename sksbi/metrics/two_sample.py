@@ -15,8 +15,8 @@ import numpy as np
 from sklearn.base import BaseEstimator
 from sklearn.model_selection import KFold, cross_val_score
 
-from sksbi.metrics._tables import check_draws, check_same_columns
 from sksbi.metrics.classifiers import build_classifier
+from sksbi.tables.draws import check_draws, check_same_columns
 from sksbi.utils.random import check_generator, draw_seed
 
 __all__ = ["c2st_score"]

@@ -22,7 +22,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.stats import binom
 
-from sksbi.metrics._tables import as_float
+from sksbi.tables.draws import as_float
 from sksbi.utils.validation import check_count, check_real
 
 __all__ = ["ecdf_band", "rank_ecdf", "uniformity_test"]

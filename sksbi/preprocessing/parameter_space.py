@@ -17,8 +17,8 @@ from numpy.typing import NDArray
 from sklearn.base import BaseEstimator, clone
 from sklearn.preprocessing import StandardScaler
 
+from sksbi.preprocessing.jacobian import cover_the_line, in_domain, log_abs_det_jacobian
 from sksbi.priors import Prior
-from sksbi.utils.jacobian import cover_the_line, in_domain, log_abs_det_jacobian
 
 __all__ = ["ParameterSpace"]
 

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from matplotlib import pyplot as plt
 
+from sksbi.estimators import NPE
 from sksbi.inspection import CoverageDisplay
 from sksbi.metrics import (
     draw_held_out,
@@ -13,7 +14,6 @@ from sksbi.metrics import (
     hpd_ranks,
     uniformity_test,
 )
-from sksbi.neural import NPE
 
 
 def test_the_curve_is_the_coverage_and_the_band_that_of_its_test(held_out, band_edges):

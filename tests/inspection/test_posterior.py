@@ -11,8 +11,8 @@ from matplotlib import pyplot as plt
 from matplotlib.path import Path
 from sklearn.model_selection import GridSearchCV
 
+from sksbi.estimators import NPE
 from sksbi.inspection import PosteriorDisplay
-from sksbi.neural import NPE
 
 mpl.use("Agg")
 

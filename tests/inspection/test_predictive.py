@@ -9,8 +9,8 @@ import pytest
 from matplotlib import pyplot as plt
 from sklearn.model_selection import GridSearchCV
 
+from sksbi.estimators import NPE
 from sksbi.inspection import PredictiveDisplay
-from sksbi.neural import NPE
 
 mpl.use("Agg")
 

@@ -10,8 +10,8 @@ from scipy.special import expit
 from sklearn.calibration import calibration_curve
 from sklearn.model_selection import GridSearchCV
 
+from sksbi.estimators import NRE
 from sksbi.inspection import RatioDisplay
-from sksbi.neural import NRE
 from sksbi.utils.derangement import derangement
 
 

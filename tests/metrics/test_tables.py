@@ -13,7 +13,7 @@ from sksbi.metrics import (
     tarp_coverage,
     tarp_ranks,
 )
-from sksbi.metrics._tables import check_stack
+from sksbi.tables.draws import check_stack
 
 WITH_TRUTH = [crps, energy_score, posterior_z_score, sbc_ranks, tarp_coverage, tarp_ranks]
 AT_LEAST_TWO = [crps, energy_score, posterior_contraction, posterior_z_score]

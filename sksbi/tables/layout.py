@@ -17,7 +17,7 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn.base import BaseEstimator
 from sklearn.utils.validation import validate_data
 
-from sksbi.utils.table_encoder import TableEncoder
+from sksbi.tables.encoder import TableEncoder
 from sksbi.utils.validation import check_numbers
 
 __all__ = ["ObservationLayout", "Observations"]

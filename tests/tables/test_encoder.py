@@ -6,8 +6,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from sksbi.utils.observations import ObservationLayout
-from sksbi.utils.table_encoder import ColumnEncoder, TableEncoder
+from sksbi.tables.encoder import ColumnEncoder, TableEncoder
+from sksbi.tables.layout import ObservationLayout
 
 NUMBERS = {
     "float": pd.Series([0.5, -2.0, 1e300], name="a"),

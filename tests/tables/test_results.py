@@ -4,8 +4,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from sksbi.utils.observations import Observations
-from sksbi.utils.tables import draws_table, rows_table, summary_table
+from sksbi.tables.layout import Observations
+from sksbi.tables.results import draws_table, rows_table, summary_table
 
 COLUMNS = ["mass", "rate"]
 BATCH = Observations(np.zeros((3, 1)), False, pd.Index(["a", "b", "c"]))

@@ -19,7 +19,7 @@ from sklearn.model_selection import GridSearchCV, KFold
 from sklearn.preprocessing import StandardScaler
 from skorch.callbacks import Callback
 
-import sksbi.neural.ensemble
+import sksbi.estimators.ensemble
 from sksbi import NPE, Ensemble, PosteriorRegressor
 from sksbi.inspection import LossDisplay, PosteriorDisplay
 from sksbi.pipeline import make_pipeline
@@ -253,7 +253,7 @@ def test_weights_reach_the_members() -> None:
 
 
 def test_without_an_estimator_the_members_are_npe(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sksbi.neural.ensemble, "NPE", lambda: NPE(**TINY))
+    monkeypatch.setattr(sksbi.estimators.ensemble, "NPE", lambda: NPE(**TINY))
     ensemble = Ensemble(n_estimators=2, random_state=0).fit(THETA, X)
     assert ensemble.prior is None
     assert ensemble.prior_ is None

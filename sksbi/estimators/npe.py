@@ -21,11 +21,11 @@ from tqdm.auto import tqdm
 from zuko.distributions import DiagNormal, NormalizingFlow
 
 from sksbi.data import Batches
+from sksbi.estimators.neural import NeuralEstimator, build_embedding
+from sksbi.estimators.posterior_methods import PosteriorMixin
 from sksbi.exceptions import MisspecificationWarning, TrainingWarning
-from sksbi.neural.base import NeuralEstimator, build_embedding
-from sksbi.neural.held_out import record_held_out
 from sksbi.nn import ConditionalDensity, SplineFlow, build_flow
-from sksbi.posterior_methods import PosteriorMixin
+from sksbi.posteriors.record import record_held_out
 from sksbi.training import EVALUATION_BATCH, check_passed_on
 from sksbi.utils.random import borrowed_global_generator, torch_generator
 from sksbi.utils.subset import some_rows

@@ -13,7 +13,7 @@ from sklearn.linear_model import LinearRegression
 from sksbi import NPE, NRE
 from sksbi.datasets import load_task
 from sksbi.exceptions import MisspecificationWarning, TrainingWarning
-from sksbi.neural.watch import warn_of_rising_loss, warn_of_worse_than_nothing
+from sksbi.training.watch import warn_of_rising_loss, warn_of_worse_than_nothing
 
 RATE = {"rate": stats.expon(scale=0.5)}
 ANGLE = {"angle": stats.uniform(0, 2 * np.pi)}

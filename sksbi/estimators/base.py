@@ -2,8 +2,7 @@
 The estimator base: what every estimator promises, whatever it computes inside.
 
 Public methods validate and give results their form; estimators fill in what computes, which sees
-arrays only. How one asks the posterior is in two mixins: :mod:`sksbi.posterior_methods` for those
-that draw by themselves, :mod:`sksbi.ratio_methods` for those that need a sampler.
+arrays only.
 """
 
 from __future__ import annotations
@@ -21,11 +20,11 @@ from sksbi._version import __version__
 from sksbi.exceptions import MisspecificationWarning, VersionWarning
 from sksbi.preprocessing import TypicalObservations
 from sksbi.priors import check_prior
-from sksbi.utils.observations import ObservationLayout
+from sksbi.tables.layout import ObservationLayout
+from sksbi.tables.results import rows_table, summary_table
 from sksbi.utils.optimize import maximise
 from sksbi.utils.random import check_generator, draw_seed
 from sksbi.utils.signature import answers_to_X_y
-from sksbi.utils.tables import rows_table, summary_table
 from sksbi.utils.validation import (
     check_numbers,
     check_theta,

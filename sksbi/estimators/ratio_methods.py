@@ -25,8 +25,8 @@ from sksbi.exceptions import SamplingWarning
 from sksbi.metrics.chains import effective_sample_size, split_r_hat
 from sksbi.priors import UnboundedPrior
 from sksbi.samplers import ChainStatistics, Sampler, Target, build_sampler, resample_reference
+from sksbi.tables.results import draws_table, parameters_table
 from sksbi.utils.derangement import derangement
-from sksbi.utils.tables import draws_table, parameters_table
 from sksbi.utils.validation import check_count, check_real
 
 __all__ = ["RatioMixin"]
@@ -40,7 +40,7 @@ _MOST_R_HAT, _LEAST_ESS = 1.3, 0.1
 
 class RatioMixin:
     """
-    Public methods of ratio estimators, for :class:`sksbi.base.BaseInference`.
+    Public methods of ratio estimators, for :class:`sksbi.estimators.base.BaseInference`.
 
     A subclass has the parameters ``sampler`` and ``verbose``, and fills in how its own units for
     theta come about and what a ratio is in them.

@@ -16,7 +16,7 @@ from sklearn.preprocessing import (
     StandardScaler,
 )
 
-from sksbi.utils.jacobian import log_abs_det_jacobian
+from sksbi.preprocessing.jacobian import log_abs_det_jacobian
 
 STEP = 1e-5
 

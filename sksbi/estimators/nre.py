@@ -21,10 +21,10 @@ import torch
 from sklearn.utils._param_validation import Interval
 
 from sksbi.data import Batches
+from sksbi.estimators.neural import NeuralEstimator, build_embedding
+from sksbi.estimators.ratio_methods import RatioMixin
 from sksbi.losses import PairedCriterion
-from sksbi.neural.base import NeuralEstimator, build_embedding
 from sksbi.nn import ConditionalRatio, build_ratio_network
-from sksbi.ratio_methods import RatioMixin
 from sksbi.training import EVALUATION_BATCH, check_passed_on
 
 __all__ = ["NRE"]

@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
-from sksbi.utils.tables import draws_table
+from sksbi.tables.results import draws_table
 from sksbi.utils.validation import check_count, check_real
 
 __all__ = ["PosteriorMixin"]
@@ -19,7 +19,7 @@ _CANDIDATES = 1000
 
 class PosteriorMixin:
     """
-    Public methods of posterior estimators, for :class:`sksbi.base.BaseInference`.
+    Public methods of posterior estimators, for :class:`sksbi.estimators.base.BaseInference`.
 
     A subclass has ``_sample`` and ``_log_prob``, where the density is normalised.
     """

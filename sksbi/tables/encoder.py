@@ -131,7 +131,7 @@ class TableEncoder:
     Examples
     --------
     >>> import pandas as pd
-    >>> from sksbi.utils.table_encoder import TableEncoder
+    >>> from sksbi.tables.encoder import TableEncoder
     >>> x = pd.DataFrame({"site": ["north", "south", None], "count": [3, 1, 2]})
     >>> encoder = TableEncoder.learn(x)
     >>> encoder.encode(x).tolist()

@@ -10,7 +10,7 @@ __all__ = ["PosteriorMixtureMixin"]
 
 class PosteriorMixtureMixin:
     """
-    Draws and densities of a mixture, for :class:`sksbi.base.BaseInference` with ``estimators_``.
+    Draws and densities of a mixture, for an estimator with ``estimators_``.
 
     Attributes
     ----------

@@ -27,11 +27,11 @@ from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted
 from tqdm.auto import tqdm
 
-from sksbi.base import BaseInference
-from sksbi.neural import NPE
-from sksbi.posterior_methods import PosteriorMixin
-from sksbi.posterior_mixture import PosteriorMixtureMixin
-from sksbi.ratio_methods import RatioMixin
+from sksbi.estimators.base import BaseInference
+from sksbi.estimators.npe import NPE
+from sksbi.estimators.posterior_methods import PosteriorMixin
+from sksbi.estimators.posterior_mixture import PosteriorMixtureMixin
+from sksbi.estimators.ratio_methods import RatioMixin
 from sksbi.utils.parallel import running
 from sksbi.utils.random import draw_seed, draw_seeds
 from sksbi.utils.validation import check_instance, check_real

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from sksbi.utils.observations import Observations
+from sksbi.tables.layout import Observations
 
 __all__ = ["draws_table", "parameters_table", "rows_table", "summary_table"]
 

@@ -10,7 +10,7 @@ from sklearn.base import BaseEstimator, MetaEstimatorMixin, RegressorMixin, clon
 from sklearn.utils._param_validation import HasMethods, Interval
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from sksbi.neural.npe import NPE
+from sksbi.estimators.npe import NPE
 from sksbi.utils.random import check_generator, draw_seed, draw_seeds
 from sksbi.utils.validation import check_instance, check_numbers
 

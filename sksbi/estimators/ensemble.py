@@ -22,10 +22,10 @@ from sklearn.base import MetaEstimatorMixin, clone
 from sklearn.utils._param_validation import HasMethods, Interval
 from tqdm.auto import tqdm
 
-from sksbi.base import BaseInference
-from sksbi.neural.npe import NPE
-from sksbi.posterior_methods import PosteriorMixin
-from sksbi.posterior_mixture import PosteriorMixtureMixin
+from sksbi.estimators.base import BaseInference
+from sksbi.estimators.npe import NPE
+from sksbi.estimators.posterior_methods import PosteriorMixin
+from sksbi.estimators.posterior_mixture import PosteriorMixtureMixin
 from sksbi.utils.parallel import running
 from sksbi.utils.random import draw_seeds
 from sksbi.utils.validation import check_instance

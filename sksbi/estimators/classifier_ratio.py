@@ -28,8 +28,8 @@ from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
 from sklearn.utils.validation import has_fit_parameter
 
-from sksbi.base import BaseInference
-from sksbi.ratio_methods import RatioMixin
+from sksbi.estimators.base import BaseInference
+from sksbi.estimators.ratio_methods import RatioMixin
 from sksbi.utils.random import seeded_copy
 from sksbi.utils.validation import check_instance
 

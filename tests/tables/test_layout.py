@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from sksbi.utils.observations import ObservationLayout
+from sksbi.tables.layout import ObservationLayout
 
 NAMES = ["peak", "width", "tail"]
 ROW = np.array([1.0, 2.0, 3.0])

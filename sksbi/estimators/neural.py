@@ -18,11 +18,11 @@ from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
 from sklearn.utils.validation import check_consistent_length
 
 from sksbi import training
-from sksbi.base import BaseInference
 from sksbi.data import Pairs
+from sksbi.estimators.base import BaseInference
 from sksbi.losses import build_criterion
-from sksbi.neural.watch import warn_of_rising_loss, warn_of_worse_than_nothing
 from sksbi.preprocessing import ObservationSpace, ParameterSpace
+from sksbi.training.watch import warn_of_rising_loss, warn_of_worse_than_nothing
 from sksbi.utils.devices import check_device, device_or_cpu
 from sksbi.utils.random import (
     borrowed_global_generator,

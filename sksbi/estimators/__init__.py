@@ -1,0 +1,10 @@
+"""The estimators, one a file."""
+
+from sksbi.estimators.calibrated_posterior import CalibratedPosterior
+from sksbi.estimators.classifier_ratio import ClassifierRatio
+from sksbi.estimators.ensemble import Ensemble
+from sksbi.estimators.npe import NPE
+from sksbi.estimators.nre import NRE
+from sksbi.estimators.regressor import PosteriorRegressor
+
+__all__ = ["NPE", "NRE", "CalibratedPosterior", "ClassifierRatio", "Ensemble", "PosteriorRegressor"]

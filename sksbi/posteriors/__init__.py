@@ -1,0 +1,1 @@
+"""Fitted posteriors: lazy distributions on arrays, in theta's own units."""
