@@ -7,13 +7,21 @@ This one sends x through them, and theta to the estimator at the end.
 
 from __future__ import annotations
 
+import functools
+import inspect
+from copy import copy
+
 import numpy as np
 import pandas as pd
 import sklearn.pipeline
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted
 
+from sksbi.estimators import CalibratedPosterior
+from sksbi.estimators.asking import AskingMixin
 from sksbi.estimators.base import BaseInference
+from sksbi.estimators.ratio import RatioMixin
+from sksbi.estimators.sampled import ChainsMixin
 from sksbi.priors import check_prior
 from sksbi.tables.templates import as_table, shape_error, template_of
 from sksbi.utils.signature import answers_to_X_y
@@ -25,6 +33,21 @@ __all__ = ["Pipeline", "make_pipeline"]
 def _final_has(name):
     """Tell whether the last step has a method."""
     return available_if(lambda self: hasattr(self.steps[-1][1], name))
+
+
+def _of_last_step(method):
+    """Make the last step's method, with its x sent through the other steps first."""
+    name, place = method.__name__, list(inspect.signature(method).parameters).index("x") - 1
+
+    @functools.wraps(method)
+    def delegate(self, *args, **options):
+        args = list(args)
+        holder, key = (options, "x") if "x" in options else (args, place)
+        if len(args) > place or "x" in options:
+            holder[key] = self._transform_observations(holder[key], options)
+        return getattr(self.steps[-1][1], name)(*args, **options)
+
+    return _final_has(name)(delegate)
 
 
 class Pipeline(sklearn.pipeline.Pipeline):
@@ -104,21 +127,16 @@ class Pipeline(sklearn.pipeline.Pipeline):
         transformed = transformers.fit_transform(x, theta, **theirs)
         self.steps = [*transformers.steps[:-1], (name, final)]
         self.x_template_ = template_of(x)
-        self._fit_final(theta, transformed, ours)
+        fitted = self._validating_as_transformed(final).fit(theta, transformed, **ours)
+        self.steps[-1] = name, _copy_with(fitted, _validation_pairs(final))
         return self
 
-    def _fit_final(self, theta, transformed, params):
-        """Fit the last step; the x of a validation pair is transformed for the while."""
-        final = self.steps[-1][1]
-        pairs = _validation_pairs(final)
-        if not pairs:
-            final.fit(theta, transformed, **params)
-            return
-        changed = {name: (pair[0], self._transform(pair[1])) for name, pair in pairs.items()}
-        try:
-            final.set_params(**changed).fit(theta, transformed, **params)
-        finally:
-            final.set_params(**pairs)
+    def _validating_as_transformed(self, final):
+        """Copy the last step, with the x of a validation pair sent through the other steps."""
+        changed = {}
+        for name, (theta, x) in _validation_pairs(final).items():
+            changed[name] = theta, self._transform(x)
+        return _copy_with(final, changed)
 
     def _transformers(self):
         """Build scikit-learn's own Pipeline of all steps but the last."""
@@ -157,175 +175,17 @@ class Pipeline(sklearn.pipeline.Pipeline):
             return pd.DataFrame(transformed, index=table.index)
         return transformed
 
-    @_final_has("sample")
-    def sample(self, x, n_samples=1000, **options):
-        """
-        Draw from the posterior.
-
-        Parameters
-        ----------
-        x : object
-            One observation or a batch, in the form of fit's x.
-        n_samples : int, default=1000
-            The number of draws for every observation.
-        **options : object
-            Further arguments of the last step's ``sample``, such as ``random_state`` or ``iid``.
-
-        Returns
-        -------
-        ndarray or DataFrame
-            As from the last step's ``sample``.
-        """
-        observations = self._transform_observations(x, options)
-        return self.steps[-1][1].sample(observations, n_samples, **options)
-
-    @_final_has("sample_chains")
-    def sample_chains(self, x, n_samples=1000, **options):
-        """
-        Run the sampler's Markov chains, and keep them apart.
-
-        Parameters
-        ----------
-        x : object
-            One observation or a batch, in the form of fit's x.
-        n_samples : int, default=1000
-            The number of draws that the chains are made for.
-        **options : object
-            Further arguments of the last step's ``sample_chains``.
-
-        Returns
-        -------
-        ndarray
-            As from the last step's ``sample_chains``.
-        """
-        observations = self._transform_observations(x, options)
-        return self.steps[-1][1].sample_chains(observations, n_samples, **options)
-
-    @_final_has("summary")
-    def summary(self, x, **options):
-        """
-        Summarise the posterior in a table.
-
-        Parameters
-        ----------
-        x : object
-            One observation or a batch, in the form of fit's x.
-        **options : object
-            Further arguments of the last step's ``summary``.
-
-        Returns
-        -------
-        DataFrame
-            As from the last step's ``summary``.
-        """
-        return self.steps[-1][1].summary(self._transform_observations(x, options), **options)
-
-    @_final_has("map")
-    def map(self, x, **options):
-        """
-        Find the theta of highest posterior density.
-
-        Parameters
-        ----------
-        x : object
-            One observation or a batch, in the form of fit's x.
-        **options : object
-            Further arguments of the last step's ``map``.
-
-        Returns
-        -------
-        ndarray, Series or DataFrame
-            As from the last step's ``map``.
-        """
-        return self.steps[-1][1].map(self._transform_observations(x, options), **options)
-
-    @_final_has("log_prob")
-    def log_prob(self, theta, x, **options):
-        """
-        Compute the log-density log q(theta | x).
-
-        Parameters
-        ----------
-        theta : array-like or DataFrame of shape (n, D) or (m, n, D)
-            The parameters.
-        x : object
-            Observations in the form of fit's x.
-        **options : object
-            Further arguments of the last step's ``log_prob``, such as ``iid``.
-
-        Returns
-        -------
-        ndarray of shape (n,) or (m, n)
-            As from the last step's ``log_prob``.
-        """
-        observations = self._transform_observations(x, options)
-        return self.steps[-1][1].log_prob(theta, observations, **options)
-
-    @_final_has("predict_log_ratio")
-    def predict_log_ratio(self, theta, x, **options):
-        """
-        Estimate log r(theta, x) = log p(theta | x) - log p(theta).
-
-        Parameters
-        ----------
-        theta : array-like or DataFrame of shape (n, D) or (m, n, D)
-            The parameters.
-        x : object
-            Observations in the form of fit's x.
-        **options : object
-            Further arguments of the last step's ``predict_log_ratio``, such as ``iid``.
-
-        Returns
-        -------
-        ndarray of shape (n,) or (m, n)
-            As from the last step's ``predict_log_ratio``.
-        """
-        observations = self._transform_observations(x, options)
-        return self.steps[-1][1].predict_log_ratio(theta, observations, **options)
-
-    @_final_has("predict_ratio")
-    def predict_ratio(self, theta, x, **options):
-        """
-        Estimate r(theta, x) = p(theta | x) / p(theta).
-
-        Parameters
-        ----------
-        theta : array-like or DataFrame of shape (n, D) or (m, n, D)
-            The parameters.
-        x : object
-            Observations in the form of fit's x.
-        **options : object
-            Further arguments of the last step's ``predict_ratio``, such as ``iid``.
-
-        Returns
-        -------
-        ndarray of shape (n,) or (m, n)
-            As from the last step's ``predict_ratio``.
-        """
-        observations = self._transform_observations(x, options)
-        return self.steps[-1][1].predict_ratio(theta, observations, **options)
-
-    @_final_has("credible_region")
-    def credible_region(self, x, level=0.9, **options):
-        """
-        Give the calibrated highest-density region.
-
-        Parameters
-        ----------
-        x : object
-            One observation or a batch, in the form of fit's x.
-        level : float, default=0.9
-            The coverage, between 0 and 1.
-        **options : object
-            Further arguments of the last step's ``credible_region``.
-
-        Returns
-        -------
-        float or ndarray of shape (m,)
-            As from the last step's ``credible_region``.
-        """
-        observations = self._transform_observations(x, options)
-        return self.steps[-1][1].credible_region(observations, level, **options)
+    sample = _of_last_step(AskingMixin.sample)
+    summary = _of_last_step(AskingMixin.summary)
+    map = _of_last_step(AskingMixin.map)
+    log_prob = _of_last_step(AskingMixin.log_prob)
+    predict_log_ratio = _of_last_step(RatioMixin.predict_log_ratio)
+    predict_ratio = _of_last_step(RatioMixin.predict_ratio)
+    sample_chains = _of_last_step(ChainsMixin.sample_chains)
+    credible_region = _of_last_step(CalibratedPosterior.credible_region)
+    in_region = _of_last_step(CalibratedPosterior.in_region)
+    _ask = _of_last_step(AskingMixin._ask)
+    _draw_at_pairs = _of_last_step(AskingMixin._draw_at_pairs)
 
     @_final_has("nominal_level")
     def nominal_level(self, level):
@@ -343,30 +203,6 @@ class Pipeline(sklearn.pipeline.Pipeline):
             As from the last step's ``nominal_level``.
         """
         return self.steps[-1][1].nominal_level(level)
-
-    @_final_has("in_region")
-    def in_region(self, theta, x, level=0.9, **options):
-        """
-        Tell whether parameters lie in the calibrated region.
-
-        Parameters
-        ----------
-        theta : array-like or DataFrame of shape (n, D) or (m, n, D)
-            The parameters.
-        x : object
-            Observations in the form of fit's x.
-        level : float, default=0.9
-            The coverage, between 0 and 1.
-        **options : object
-            Further arguments of the last step's ``in_region``.
-
-        Returns
-        -------
-        ndarray of bool, of shape (n,) or (m, n)
-            As from the last step's ``in_region``.
-        """
-        observations = self._transform_observations(x, options)
-        return self.steps[-1][1].in_region(theta, observations, level, **options)
 
     @answers_to_X_y
     @_final_has("score")
@@ -448,6 +284,19 @@ def _validation_pairs(final):
         and isinstance(value, tuple)
         and len(value) == 2
     }
+
+
+def _copy_with(estimator, parameters):
+    """Copy an estimator, and those in it that have one of the parameters, and set these."""
+    copied = copy(estimator)
+    by_part = {}
+    for name, value in parameters.items():
+        own, _, rest = name.partition("__")
+        by_part.setdefault(own, {})[rest] = value
+    for own, values in by_part.items():
+        value = values[""] if "" in values else _copy_with(getattr(copied, own), values)
+        setattr(copied, own, value)
+    return copied
 
 
 def _split_parameters(params, final, steps):

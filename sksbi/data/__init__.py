@@ -1,5 +1,6 @@
-"""Simulated pairs on their way to a network: kept whole, taken in batches."""
+"""Simulated pairs: what a fit eats, and what of it a network sees, in batches."""
 
-from sksbi.data.pairs import Batches, Pairs
+from sksbi.data.batches import Batches, TensorPairs
+from sksbi.data.pairs import Pairs
 
-__all__ = ["Batches", "Pairs"]
+__all__ = ["Batches", "Pairs", "TensorPairs"]

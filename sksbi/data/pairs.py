@@ -1,94 +1,111 @@
-"""
-Simulated pairs (theta, x) as tensors, and batches that are slices of them.
-
-A DataLoader, which collates row by row, costs more than the training step of a small network.
-"""
+"""What a fit eats: simulated pairs (theta, x), their weights, and where they came from."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from math import ceil
+from dataclasses import dataclass
 
 import numpy as np
-import torch
-from torch import Tensor
-from torch.utils.data import Dataset
+from numpy.typing import NDArray
 
-__all__ = ["Batches", "Pairs"]
+from sksbi.utils.subset import spaced
+
+__all__ = ["Pairs"]
+
+Array = NDArray[np.float64]
+Rows = NDArray[np.intp]
 
 
-class Pairs(Dataset):
+@dataclass(frozen=True, eq=False)
+class Pairs:
     """
-    Simulated pairs as whole tensors.
+    Simulated pairs as arrays, in the user's units.
 
     Parameters
     ----------
-    theta : Tensor of shape (n, D)
-        The parameters, as the network sees them.
-    x : Tensor of shape (n, ...)
-        The observations, as the network sees them.
-    weight : Tensor of shape (n,)
-        The weights, of mean 1.
+    theta : ndarray of shape (n, D)
+        The parameters, inside the prior's support.
+    x : ndarray of shape (n, ...)
+        The observations.
+    weight : ndarray of shape (n,)
+        Weights of the rows, positive, of mean 1.
+    row : ndarray of int, of shape (n,)
+        The number of each row in the user's table, ascending.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sksbi.data import Pairs
+    >>> pairs = Pairs.of_positive_weight(np.eye(3), np.arange(3.0), np.array([1.0, 0.0, 3.0]))
+    >>> pairs.row, pairs.weight
+    (array([0, 2]), array([0.5, 1.5]))
     """
 
-    def __init__(self, theta: Tensor, x: Tensor, weight: Tensor) -> None:
-        self.theta, self.x, self.weight = theta, x, weight
+    theta: Array
+    x: Array
+    weight: Array
+    row: Rows
+
+    @classmethod
+    def of_positive_weight(cls, theta: Array, x: Array, weight: Array) -> Pairs:
+        """
+        Leave out the rows of weight zero; without any, nothing is copied.
+
+        Parameters
+        ----------
+        theta : ndarray of shape (n, D)
+            The parameters.
+        x : ndarray of shape (n, ...)
+            The observations.
+        weight : ndarray of shape (n,)
+            Weights of the rows, not all zero.
+
+        Returns
+        -------
+        Pairs
+            The rest, with weights of mean 1.
+        """
+        row = np.flatnonzero(weight > 0)
+        pairs = cls(theta, x, weight, np.arange(len(theta)))
+        if len(row) == len(weight):
+            return pairs
+        weight = weight[row]
+        weight = weight / weight.max()  # so that equal weights become one, bit for bit
+        return cls(theta[row], x[row], weight / weight.mean(), row)
 
     def __len__(self) -> int:
         return len(self.theta)
 
-    def __getitem__(self, rows: Tensor | slice) -> tuple[Tensor, tuple[Tensor, Tensor]]:
-        return self.x[rows], (self.theta[rows], self.weight[rows])
+    def take(self, rows: Rows) -> Pairs:
+        """
+        Take some rows.
 
-    def to(self, device: str) -> Pairs:
-        """Move all tensors to a device."""
-        return Pairs(self.theta.to(device), self.x.to(device), self.weight.to(device))
+        Parameters
+        ----------
+        rows : ndarray of int, ascending
+            Which of the n.
 
-    def of_mean_weight_one(self) -> Pairs:
-        """Scale the weights to mean 1, so that a mean loss is a weighted mean."""
-        return Pairs(self.theta, self.x, self.weight / self.weight.mean())
+        Returns
+        -------
+        Pairs
+            Copies of these.
+        """
+        return Pairs(self.theta[rows], self.x[rows], self.weight[rows], self.row[rows])
 
-    def take(self, rows: np.ndarray) -> Pairs:
-        """Take some rows."""
-        rows = torch.from_numpy(rows)
-        return Pairs(self.theta[rows], self.x[rows], self.weight[rows])
+    def some(self, most_values: int, fewest: int = 1, most: int | None = None) -> Pairs:
+        """
+        Take rows at even distances, few enough to learn a scale from.
 
+        Parameters
+        ----------
+        most_values : int
+            The largest number of values of x in all rows that are taken.
+        fewest, most : int, default=1 and None
+            The smallest number of rows, whatever their size, if there are as many, and the largest.
 
-class Batches:
-    """
-    Batches of nearly equal size, none above ``batch_size``.
-
-    Parameters
-    ----------
-    dataset : Pairs
-        What to iterate over.
-    batch_size : int
-        The largest size of a batch.
-    shuffle : bool, default=False
-        Whether to take the rows in a new random order in every epoch.
-    generator : torch.Generator or None, default=None
-        Where the order comes from.
-    """
-
-    def __init__(
-        self,
-        dataset: Pairs,
-        batch_size: int,
-        shuffle: bool = False,
-        generator: torch.Generator | None = None,
-    ) -> None:
-        self.dataset, self.batch_size = dataset, batch_size
-        self.shuffle, self.generator = shuffle, generator
-
-    def __len__(self) -> int:
-        return ceil(len(self.dataset) / self.batch_size)
-
-    def __iter__(self) -> Iterator[tuple[Tensor, tuple[Tensor, Tensor]]]:
-        n = len(self.dataset)
-        edges = [n * i // len(self) for i in range(len(self) + 1)]
-        bounds = zip(edges[:-1], edges[1:], strict=True)
-        if not self.shuffle:
-            yield from (self.dataset[start:stop] for start, stop in bounds)
-            return
-        order = torch.randperm(n, generator=self.generator).to(self.dataset.theta.device)
-        yield from (self.dataset[order[start:stop]] for start, stop in bounds)
+        Returns
+        -------
+        Pairs
+            Views of these; of all if they are few.
+        """
+        rows = spaced(len(self), max(1, self.x[:1].size), most_values, fewest, most)
+        return Pairs(self.theta[rows], self.x[rows], self.weight[rows], self.row[rows])

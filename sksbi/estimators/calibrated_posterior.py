@@ -15,34 +15,32 @@ posterior is. That is an average over theta from the prior and x from theta, not
 
 from __future__ import annotations
 
-import warnings
 from numbers import Integral, Real
 
 import numpy as np
-from joblib import delayed
-from sklearn.base import MetaEstimatorMixin, clone
+from sklearn.base import MetaEstimatorMixin
 from sklearn.frozen import FrozenEstimator
 from sklearn.model_selection import KFold, ShuffleSplit, check_cv
 from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted
-from tqdm.auto import tqdm
 
 from sksbi.estimators.base import BaseInference
+from sksbi.estimators.members import PooledMixin, check_member, fit_clones
 from sksbi.estimators.npe import NPE
-from sksbi.estimators.posterior_methods import PosteriorMixin
-from sksbi.estimators.posterior_mixture import PosteriorMixtureMixin
-from sksbi.estimators.ratio_methods import RatioMixin
-from sksbi.utils.parallel import running
-from sksbi.utils.random import draw_seed, draw_seeds
-from sksbi.utils.validation import check_instance, check_real
+from sksbi.estimators.ratio import RatioMixin
+from sksbi.estimators.sampled import ChainsMixin
+from sksbi.posteriors.regions import density_ranks, thresholds
+from sksbi.tables.theta import pair_rows
+from sksbi.utils.random import draw_seed
+from sksbi.utils.validation import check_real
+from sksbi.utils.warn import warn_user
 
 __all__ = ["CalibratedPosterior"]
 
-_DRAWS_PER_BATCH = 100_000
 _FEWEST_ROWS = 3
 
 
-class CalibratedPosterior(PosteriorMixtureMixin, PosteriorMixin, MetaEstimatorMixin, BaseInference):
+class CalibratedPosterior(PooledMixin, RatioMixin, ChainsMixin, MetaEstimatorMixin, BaseInference):
     """
     Posterior whose highest-density regions have the coverage that they claim.
 
@@ -183,31 +181,31 @@ class CalibratedPosterior(PosteriorMixtureMixin, PosteriorMixin, MetaEstimatorMi
         """Tell whether fit has come to its end."""
         return "scores_" in vars(self)
 
-    def _reset(self):
+    def _prepare(self):
         """Forget what was learnt."""
         for name in ("estimators_", "scores_", "weights_"):
             vars(self).pop(name, None)
 
-    def _check_resumable(self):
-        """Do nothing: fit never goes on from a fit before."""
-
-    def _fit(self, theta, x, sample_weight, generator):
+    def _fit(self, pairs, generator):
         """Fit where there is something to fit, and score what was set aside."""
         if self.cv == "prefit" or isinstance(self.estimator, FrozenEstimator):
             self.estimators_ = [self._prefitted()]
-            splits = [np.arange(len(theta))]
+            set_aside = [np.arange(len(pairs))]
         else:
-            splits = self._splits(theta, x, generator)
-            self.estimators_ = self._fit_members(theta, x, sample_weight, splits, generator)
-            splits = [test for _, test in splits]
+            splits = self._splits(pairs, generator)
+            self.estimators_ = self._fit_members(pairs, [fold for fold, _ in splits], generator)
+            set_aside = [fold for _, fold in splits]
         self.n_samples_ = self.n_samples
-        scores = [
-            self._ranks(member, theta[rows], x[rows], generator)
-            for member, rows in zip(self.estimators_, splits, strict=True)
-        ]
-        scores, rows = np.concatenate(scores), np.concatenate(splits)
+        scores = []
+        for member, rows in zip(self.estimators_, set_aside, strict=True):
+            posterior = member._posterior().at(pairs.x[rows])
+            ranks = density_ranks(
+                posterior, pairs.theta[rows], self.n_samples_, generator, self.verbose
+            )
+            scores.append(ranks)
+        scores, rows = np.concatenate(scores), np.concatenate(set_aside)
         order = np.argsort(scores, kind="stable")
-        self.weights_ = sample_weight[rows][order]
+        self.weights_ = pairs.weight[rows][order]
         self.scores_ = scores[order]
 
     def _prefitted(self):
@@ -227,73 +225,42 @@ class CalibratedPosterior(PosteriorMixtureMixin, PosteriorMixin, MetaEstimatorMi
 
     def _check_member(self, estimator):
         """Check that the estimator is one of p(theta | x), with what it needs to draw."""
-        check_instance(estimator, "estimator")
-        if not isinstance(estimator, BaseInference):
-            raise TypeError(
-                f"estimator must be a posterior estimator such as NPE, got {estimator!r}. Steps on "
-                "x go around it: make_pipeline(StandardScaler(), CalibratedPosterior(NPE(prior)))."
-            )
-        if isinstance(estimator, RatioMixin) and estimator.prior is None:
+        check_member(estimator, type(self).__name__)
+        if estimator._estimates != "posterior" and estimator.prior is None:
             raise ValueError(
                 "estimator must have a prior to draw from, as its posterior is prior times ratio, "
                 f"got {type(estimator).__name__}(prior=None)."
             )
 
-    def _splits(self, theta, x, generator):
+    def _splits(self, pairs, generator):
         """Cut the rows: pairs of those to fit to and those set aside."""
-        if len(theta) < _FEWEST_ROWS:
+        if len(pairs) < _FEWEST_ROWS:
             raise ValueError(
                 f"theta must have at least {_FEWEST_ROWS} rows, some to fit to and some to set "
-                f"aside, got {len(theta)}."
+                f"aside, got {len(pairs)}."
             )
         cv, seed = self.cv, draw_seed(generator)
         if isinstance(cv, Integral):
             cv = KFold(int(cv), shuffle=True, random_state=seed)
         elif isinstance(cv, Real):
             cv = ShuffleSplit(1, test_size=float(cv), random_state=seed)
-        splits = check_cv(cv).split(theta, x)
+        splits = check_cv(cv).split(pairs.theta, pairs.x)
         if hasattr(self.cv, "split") or isinstance(self.cv, Real) or self.cv is None:
             return list(splits)
-        return [tuple(_places(self._rows, part) for part in pair) for pair in splits]
+        return [tuple(_places(pairs.row, part) for part in pair) for pair in splits]
 
-    def _fit_members(self, theta, x, sample_weight, splits, generator):
+    def _fit_members(self, pairs, folds, generator):
         """Fit a clone to every complement of a fold."""
         estimator = NPE() if self.estimator is None else self._inner()
         self._check_member(estimator)
-        members = [clone(estimator) for _ in splits]
-        members = [member.set_params(**draw_seeds(member, generator)) for member in members]
-        parts = [(*self._tables(theta[k], x[k]), sample_weight[k]) for k, _ in splits]
-        jobs = (delayed(_fit_member)(*job) for job in zip(members, parts, strict=True))
-        disable = not self.verbose or len(members) == 1
-        bar = tqdm(total=len(members), desc="fit", unit="fold", disable=disable)
-        fitted = []
-        with bar, running(self.n_jobs, jobs) as results:
-            for member in results:
-                fitted.append(member)
-                bar.update()
-        return fitted
-
-    def _ranks(self, posterior, theta, x, generator):
-        """Count the draws that are denser than theta at its x."""
-        batches = self._batches(len(theta))
-        ranks = []
-        for some in tqdm(batches, desc="calibration", unit="batch", disable=not self.verbose):
-            dense = self._densities(posterior, x[some], generator)
-            own = posterior._guarded_log_prob(theta[some], x[some], np.arange(len(x[some])))
-            ranks.append((dense > own[:, None]).sum(axis=1))
-        return np.concatenate(ranks)
-
-    def _batches(self, n):
-        """Cut n observations into batches of about as many draws."""
-        size = max(1, _DRAWS_PER_BATCH // self.n_samples_)
-        return [slice(start, start + size) for start in range(0, n, size)]
-
-    def _densities(self, posterior, x, generator):
-        """Compute the log-densities of draws: (m, n_samples)."""
-        draws = posterior._sample(x, self.n_samples_, generator)
-        rows = np.arange(len(x)).repeat(self.n_samples_)
-        flat = draws.reshape(-1, draws.shape[-1])
-        return posterior._guarded_log_prob(flat, x, rows).reshape(draws.shape[:2])
+        return fit_clones(
+            estimator,
+            [self._as_tables(pairs.take(fold)) for fold in folds],
+            generator,
+            n_jobs=self.n_jobs,
+            verbose=self.verbose if len(folds) > 1 else 0,
+            unit="fold",
+        )
 
     def _needed_rank(self, level):
         """Find the score up to which regions have to reach, n_samples if nothing less will do."""
@@ -302,11 +269,10 @@ class CalibratedPosterior(PosteriorMixtureMixin, PosteriorMixin, MetaEstimatorMi
         shares = np.cumsum(self.weights_) / total
         place = np.searchsorted(shares, level - 1e-12)
         if place == len(shares):
-            warnings.warn(
+            warn_user(
                 f"level={level} needs at least {int(np.ceil(level / (1 - level)))} pairs set aside "
                 f"in fit, got {len(shares)}: the region is all of the support.",
                 UserWarning,
-                stacklevel=3,
             )
             return self.n_samples_
         return int(self.scores_[place])
@@ -369,10 +335,9 @@ class CalibratedPosterior(PosteriorMixtureMixin, PosteriorMixin, MetaEstimatorMi
         """
         check_is_fitted(self)
         rank = self._needed_rank(level)
-        observations = self.x_layout_.read(x)
-        self._warn_of_outliers(observations)
-        thresholds = self._thresholds(observations.values, rank, self._generator(random_state))
-        return float(thresholds[0]) if observations.single else thresholds
+        observations, posterior = self._ask(x)
+        found = thresholds(posterior, rank, self.n_samples_, self._generator(random_state))
+        return float(found[0]) if observations.single else found
 
     def in_region(self, theta, x, level=0.9, *, random_state=None):
         """
@@ -406,25 +371,14 @@ class CalibratedPosterior(PosteriorMixtureMixin, PosteriorMixin, MetaEstimatorMi
             If too few pairs were set aside for such a level.
         """
         check_is_fitted(self)
-        rank, generator = self._needed_rank(level), self._generator(random_state)
-
-        def inside(theta, x, rows):
-            dense = self._guarded_log_prob(theta, x, rows)
-            within = dense >= self._thresholds(x, rank, generator)[rows]
-            return within if self.prior_ is None else within & self.prior_.contains(theta)
-
-        return self._pairwise(inside, theta, self.x_layout_.read(x))
-
-    def _thresholds(self, x, rank, generator):
-        """Find the density of the draw that ``rank`` others exceed, for every observation."""
-        if rank >= self.n_samples_:
-            return np.full(len(x), -np.inf)
-        place = self.n_samples_ - 1 - rank
-        kept = [
-            np.partition(self._densities(self, x[some], generator), place, axis=1)[:, place]
-            for some in self._batches(len(x))
-        ]
-        return np.concatenate(kept)
+        rank = self._needed_rank(level)
+        observations, posterior = self._ask(x)
+        pairs = pair_rows(self, theta, observations, self.prior_)
+        least = thresholds(posterior, rank, self.n_samples_, self._generator(random_state))
+        within = posterior.log_prob(pairs.theta, pairs.rows) >= least[pairs.rows]
+        if self.prior_ is not None:
+            within &= self.prior_.contains(pairs.theta)
+        return within.reshape(pairs.shape)
 
 
 def _places(rows, wanted):
@@ -432,9 +386,3 @@ def _places(rows, wanted):
     wanted = np.asarray(wanted)
     wanted = np.flatnonzero(wanted) if wanted.dtype == bool else wanted
     return np.searchsorted(rows, wanted[np.isin(wanted, rows)])
-
-
-def _fit_member(member, part):
-    """Fit a member, wherever joblib runs this."""
-    theta, x, sample_weight = part
-    return member.fit(theta, x, sample_weight)

@@ -29,19 +29,20 @@ from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
 from sklearn.utils.validation import has_fit_parameter
 
 from sksbi.estimators.base import BaseInference
-from sksbi.estimators.ratio_methods import RatioMixin
+from sksbi.estimators.ratio import RatioMixin
+from sksbi.estimators.sampled import SamplerMixin
+from sksbi.posteriors.ratios import PairwiseRatio
 from sksbi.utils.random import seeded_copy
 from sksbi.utils.validation import check_instance
 
 __all__ = ["ClassifierRatio"]
 
-_ROWS_PER_CALL = 200_000
 # theta further from the simulations than so many of their ranges counts as there.
 _REACH = 10
 _NO_NUMBERS = ("could not convert", "float()", "must be real")
 
 
-class ClassifierRatio(RatioMixin, MetaEstimatorMixin, BaseInference):
+class ClassifierRatio(SamplerMixin, RatioMixin, MetaEstimatorMixin, BaseInference):
     """
     Ratio r(theta, x) = p(theta | x) / p(theta) by a scikit-learn classifier.
 
@@ -126,6 +127,7 @@ class ClassifierRatio(RatioMixin, MetaEstimatorMixin, BaseInference):
     ['mean']
     """
 
+    _estimates = "ratio"
     _takes_any_table = True
     _parameter_constraints = {
         "classifier": [HasMethods(["fit", "predict"]), None],
@@ -168,39 +170,40 @@ class ClassifierRatio(RatioMixin, MetaEstimatorMixin, BaseInference):
         """Tell whether fit has come to its end."""
         return "classifier_" in vars(self)
 
-    def _reset(self):
+    def _prepare(self):
         """Forget what was learnt."""
         vars(self).pop("classifier_", None)
 
-    def _check_resumable(self):
-        """Do nothing: fit never goes on from a fit before."""
-
-    def _fit(self, theta, x, sample_weight, generator):
+    def _fit(self, pairs, generator):
         """Pair rows within folds, and fit a classifier of the pairs."""
         check_instance(self.classifier, "classifier")
         self._check_gives_probabilities()
-        folds = self._folds(len(theta), generator)
+        labelled = self._label(pairs, generator)
+        classifier = (
+            HistGradientBoostingClassifier() if self.classifier is None else self.classifier
+        )
+        classifier = seeded_copy(classifier, generator)
+        if not has_fit_parameter(classifier, "sample_weight") and np.ptp(labelled.weight) > 0:
+            labelled = labelled.resampled(generator)
+        own, other = (labelled.weight[labelled.label == k].sum() for k in (1, 0))
+        low, high = pairs.theta.min(axis=0), pairs.theta.max(axis=0)
+        self._reach = low - _REACH * (high - low), high + _REACH * (high - low)
+        self._log_odds = float(np.log(own / other))
+        self.max_log_ratio_ = float(np.log(len(pairs)))
+        self.classifier_ = self._train(classifier, pairs, labelled)
+
+    def _label(self, pairs, generator):
+        """Pair every x with its own theta, label 1, and with others of its fold, label 0."""
+        folds = self._folds(len(pairs), generator)
         own = np.concatenate(folds)
         others = [_others(fold, self.n_marginal, generator) for fold in folds]
         theta_rows = np.concatenate([own, *others])
         x_rows = np.concatenate([own, *(np.tile(fold, self.n_marginal) for fold in folds)])
         label = np.repeat([1, 0], [len(own), len(own) * self.n_marginal])
-        weight = sample_weight[x_rows] * np.where(label == 1, 1.0, sample_weight[theta_rows])
-        place = np.empty(len(theta), dtype=np.int64)
+        weight = pairs.weight[x_rows] * np.where(label == 1, 1.0, pairs.weight[theta_rows])
+        place = np.empty(len(pairs), dtype=np.int64)
         place[own] = np.repeat(np.arange(len(folds)), list(map(len, folds)))
-        pairs = _Pairs(theta_rows, x_rows, label, weight, place[x_rows])
-        classifier = (
-            HistGradientBoostingClassifier() if self.classifier is None else self.classifier
-        )
-        classifier = seeded_copy(classifier, generator)
-        if not has_fit_parameter(classifier, "sample_weight") and np.ptp(weight) > 0:
-            pairs = pairs.resampled(generator)
-        own, other = (pairs.weight[pairs.label == k].sum() for k in (1, 0))
-        low, high = theta.min(axis=0), theta.max(axis=0)
-        self._reach = low - _REACH * (high - low), high + _REACH * (high - low)
-        self._log_odds = float(np.log(own / other))
-        self.max_log_ratio_ = float(np.log(len(theta)))
-        self.classifier_ = self._train(classifier, theta, x, pairs)
+        return _LabelledPairs(theta_rows, x_rows, label, weight, place[x_rows])
 
     def _check_gives_probabilities(self):
         """Hold that there are probabilities, of the classifier or of the calibration."""
@@ -221,20 +224,20 @@ class ClassifierRatio(RatioMixin, MetaEstimatorMixin, BaseInference):
             )
         return [np.sort(fold) for fold in np.array_split(generator.permutation(n), n_folds)]
 
-    def _train(self, classifier, theta, x, pairs):
+    def _train(self, classifier, pairs, labelled):
         """Fit the classifier, with the calibration around it."""
         if self.calibration is not None:
-            folds = [np.flatnonzero(pairs.fold == k) for k in range(pairs.fold.max() + 1)]
-            rows = np.arange(len(pairs.label))
+            folds = [np.flatnonzero(labelled.fold == k) for k in range(labelled.fold.max() + 1)]
+            rows = np.arange(len(labelled.label))
             classifier = CalibratedClassifierCV(
                 classifier,
                 method=self.calibration,
                 cv=[(np.setdiff1d(rows, fold), fold) for fold in folds],
                 n_jobs=self.n_jobs,
             )
-        table = self._table(theta[pairs.theta_rows], x[pairs.x_rows])
-        weights = {} if np.ptp(pairs.weight) == 0 else {"sample_weight": pairs.weight}
-        return self._explained(classifier.fit, table, pairs.label, **weights)
+        table = self._table(pairs.theta[labelled.theta_rows], pairs.x[labelled.x_rows])
+        weights = {} if np.ptp(labelled.weight) == 0 else {"sample_weight": labelled.weight}
+        return self._explained(classifier.fit, table, labelled.label, **weights)
 
     def _explained(self, method, *args, **options):
         """Call a method of the classifier, and put its errors into our words."""
@@ -264,7 +267,7 @@ class ClassifierRatio(RatioMixin, MetaEstimatorMixin, BaseInference):
         encoder = self.x_layout_.encoder
         if encoder.columns is None:
             return np.hstack([theta, x.reshape(len(x), -1)])
-        names = _as_names(self._parameter_names(), "theta")
+        names = _as_names(self.parameter_names_, "theta")
         x_names = _as_names([column.name for column in encoder.columns], "x")
         if twice := sorted({*names} & {*x_names}):
             raise ValueError(
@@ -276,24 +279,9 @@ class ClassifierRatio(RatioMixin, MetaEstimatorMixin, BaseInference):
         x = encoder.decode(x).set_axis(x_names, axis=1)
         return pd.concat([pd.DataFrame(theta, columns=names), x], axis=1)
 
-    def _units(self, theta):
-        """Take theta as it is, within the support and some way around the simulations."""
-        theta = theta if self.prior_ is None else np.clip(theta, *self.prior_.support)
-        return np.clip(theta, *self._reach)
-
-    def _units_from_unbounded(self, z):
-        """Bring points of the prior's unbounded space to theta."""
-        return self._units(self.prior_.from_unbounded(z))
-
-    def _bind(self, x):
-        """Return a function (theta, rows) -> log-ratios, for observations x."""
-
-        def log_ratio(theta, rows):
-            n_parts = -(-len(theta) // _ROWS_PER_CALL)
-            parts = zip(np.array_split(theta, n_parts), np.array_split(rows, n_parts), strict=True)
-            return np.concatenate([self._classify(part, x[row]) for part, row in parts])
-
-        return log_ratio
+    def _posterior(self):
+        """Assemble the posterior."""
+        return self._prior_times(PairwiseRatio(self._classify, self.prior_, *self._reach))
 
     def _classify(self, theta, x):
         """Turn the classifier's probabilities into clipped log-ratios."""
@@ -309,7 +297,7 @@ def _as_names(columns, prefix):
     return [name if isinstance(name, str) else f"{prefix}_{name}" for name in columns]
 
 
-class _Pairs:
+class _LabelledPairs:
     """Pairs by the numbers of their rows: theta, x, label, weight and fold."""
 
     def __init__(self, theta_rows, x_rows, label, weight, fold):
@@ -324,7 +312,7 @@ class _Pairs:
         ]
         rows = np.concatenate(chosen)
         parts = (self.theta_rows, self.x_rows, self.label, np.ones(len(self.label)), self.fold)
-        return _Pairs(*(part[rows] for part in parts))
+        return _LabelledPairs(*(part[rows] for part in parts))
 
 
 def _others(fold, n_marginal, generator):

@@ -17,23 +17,19 @@ from __future__ import annotations
 from numbers import Integral
 
 import pandas as pd
-from joblib import delayed
-from sklearn.base import MetaEstimatorMixin, clone
+from sklearn.base import MetaEstimatorMixin
 from sklearn.utils._param_validation import HasMethods, Interval
-from tqdm.auto import tqdm
 
 from sksbi.estimators.base import BaseInference
+from sksbi.estimators.members import PooledMixin, check_member, fit_clones
 from sksbi.estimators.npe import NPE
-from sksbi.estimators.posterior_methods import PosteriorMixin
-from sksbi.estimators.posterior_mixture import PosteriorMixtureMixin
-from sksbi.utils.parallel import running
-from sksbi.utils.random import draw_seeds
-from sksbi.utils.validation import check_instance
+from sksbi.estimators.ratio import RatioMixin
+from sksbi.estimators.sampled import ChainsMixin
 
 __all__ = ["Ensemble"]
 
 
-class Ensemble(PosteriorMixtureMixin, PosteriorMixin, MetaEstimatorMixin, BaseInference):
+class Ensemble(PooledMixin, RatioMixin, ChainsMixin, MetaEstimatorMixin, BaseInference):
     """
     Equally weighted mixture of posteriors that were fitted independently.
 
@@ -46,8 +42,8 @@ class Ensemble(PosteriorMixtureMixin, PosteriorMixin, MetaEstimatorMixin, BaseIn
     estimator : estimator or None, default=None
         What each member is a clone of, a posterior estimator such as ``NPE`` with the prior; None:
         ``NPE()``. Steps on x go around the ensemble:
-        ``make_pipeline(StandardScaler(), Ensemble(NPE(prior)))``. A ratio estimator will do, too;
-        the ensemble then has the posterior's methods, without those for ratios and trials.
+        ``make_pipeline(StandardScaler(), Ensemble(NPE(prior)))``. A ratio estimator will do, too:
+        the ensemble then is the prior times the mean ratio, with the methods for ratios and trials.
     n_estimators : int, default=5
         The number of members.
     n_jobs : int or None, default=None
@@ -147,39 +143,19 @@ class Ensemble(PosteriorMixtureMixin, PosteriorMixin, MetaEstimatorMixin, BaseIn
         """Tell whether fit has come to its end."""
         return "estimators_" in vars(self)
 
-    def _reset(self):
+    def _prepare(self):
         """Forget what was learnt."""
         vars(self).pop("estimators_", None)
 
-    def _check_resumable(self):
-        """Do nothing: fit never goes on from a fit before."""
-
-    def _fit(self, theta, x, sample_weight, generator):
-        """Fit the members, each with its own seed, on tables where the user gave tables."""
-        members = self._make_members(generator)
-        theta, x = self._tables(theta, x)
-        jobs = (delayed(_fit_member)(member, theta, x, sample_weight) for member in members)
-        bar = tqdm(total=len(members), desc="fit", unit="member", disable=not self.verbose)
-        fitted = []
-        with bar, running(self.n_jobs, jobs) as results:
-            for member in results:
-                fitted.append(member)
-                bar.update()
-        self.estimators_ = fitted
-
-    def _make_members(self, generator):
-        """Clone the estimator, and seed each clone."""
-        check_instance(self.estimator, "estimator")
+    def _fit(self, pairs, generator):
+        """Fit the members, each with its own seed."""
         estimator = NPE() if self.estimator is None else self.estimator
-        if not isinstance(estimator, BaseInference):
-            raise TypeError(
-                f"estimator must be a posterior estimator such as NPE, got {estimator!r}. Steps on "
-                "x go around it: make_pipeline(StandardScaler(), Ensemble(NPE(prior)))."
-            )
-        members = [clone(estimator) for _ in range(self.n_estimators)]
-        return [member.set_params(**draw_seeds(member, generator)) for member in members]
-
-
-def _fit_member(member, theta, x, sample_weight):
-    """Fit a member, wherever joblib runs this."""
-    return member.fit(theta, x, sample_weight)
+        check_member(estimator, type(self).__name__)
+        self.estimators_ = fit_clones(
+            estimator,
+            [self._as_tables(pairs)] * self.n_estimators,
+            generator,
+            n_jobs=self.n_jobs,
+            verbose=self.verbose,
+            unit="member",
+        )

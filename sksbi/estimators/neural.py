@@ -1,12 +1,11 @@
-"""What neural estimators share: parameters passed on to skorch, training, compact persistence."""
+"""What neural estimators share: from pairs to a trained net, and compact persistence."""
 
 from __future__ import annotations
 
-import inspect
 from abc import abstractmethod
 from contextlib import nullcontext
 from copy import deepcopy
-from math import ceil, prod
+from math import ceil
 from numbers import Integral, Real
 from pickle import PicklingError
 
@@ -18,11 +17,12 @@ from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
 from sklearn.utils.validation import check_consistent_length
 
 from sksbi import training
-from sksbi.data import Pairs
+from sksbi.data import Pairs, TensorPairs
 from sksbi.estimators.base import BaseInference
+from sksbi.estimators.passed_on import PassedOnMixin
 from sksbi.losses import build_criterion
 from sksbi.preprocessing import ObservationSpace, ParameterSpace
-from sksbi.training.watch import warn_of_rising_loss, warn_of_worse_than_nothing
+from sksbi.tables.theta import check_against_prior, read_theta
 from sksbi.utils.devices import check_device, device_or_cpu
 from sksbi.utils.random import (
     borrowed_global_generator,
@@ -30,15 +30,15 @@ from sksbi.utils.random import (
     seeded_copy,
     torch_generator,
 )
-from sksbi.utils.validation import check_instance, check_theta
+from sksbi.utils.validation import check_instance
 
-__all__ = ["NeuralEstimator", "build_embedding"]
+__all__ = ["NeuralEstimator"]
 
 _SETTINGS = ("optimizer", "lr", "batch_size", "max_epochs", "patience", "callbacks", "verbose")
 _TRAINING = (*_SETTINGS, "device", "iterator_train__", "callbacks__")
 
 
-class NeuralEstimator(BaseInference):
+class NeuralEstimator(PassedOnMixin, BaseInference):
     """
     Base of the estimators that train a network with skorch.
 
@@ -89,64 +89,9 @@ class NeuralEstimator(BaseInference):
         "verbose": ["verbose"],
     }
 
-    def __init_subclass__(cls, **kwargs):
-        super().__init_subclass__(**kwargs)
-        signature = inspect.signature(cls.__init__)
-        named = [p for p in signature.parameters.values() if p.kind is not p.VAR_KEYWORD]
-        cls.__signature__ = signature.replace(parameters=named[1:])
-
     @abstractmethod
     def _build_module(self, spec):
         """Build the network that the spec describes."""
-
-    def _set_passed_on(self, passed_on):
-        """Store what goes on to skorch; anything else is a mistake, as in any Python call."""
-        for name in passed_on:
-            if not name.startswith(training.PASSED_ON):
-                raise TypeError(
-                    f"{type(self).__name__}.__init__() got an unexpected keyword argument "
-                    f"{name!r}; what is passed on begins with {', '.join(training.PASSED_ON)}."
-                )
-        vars(self).update(passed_on)
-
-    def _passed_on(self):
-        """Collect what goes on to skorch."""
-        return {k: v for k, v in vars(self).items() if k.startswith(training.PASSED_ON)}
-
-    def get_params(self, deep=True):
-        """
-        Get the parameters, those that are passed on to skorch among them.
-
-        Parameters
-        ----------
-        deep : bool, default=True
-            Whether to include the parameters of parameters that are estimators.
-
-        Returns
-        -------
-        dict
-            The parameters by name.
-        """
-        return super().get_params(deep) | self._passed_on()
-
-    def set_params(self, **params):
-        """
-        Set parameters, those that are passed on to skorch among them.
-
-        Parameters
-        ----------
-        **params : object
-            The parameters by name.
-
-        Returns
-        -------
-        object
-            The estimator itself.
-        """
-        passed_on = {k: v for k, v in params.items() if k.startswith(training.PASSED_ON)}
-        super().set_params(**{k: v for k, v in params.items() if k not in passed_on})
-        vars(self).update(passed_on)
-        return self
 
     def __sklearn_is_fitted__(self):
         """Tell whether fit has come to its end."""
@@ -166,25 +111,36 @@ class NeuralEstimator(BaseInference):
             raise AttributeError(f"this {type(self).__name__} has no x_kept_ before fit.")
         return self._x_space.kept_.copy()
 
-    def _fit(self, theta, x, sample_weight, generator):
-        """Scale, split, build and train; the fitted state changes at the end only."""
+    def _fit(self, pairs, generator):
+        """Scale, divide, build and train; the fitted state changes at the end only."""
         resumed = self.net_ if self._resumes() else None
-        rows = self._divide(theta, x, generator)
+        least = self._least_rows
+        rows = training.divide(self.validation_fraction, pairs, least, generator)
         if resumed:
             spaces = self._theta_space, self._x_space
-            features = spaces[1].transform(x)
+            features = spaces[1].transform(pairs.x)
         else:
             # What a transformer draws is not to move the weights and the order of the rows.
             own = generator.spawn(1)[0]
-            *spaces, features = self._learn_spaces(theta, x, sample_weight, rows[0], own)
-        train, valid = self._split(spaces, _pairs(spaces[0], theta, features, sample_weight), *rows)
-        if valid is not None and self._least_rows > 1:
+            *spaces, features = self._learn_spaces(pairs, rows[0], own)
+        train, valid = self._split(spaces, _encoded(spaces[0], pairs, features), *rows)
+        if valid is not None and least > 1:
             # Rows of a batch are paired with each other: sorted ones would meet their likes only.
             valid = valid.take(np.random.default_rng(0).permutation(len(valid)))
         spec = self._make_spec(train, self._spec if resumed else None)
         net = self._build_net(
             spec, draw_seed(generator), len(train), valid, torch_generator(generator)
         )
+        seed = draw_seed(generator)
+        self._train(net, train, resumed, seed)
+        self._judge(net, spaces[0], valid)
+        self._theta_space, self._x_space = spaces
+        self._spec, self.net_ = spec, net
+        self._remember(None if valid is None else valid.to(net.device), seed)
+        self._history = training.extend_history(self._history if resumed else [], net)
+
+    def _train(self, net, train, resumed, seed):
+        """Start the net where it can, and train it."""
         if resumed:
             same = type(resumed.optimizer_) is type(net.optimizer_)
             training.load_state(net, training.pack_state(resumed, optimizer=same))
@@ -193,27 +149,18 @@ class NeuralEstimator(BaseInference):
             net.module_.start(train.theta, train.x, train.weight)
         if self.compile:
             training.compile_networks(net, train)
-        seed = draw_seed(generator)
-        with (
-            borrowed_global_generator(seed)
-            if training.draws_globally(net, train)
-            else nullcontext()
-        ):
+        is_global = training.draws_globally(net, train)
+        with borrowed_global_generator(seed) if is_global else nullcontext():
             training.train(net, train)
-        self._judge(net, spaces[0], valid)
-        self._theta_space, self._x_space = spaces
-        self._spec, self.net_ = spec, net
-        self._remember(None if valid is None else valid.to(net.device), seed)
-        self._history = training.extend_history(self._history if resumed else [], net)
 
     def _judge(self, net, theta_space, valid):
         """Warn of a training that learnt nothing."""
-        if not warn_of_rising_loss(net.history, net.lr) and valid is not None:
+        if not training.warn_of_rising_loss(net.history, net.lr) and valid is not None:
             with torch.no_grad():
                 losses = self._held_out_losses(net, theta_space, valid.to(net.device))
             weights = valid.weight.cpu().double().numpy()
             trained = net.history[-1]["train_loss"]
-            warn_of_worse_than_nothing(*losses, weights, self._uninformed, trained, net.lr)
+            training.warn_of_worse_than_nothing(*losses, weights, self._uninformed, trained, net.lr)
 
     def _remember(self, valid, seed):
         """Keep of the rows held out what later answers are compared with."""
@@ -222,12 +169,11 @@ class NeuralEstimator(BaseInference):
     def _held_out_losses(self, net, theta_space, valid):
         """Compute losses on rows held out: the network's, and those of a guess without x."""
 
-    def _reset(self):
-        """Forget what was learnt."""
-        vars(self).pop("_history", None)
-
-    def _check_resumable(self):
-        """Hold that what shapes the network and its inputs is as it was in the fit before."""
+    def _prepare(self):
+        """Forget what was learnt, or hold that what shapes the network is as it was."""
+        if not self._resumes():
+            vars(self).pop("_history", None)
+            return
         now = {name: getattr(self, name) for name in self._shaping()} | self._passed_on()
         before = self._spec | {"prior": None if self.prior_ is None else self.prior_.spec}
         passed_on = {k for k in {*now, *before} if k.startswith(("module__", "criterion__"))}
@@ -243,10 +189,10 @@ class NeuralEstimator(BaseInference):
         """Name the parameters that a warm start cannot change."""
         return ("prior", "theta_transformer", "x_transformer", "x_features", *self._architecture)
 
-    def _learn_spaces(self, theta, x, sample_weight, rows, generator):
+    def _learn_spaces(self, pairs, rows, generator):
         """Fit the maps from the user's units to the network's, and apply that of x."""
         self._check_features()
-        keep_shape = x.ndim > 2 and self.embedding is not None
+        keep_shape = pairs.x.ndim > 2 and self.embedding is not None
         keep_shape |= isinstance(self.embedding, torch.nn.Module)
         names = ("theta_transformer", "x_transformer", "x_features")
         for name in names:
@@ -255,12 +201,13 @@ class NeuralEstimator(BaseInference):
             t if t is None or isinstance(t, str) else seeded_copy(t, generator)
             for t in (getattr(self, name) for name in names)
         )
-        theta_space = ParameterSpace(self.prior_, theta_transformer).fit(theta, sample_weight)
+        theta_space = ParameterSpace(self.prior_, theta_transformer)
+        theta_space.fit(pairs.theta, pairs.weight)
         if self.embedding is not None and x_features == "auto":
             x_features = None
         x_space = ObservationSpace(x_transformer, keep_shape, x_features)
-        u = None if x_features is None else theta_space.to_network(theta)[0]
-        return theta_space, x_space, x_space.fit_transform(x, u, generator, rows)
+        u = None if x_features is None else theta_space.to_network(pairs.theta)[0]
+        return theta_space, x_space, x_space.fit_transform(pairs.x, u, generator, rows)
 
     def _check_features(self):
         """Hold that features are asked for where there are some."""
@@ -280,8 +227,8 @@ class NeuralEstimator(BaseInference):
         choice = self.validation_fraction
         held_out = None
         if isinstance(choice, tuple):
-            theta, x, weights = self._check_validation(choice)
-            held_out = _pairs(spaces[0], theta, spaces[1].transform(x), weights)
+            own = self._read_validation(choice)
+            held_out = _encoded(spaces[0], own, spaces[1].transform(own.x))
         elif valid is not None:
             held_out = pairs.take(valid)
             held_out = held_out.of_mean_weight_one() if len(held_out) else held_out
@@ -295,30 +242,18 @@ class NeuralEstimator(BaseInference):
             )
         return pairs if len(train) == len(pairs) else pairs.take(train), held_out
 
-    def _divide(self, theta, x, generator):
-        """Divide rows as validation_fraction says: numbers of those to train on, and the others."""
-        choice, least, n = self.validation_fraction, self._least_rows, len(theta)
-        if choice is None or isinstance(choice, tuple):
-            return np.arange(n), None
-        if isinstance(choice, Real):
-            n_valid = max(0, min(max(least, round(choice * n)), n - least))
-            order = generator.permutation(n)
-            valid, train = order[:n_valid], order[n_valid:]
-        else:
-            train, valid = _first_split(seeded_copy(choice, generator), theta, x)
-        return np.sort(train), np.sort(valid)
-
-    def _check_validation(self, pair):
+    def _read_validation(self, pair):
         """Validate a user's own validation set."""
         if len(pair) != 2:
             raise ValueError(
                 f"validation_fraction as a tuple must be (theta, x), got {len(pair)} items."
             )
-        theta = check_theta(self, pair[0], reset=False)
-        _, theta = self._check_prior(pair[0], theta)
+        theta = read_theta(self, pair[0])
+        if self.prior_ is not None:
+            theta = check_against_prior(pair[0], theta, self.prior_)
         x = self.x_layout_.read(pair[1]).values
         check_consistent_length(theta, x)
-        return theta, x, np.ones(len(theta))
+        return Pairs.of_positive_weight(theta, x, np.ones(len(theta)))
 
     def _make_spec(self, pairs, resumed):
         """Note all that it takes to build the net again, in this fit or after loading."""
@@ -358,17 +293,6 @@ class NeuralEstimator(BaseInference):
                 generator=generator,
             )
 
-    def _contexts(self, x):
-        """Embed observations."""
-        scaled = torch.from_numpy(self._x_space.transform(x))
-        module = self.net_.module_.eval()
-        with torch.no_grad():
-            parts = [
-                module.embed(part.to(self.net_.device))
-                for part in scaled.split(training.EVALUATION_BATCH)
-            ]
-        return torch.cat(parts)
-
     def __getstate__(self):
         state = super().__getstate__()
         if "net_" in state:
@@ -403,76 +327,11 @@ def _same(a, b):
         return False
 
 
-def _first_split(splitter, theta, x):
-    """Take the first split, as row numbers."""
-    n = len(theta)
-    try:
-        parts = [np.asarray(part) for part in next(iter(splitter.split(theta, x)))]
-        rows = [np.arange(n)[part] for part in parts]
-    except (StopIteration, IndexError, TypeError) as error:
-        raise ValueError(
-            f"validation_fraction={splitter!r} must split into row numbers below {n} or masks of "
-            f"{n} rows: {type(error).__name__}: {error}"
-        ) from error
-    if len(rows) != 2 or len(np.intersect1d(*rows)):
-        raise ValueError(
-            f"validation_fraction={splitter!r} must split into two sets of rows that share none."
-        )
-    return rows
-
-
-def _pairs(theta_space, theta, features, sample_weight):
+def _encoded(theta_space, pairs, features):
     """Bring pairs to the network's units, as tensors."""
-    u, _ = theta_space.to_network(theta)
-    return Pairs(
+    u, _ = theta_space.to_network(pairs.theta)
+    return TensorPairs(
         torch.from_numpy(u.astype(np.float32)),
         torch.from_numpy(features),
-        torch.from_numpy(sample_weight.astype(np.float32)),
+        torch.from_numpy(pairs.weight.astype(np.float32)),
     )
-
-
-def build_embedding(embedding, x_shape):
-    """
-    Build an embedding, and find the width of what it returns.
-
-    Parameters
-    ----------
-    embedding : torch.nn.Module, callable or None
-        A module is copied; a callable is called with the shape of an observation (an int if it is
-        one-dimensional); None flattens.
-    x_shape : tuple of int
-        The shape of one observation, as the network sees it.
-
-    Returns
-    -------
-    module : torch.nn.Module
-        The embedding.
-    width : int
-        The number of features, flattened.
-
-    Raises
-    ------
-    ValueError
-        If the embedding cannot take an observation.
-    """
-    if embedding is None:
-        return torch.nn.Flatten(), prod(x_shape)
-    shape = f"(n, {', '.join(map(str, x_shape))})"
-    try:
-        module = _copy_or_make(embedding, x_shape[0] if len(x_shape) == 1 else x_shape)
-        with torch.no_grad():
-            features = module.eval()(torch.zeros(2, *x_shape))
-        if features.shape[0] != 2:
-            raise ValueError(f"of two observations it makes features {tuple(features.shape)}")
-    except (RuntimeError, TypeError, AttributeError, ValueError) as error:
-        raise ValueError(
-            f"embedding={embedding!r} must map x of shape {shape} to a tensor of n rows: a module "
-            "does, or a callable that is given the features of one observation, such as "
-            f"functools.partial(sksbi.nn.MLP, out_features=16), makes one. It said: {error}"
-        ) from error
-    return module.train(), features[0].numel()
-
-
-def _copy_or_make(embedding, features):
-    """Copy a module, or have a callable make one."""
-    return deepcopy(embedding) if isinstance(embedding, torch.nn.Module) else embedding(features)

@@ -13,33 +13,25 @@ from __future__ import annotations
 
 from numbers import Integral
 
-import numpy as np
 import torch
 from scipy.stats import norm
 from sklearn.utils._param_validation import Interval
-from tqdm.auto import tqdm
-from zuko.distributions import DiagNormal, NormalizingFlow
 
 from sksbi.data import Batches
-from sksbi.estimators.neural import NeuralEstimator, build_embedding
-from sksbi.estimators.posterior_methods import PosteriorMixin
-from sksbi.exceptions import MisspecificationWarning, TrainingWarning
-from sksbi.nn import ConditionalDensity, SplineFlow, build_flow
+from sksbi.estimators.neural import NeuralEstimator
+from sksbi.nn import ConditionalDensity, build_flow
+from sksbi.nn.embedded import build_embedding
+from sksbi.posteriors.density import DensityPosterior
 from sksbi.posteriors.record import record_held_out
-from sksbi.training import EVALUATION_BATCH, check_passed_on
-from sksbi.utils.random import borrowed_global_generator, torch_generator
-from sksbi.utils.subset import some_rows
-from sksbi.utils.warn import warn_user
+from sksbi.training import check_passed_on
+from sksbi.utils.batches import EVALUATION_BATCH
 
 __all__ = ["NPE"]
 
-_DRAWING_BATCH = 16_384
-_TRIES = 100
-_MOST_WATCHED = 1_000
 _MANY_ROWS, _HIDDEN_FOR_MANY = 50_000, (128, 128)
 
 
-class NPE(PosteriorMixin, NeuralEstimator):
+class NPE(NeuralEstimator):
     """
     Neural posterior estimation: p(theta | x) by a conditional normalizing flow.
 
@@ -267,94 +259,8 @@ class NPE(PosteriorMixin, NeuralEstimator):
         """Record how the members agree, and how their mixture covers, on the rows held out."""
         self._record = record_held_out(self.net_.module_.eval(), valid, seed)
 
-    def _warn_of_extrapolation(self, observations):
-        """Warn where the members are apart, or answers like this one were often wrong."""
-        rows = some_rows(np.arange(len(observations.values)), 0, fewest=_MOST_WATCHED)
-        if self._record is None or not len(rows):
-            return
-        context = self._contexts(observations.values[rows])
-        doubts = self._record.doubt(self.net_.module_.flow, context)
-
-        def who(some):
-            if observations.single:
-                return "x"
-            first = observations.index[rows[some[0]]]
-            of = "" if len(rows) == len(observations.values) else " looked at"
-            return f"{len(some)} of {len(rows)} observations{of}, first {first},"
-
-        if len(doubts.apart):
-            up_to = "" if observations.single else "up to "
-            warn_user(
-                f"the members of the flow, networks trained alike, disagree about "
-                f"{who(doubts.apart)} by {up_to}{doubts.disagreement:.2g} nats on average over the "
-                f"posterior; on simulations held out hardly ever by {doubts.usual:.2g}. "
-                "Nothing like it was simulated, and the posterior there may mean nothing. If the "
-                "simulator can make such x, simulate more of them; if not, the model is wrong.",
-                MisspecificationWarning,
-            )
-        if len(doubts.missed):
-            name = self._parameter_names()[doubts.parameter]
-            warn_user(
-                f"posteriors like that of {who(doubts.missed)} were too narrow: for the "
-                f"{doubts.n_like} most alike of the simulations held out, 90% intervals held "
-                f"{name} {doubts.covered:.0%} of the time. Give more simulations, or see "
-                "CalibratedPosterior and Ensemble.",
-                TrainingWarning,
-            )
-
-    def _sample(self, x, n_samples, generator):
-        """Draw in the network's units, map back, and draw again what did not come out finite."""
-        context = self._contexts(x)
-        rows = torch.arange(len(x)).repeat_interleave(n_samples)
-        noise = torch_generator(generator)
-        theta = np.full((len(rows), self.n_features_in_), np.nan)
-        for _ in range(_TRIES):
-            missing = np.flatnonzero(np.isnan(theta[:, 0]))
-            if not len(missing):
-                return theta.reshape(len(x), n_samples, -1)
-            u = self._draw(context, rows[torch.from_numpy(missing)], noise)
-            theta[missing] = self._theta_space.from_network(u)
-        raise FloatingPointError(
-            f"the flow gives no finite draws for observation {int(rows[missing[0]])}: x is "
-            f"{x[int(rows[missing[0]])]}, which may lie far outside of what it was trained on."
+    def _posterior(self):
+        """Assemble the posterior."""
+        return DensityPosterior(
+            self.net_.module_, self._theta_space, self._x_space, self._record, self.verbose
         )
-
-    def _draw(self, context, rows, noise):
-        """Draw one u for every row of the context that is asked for."""
-        flow = self.net_.module_.flow
-        chunks = tqdm(rows.split(_DRAWING_BATCH), desc="sample", disable=not self.verbose)
-        with torch.no_grad():
-            draws = [_draw_from(flow, context, chunk, noise).cpu() for chunk in chunks]
-        return torch.cat(draws).double().numpy()
-
-    def _log_prob(self, theta, x, rows):
-        """Add the log-determinant of the way to the network."""
-        with np.errstate(over="ignore", invalid="ignore"):
-            u, ladj = self._theta_space.to_network(theta)
-            u = torch.from_numpy(u.astype(np.float32))
-        context, rows = self._contexts(x), torch.from_numpy(rows)
-        flow = self.net_.module_.flow
-        with torch.no_grad():
-            parts = [
-                flow(context[row]).log_prob(part.to(self.net_.device)).cpu()
-                for part, row in zip(
-                    u.split(EVALUATION_BATCH), rows.split(EVALUATION_BATCH), strict=True
-                )
-            ]
-        return torch.cat(parts).double().numpy() + ladj
-
-
-def _draw_from(flow, context, rows, noise):
-    """Draw once for every row that is asked for, from our own generator if it can be."""
-    if isinstance(flow, SplineFlow):
-        first = int(rows.min())
-        return flow(context[first : int(rows.max()) + 1]).draw(rows - first, noise)
-    posterior = flow(context[rows])
-    is_flow = isinstance(posterior, NormalizingFlow)
-    base = posterior.base if is_flow else None
-    if is_flow and isinstance(base, DiagNormal):
-        normal = base.base_dist
-        z = torch.randn(normal.batch_shape, generator=noise).to(normal.loc.device)
-        return posterior.transform.inv(normal.loc + normal.scale * z)
-    with borrowed_global_generator(int(torch.randint(2**31 - 1, (), generator=noise))):
-        return posterior.sample()

@@ -16,24 +16,24 @@ from __future__ import annotations
 
 from numbers import Integral
 
-import numpy as np
 import torch
 from sklearn.utils._param_validation import Interval
 
 from sksbi.data import Batches
-from sksbi.estimators.neural import NeuralEstimator, build_embedding
-from sksbi.estimators.ratio_methods import RatioMixin
+from sksbi.estimators.neural import NeuralEstimator
+from sksbi.estimators.ratio import RatioMixin
+from sksbi.estimators.sampled import SamplerMixin
 from sksbi.losses import PairedCriterion
 from sksbi.nn import ConditionalRatio, build_ratio_network
-from sksbi.training import EVALUATION_BATCH, check_passed_on
+from sksbi.nn.embedded import build_embedding
+from sksbi.posteriors.ratios import NetworkRatio
+from sksbi.training import check_passed_on
+from sksbi.utils.batches import EVALUATION_BATCH
 
 __all__ = ["NRE"]
 
-# The squares of what a network sees must be floats.
-_REACH = 1e9
 
-
-class NRE(RatioMixin, NeuralEstimator):
+class NRE(SamplerMixin, RatioMixin, NeuralEstimator):
     """
     Neural ratio estimation: r(theta, x) = p(theta | x) / p(theta) by a classifier.
 
@@ -256,35 +256,7 @@ class NRE(RatioMixin, NeuralEstimator):
 
         return losses(module), losses(lambda _: lambda u: u.new_zeros(u.shape[:-1]))
 
-    def _units(self, theta):
-        """Bring theta to the network's units."""
-        return self._units_from_unbounded(self._theta_space.to_unbounded(theta))
-
-    def _units_from_unbounded(self, z):
-        """Bring points of the prior's unbounded space to the network's units."""
-        return self._theta_space.unbounded_to_network(z)
-
-    def _bind(self, x):
-        """Embed observations once, for a function (u, rows) -> log-ratios."""
-        contexts, module = self._contexts(x), self.net_.module_
-
-        def log_ratio(u, rows):
-            u = torch.from_numpy(np.clip(u, -_REACH, _REACH).astype(np.float32))
-            rows = torch.from_numpy(rows)
-            with torch.no_grad():
-                parts = [
-                    _at(module, contexts, row, part.to(contexts.device)).cpu()
-                    for part, row in zip(
-                        u.split(EVALUATION_BATCH), rows.split(EVALUATION_BATCH), strict=True
-                    )
-                ]
-            return torch.cat(parts).double().numpy()
-
-        return log_ratio
-
-
-def _at(module, contexts, rows, u):
-    """Evaluate a batch pair by pair; if all have one context, what depends on it only once."""
-    if len(contexts) == 1:
-        return module.at(contexts)(u[:, None])[:, 0]
-    return module.at(contexts[rows])(u)
+    def _posterior(self):
+        """Assemble the posterior."""
+        ratio = NetworkRatio(self.net_.module_, self._theta_space, self._x_space)
+        return self._prior_times(ratio)

@@ -11,10 +11,13 @@ from sklearn.utils._param_validation import HasMethods, Interval
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from sksbi.estimators.npe import NPE
+from sksbi.utils.batches import batches
 from sksbi.utils.random import check_generator, draw_seed, draw_seeds
 from sksbi.utils.validation import check_instance, check_numbers
 
 __all__ = ["PosteriorRegressor"]
+
+_DRAWS_PER_BATCH = 100_000
 
 
 class PosteriorRegressor(RegressorMixin, MetaEstimatorMixin, BaseEstimator):
@@ -133,12 +136,25 @@ class PosteriorRegressor(RegressorMixin, MetaEstimatorMixin, BaseEstimator):
         """
         check_is_fitted(self)
         x = validate_data(self, X, dtype=np.float64, reset=False)
-        moments = np.array([self._moments(row) for row in x])
-        mean, std = np.moveaxis(moments[..., 0] if self._is_column else moments, 1, 0)
+        mean, std = np.moveaxis(self._moments(x), 1, 0)
+        if self._is_column:
+            mean, std = mean[:, 0], std[:, 0]
         return (mean, std) if return_std else mean
 
-    def _moments(self, row):
-        """Compute mean and standard deviation of the posterior for one row."""
-        draws = self.estimator_.sample(row, self.n_samples, random_state=self.seed_)
-        draws = np.ascontiguousarray(draws)
-        return draws.mean(axis=0), draws.std(axis=0)
+    def _moments(self, x):
+        """Compute mean and standard deviation of the posterior for every row, (m, 2, D)."""
+        if not hasattr(self.estimator_, "_ask"):
+            options = {"n_samples": self.n_samples, "random_state": self.seed_}
+            return np.array([_mean_and_std(self.estimator_.sample(row, **options)) for row in x])
+        posterior, moments = self.estimator_._ask(x)[1], []
+        for part in batches(len(x), _DRAWS_PER_BATCH // self.n_samples):
+            noise = np.random.default_rng(self.seed_)
+            draws = posterior.take(part).sample(self.n_samples, noise, shared_noise=True).theta
+            moments += [_mean_and_std(one) for one in draws]
+        return np.array(moments)
+
+
+def _mean_and_std(draws):
+    """Compute both of draws (n, D)."""
+    draws = np.ascontiguousarray(draws)
+    return draws.mean(axis=0), draws.std(axis=0)

@@ -56,8 +56,8 @@ def sample_many(
 def parameter_names(estimator: Any) -> list[str] | None:
     """Return what fit knew of the parameters' names, from theta's columns or from the prior."""
     for step in (estimator, _last_step(estimator)):
-        if hasattr(step, "_parameter_names"):
-            return [str(name) for name in step._parameter_names()]
+        if hasattr(step, "parameter_names_"):
+            return [str(name) for name in step.parameter_names_]
     return None
 
 
@@ -99,5 +99,5 @@ def _prior_names(estimator: Any) -> list[str] | None:
     """Return the parameters' names if fit knew them from the prior."""
     for step in (estimator, _last_step(estimator)):
         if getattr(getattr(step, "prior_", None), "names", None) is not None:
-            return step._parameter_names()
+            return step.parameter_names_
     return None

@@ -7,7 +7,6 @@ are drawn here once, in batches, together with their log-densities.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,6 +16,7 @@ from numpy.typing import ArrayLike, NDArray
 from tqdm.auto import tqdm
 
 from sksbi.tables.draws import check_draws
+from sksbi.utils.batches import batches
 from sksbi.utils.random import check_generator
 from sksbi.utils.validation import check_count
 
@@ -134,14 +134,20 @@ def draw_held_out(
     draws, log_prob_theta, log_prob_draws = [], [], []
     bar = tqdm(total=len(values), desc="Posteriors", unit="observation", disable=not verbose)
     with bar:
-        for part in _batches(len(values), n_samples):
-            some = _rows(x, part)
-            drawn = estimator.sample(some, n_samples, random_state=generator)
-            names = names or _columns(drawn)
-            draws.append(_stack(drawn, (len(values[part]), n_samples, values.shape[1])))
-            log_prob_draws.append(estimator.log_prob(draws[-1], some))
-            log_prob_theta.append(estimator.log_prob(_rows(theta, part), some))
-            bar.update(len(log_prob_theta[-1]))
+        for part in batches(len(values), _DRAWS_PER_BATCH // n_samples):
+            some, own = _rows(x, part), _rows(theta, part)
+            if hasattr(estimator, "_draw_at_pairs"):
+                drawn, log_p = estimator._draw_at_pairs(own, some, n_samples, generator)
+                draws.append(drawn.theta)
+                log_prob_draws.append(drawn.log_prob)
+            else:
+                drawn = estimator.sample(some, n_samples, random_state=generator)
+                names = names or _columns(drawn)
+                draws.append(_stack(drawn, (len(values[part]), n_samples, values.shape[1])))
+                log_prob_draws.append(estimator.log_prob(draws[-1], some))
+                log_p = estimator.log_prob(own, some)
+            log_prob_theta.append(log_p)
+            bar.update(len(log_p))
     parts = (np.concatenate(part) for part in (draws, log_prob_theta, log_prob_draws))
     names = names or [f"theta_{j}" for j in range(values.shape[1])]
     return HeldOutDraws(values, *parts, names)
@@ -168,12 +174,6 @@ def _stack(drawn: object, shape: tuple[int, int, int]) -> Array:
             f"shape {values.shape}: is it one observation?"
         )
     return values.reshape(shape)
-
-
-def _batches(n: int, n_samples: int) -> Iterator[slice]:
-    """Cut n observations into batches of about 100,000 draws."""
-    size = max(1, _DRAWS_PER_BATCH // n_samples)
-    return (slice(start, min(start + size, n)) for start in range(0, n, size))
 
 
 def _rows(table: Any, part: slice) -> Any:

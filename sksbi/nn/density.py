@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor, nn
 from torch.distributions import Distribution
+from zuko.distributions import DiagNormal, NormalizingFlow
 
 from sksbi.nn.autoregressive import MaskedNetworks
 from sksbi.nn.embedded import Embedded
+from sksbi.nn.spline_flow import SplineFlow
+from sksbi.utils.random import borrowed_global_generator
 
 __all__ = ["ConditionalDensity"]
 
@@ -67,3 +71,53 @@ class ConditionalDensity(Embedded):
             With batch shape (n,) and event shape (D,).
         """
         return self.flow(self.embed(x))
+
+    @torch.no_grad()
+    def draw(self, c: Tensor, rows: Tensor, generator: torch.Generator) -> Tensor:
+        """
+        Draw theta once for every row that is asked for.
+
+        Parameters
+        ----------
+        c : Tensor of shape (m, C)
+            Contexts, from :meth:`embed`.
+        rows : Tensor of shape (n,), int, on the CPU
+            Which of the contexts, in ascending order.
+        generator : torch.Generator
+            Source of the noise, on the CPU. Only a flow without an inverse, or with a base that is
+            not normal, draws from torch's global generator, seeded by this one.
+
+        Returns
+        -------
+        Tensor of shape (n, D)
+            The draws.
+        """
+        if isinstance(self.flow, SplineFlow):
+            first = int(rows[0])
+            return self.flow(c[first : int(rows[-1]) + 1]).draw(rows - first, generator)
+        posterior = self.flow(c[rows])
+        if isinstance(posterior, NormalizingFlow) and isinstance(posterior.base, DiagNormal):
+            normal = posterior.base.base_dist
+            z = torch.randn(normal.batch_shape, generator=generator).to(normal.loc.device)
+            return posterior.transform.inv(normal.loc + normal.scale * z)
+        with borrowed_global_generator(int(torch.randint(2**31 - 1, (), generator=generator))):
+            return posterior.sample()
+
+    @torch.no_grad()
+    def log_prob(self, theta: Tensor, c: Tensor) -> Tensor:
+        """
+        Compute log-densities.
+
+        Parameters
+        ----------
+        theta : Tensor of shape (n, D)
+            The parameters.
+        c : Tensor of shape (n, C)
+            The context of each, from :meth:`embed`.
+
+        Returns
+        -------
+        Tensor of shape (n,)
+            The log-densities.
+        """
+        return self.flow(c).log_prob(theta)

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from abc import abstractmethod
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from copy import deepcopy
+from math import prod
 
+import torch
 from torch import Tensor, nn
 
-__all__ = ["Embedded"]
+__all__ = ["Embedded", "build_embedding"]
 
 
-class Embedded(nn.Module):
+class Embedded(nn.Module, ABC):
     """
     Base of modules that send x through an embedding to a head.
 
@@ -62,3 +66,54 @@ class Embedded(nn.Module):
         """
         if hasattr(self.head, "start") and not list(self.embedding.parameters()):
             self.head.start(theta, self.embed(x), weight)
+
+
+def build_embedding(
+    embedding: nn.Module | Callable[..., nn.Module] | None, x_shape: tuple[int, ...]
+) -> tuple[nn.Module, int]:
+    """
+    Build an embedding, and find the width of what it returns.
+
+    Parameters
+    ----------
+    embedding : torch.nn.Module, callable or None
+        A module is copied; a callable is called with the shape of an observation (an int if it is
+        one-dimensional); None flattens.
+    x_shape : tuple of int
+        The shape of one observation, as the network sees it.
+
+    Returns
+    -------
+    module : torch.nn.Module
+        The embedding.
+    width : int
+        The number of features, flattened.
+
+    Raises
+    ------
+    ValueError
+        If the embedding cannot take an observation.
+    """
+    if embedding is None:
+        return nn.Flatten(), prod(x_shape)
+    shape = f"(n, {', '.join(map(str, x_shape))})"
+    try:
+        module = _copy_or_make(embedding, x_shape[0] if len(x_shape) == 1 else x_shape)
+        with torch.no_grad():
+            features = module.eval()(torch.zeros(2, *x_shape))
+        if features.shape[0] != 2:
+            raise ValueError(f"of two observations it makes features {tuple(features.shape)}")
+    except (RuntimeError, TypeError, AttributeError, ValueError) as error:
+        raise ValueError(
+            f"embedding={embedding!r} must map x of shape {shape} to a tensor of n rows: a module "
+            "does, or a callable that is given the features of one observation, such as "
+            f"functools.partial(sksbi.nn.MLP, out_features=16), makes one. It said: {error}"
+        ) from error
+    return module.train(), features[0].numel()
+
+
+def _copy_or_make(
+    embedding: nn.Module | Callable[..., nn.Module], features: int | tuple[int, ...]
+) -> nn.Module:
+    """Copy a module, or have a callable make one."""
+    return deepcopy(embedding) if isinstance(embedding, nn.Module) else embedding(features)

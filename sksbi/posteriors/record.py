@@ -14,8 +14,6 @@ simulations held out, may have missed their true theta more often than they shou
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -23,11 +21,14 @@ from scipy import stats
 from scipy.spatial.distance import cdist
 from torch import Tensor
 
-from sksbi.data import Pairs
+from sksbi.data import TensorPairs
+from sksbi.exceptions import MisspecificationWarning, TrainingWarning
 from sksbi.nn import ConditionalDensity, SplineFlow
-from sksbi.training import EVALUATION_BATCH
+from sksbi.posteriors.base import Doubt, PosteriorAt
+from sksbi.utils.batches import EVALUATION_BATCH
+from sksbi.utils.subset import some_rows
 
-__all__ = ["Doubts", "HeldOutRecord", "record_held_out"]
+__all__ = ["HeldOutRecord", "record_held_out"]
 
 # Of 39 draws, two on either side leave out exactly a tenth.
 _DRAWS, _DRAWS_OF_MEMBERS, _MOST_ROWS, _FEWEST_ROWS = 39, 16, 1_000, 20
@@ -35,33 +36,6 @@ _LEVEL, _SIGNIFICANT, _RARE = 0.9, 1e-3, 1e-3
 _NEAREST_SHARE, _FEWEST_NEAREST, _MOST_NEAREST = 0.1, 20, 100
 _LEAST_DISAGREEMENT = 0.05
 _TINY = 1e-12
-
-
-@dataclass(frozen=True)
-class Doubts:
-    """
-    Which observations are in doubt, and why.
-
-    Parameters
-    ----------
-    apart : ndarray of int
-        Rows where the members are apart.
-    disagreement, usual : float
-        The largest disagreement of these, in nats, and what hardly any simulation exceeded.
-    missed : ndarray of int
-        Rows whose like missed their theta too often.
-    parameter, covered, n_like : int, float, int
-        For the worst of them: which parameter was missed, the share of the like whose central 90%
-        interval held it, and their number.
-    """
-
-    apart: NDArray[np.int64]
-    disagreement: float
-    usual: float
-    missed: NDArray[np.int64]
-    parameter: int
-    covered: float
-    n_like: int
 
 
 class HeldOutRecord:
@@ -90,47 +64,63 @@ class HeldOutRecord:
         self.usual = _rarely_exceeded(disagreement)
         self.seed = seed
 
-    def doubt(self, flow: SplineFlow, context: Tensor) -> Doubts:
+    def doubts(self, posterior: PosteriorAt) -> list[Doubt]:
         """
-        Hold observations against the record.
+        Hold observations against the record, a thousand of more.
 
         Parameters
         ----------
-        flow : SplineFlow
-            The flow.
-        context : Tensor of shape (m, C)
-            Their contexts.
+        posterior : DensityAt
+            The posteriors of m observations, by the flow of the record.
 
         Returns
         -------
-        Doubts
+        list of Doubt
             What is in doubt, none but for a reason that is rare among so many observations.
         """
+        rows = some_rows(np.arange(posterior.n_observations), 0, fewest=_MOST_ROWS)
+        flow, context = posterior.density.flow, posterior.context[rows]
         draws, disagreement = _examine(flow, context, self.seed)
+        found = [self._where_apart(disagreement, rows), self._where_missed(draws, rows)]
+        return [doubt for doubt in found if len(doubt.rows)]
+
+    def _where_apart(self, disagreement: NDArray[np.float64], rows: NDArray[np.intp]) -> Doubt:
+        """Find observations about which the members disagree."""
+        n = len(rows)
         apart = np.flatnonzero(disagreement > max(self.usual, _LEAST_DISAGREEMENT))
-        if not len(apart) or stats.binom.sf(len(apart) - 1, len(context), _RARE) > 5 * _RARE:
+        if len(apart) and stats.binom.sf(len(apart) - 1, n, _RARE) > 5 * _RARE:
             apart = apart[:0]
+        up_to = "" if n == 1 else "up to "
+        text = (
+            "the members of the flow, networks trained alike, disagree about {who} by "
+            f"{up_to}{disagreement.max():.2g} nats on average over the posterior; on simulations "
+            f"held out hardly ever by {self.usual:.2g}. Nothing like it was simulated, and the "
+            "posterior there may mean nothing. If the simulator can make such x, simulate more of "
+            "them; if not, the model is wrong."
+        )
+        return Doubt(MisspecificationWarning, text, rows[apart], n)
+
+    def _where_missed(self, draws: Tensor, rows: NDArray[np.intp]) -> Doubt:
+        """Find observations whose like missed their theta too often."""
         n_like = int(np.clip(_NEAREST_SHARE * len(self.like), _FEWEST_NEAREST, _MOST_NEAREST))
         distance = cdist(_likeness(draws) / self.scale, self.like / self.scale)
         like = np.argpartition(distance, n_like - 1, axis=1)[:, :n_like]
         missed = self.missed[like].sum(axis=1)
         share = 2 * _tail() / (_DRAWS + 1)
         p_value = stats.binom.sf(missed - 1, n_like, share)
-        rows = np.flatnonzero(p_value.min(axis=1) < _SIGNIFICANT / missed.size)
+        bad = np.flatnonzero(p_value.min(axis=1) < _SIGNIFICANT / missed.size)
         row, parameter = np.unravel_index(np.argmax(missed), missed.shape)
-        return Doubts(
-            apart,
-            float(disagreement.max()),
-            self.usual,
-            rows,
-            int(parameter),
-            1 - float(missed[row, parameter]) / n_like,
-            n_like,
+        covered = 1 - missed[row, parameter] / n_like
+        text = (
+            f"posteriors like that of {{who}} were too narrow: for the {n_like} most alike of the "
+            f"simulations held out, 90% intervals held {{parameter}} {covered:.0%} of the time. "
+            "Give more simulations, or see CalibratedPosterior and Ensemble."
         )
+        return Doubt(TrainingWarning, text, rows[bad], len(rows), int(parameter))
 
 
 def record_held_out(
-    density: ConditionalDensity, valid: Pairs | None, seed: int
+    density: ConditionalDensity, valid: TensorPairs | None, seed: int
 ) -> HeldOutRecord | None:
     """
     Make a record, where the flow has members and the rows are enough.
@@ -139,7 +129,7 @@ def record_held_out(
     ----------
     density : ConditionalDensity
         The fitted density.
-    valid : Pairs or None
+    valid : TensorPairs or None
         The simulations held out, on the density's device. A row is taken with a probability in
         proportion to its weight, so that those taken are draws from what the fit was trained for.
     seed : int

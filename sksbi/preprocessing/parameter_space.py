@@ -151,15 +151,46 @@ class ParameterSpace:
             leads too far for a float.
         """
         finite = np.isfinite(u).all(axis=1, keepdims=True)
-        z = self.scaler_.inverse_transform(np.where(finite, u, 0.0))
+        z = self._to_transformed(np.where(finite, u, 0.0))
         if self.transformer is not None:
-            with warnings.catch_warnings(), np.errstate(over="ignore"):
-                warnings.filterwarnings("ignore", "Some values in column", UserWarning)
-                z = self.transformer.inverse_transform(z)
+            z = self._untransformed(z)
         finite &= np.isfinite(z).all(axis=1, keepdims=True)
         z = np.where(finite, z, 0.0)
         theta = z if self.prior is None else self.prior.from_unbounded(z)
         return np.where(finite, theta, np.nan)
+
+    def log_abs_det_jacobian(self, theta: Array, u: Array) -> Array:
+        """
+        Compute the log-determinant at points that are known in both units.
+
+        Parameters
+        ----------
+        theta : ndarray of shape (n, D)
+            The parameters, inside the support.
+        u : ndarray of shape (n, D)
+            What the network sees of them.
+
+        Returns
+        -------
+        ndarray of shape (n,)
+            log |det du/dtheta|.
+        """
+        scaled = z = self._to_transformed(u)
+        ladj = log_abs_det_jacobian(self.scaler_, scaled)
+        if self.transformer is not None:
+            z = self._untransformed(scaled)
+            ladj = ladj + log_abs_det_jacobian(self.transformer, z)
+        return ladj if self.prior is None else ladj + self.prior.log_abs_det_jacobian(theta, z)
+
+    def _to_transformed(self, u: Array) -> Array:
+        """Undo the standardisation."""
+        return u * self.scaler_.scale_ + self.scaler_.mean_
+
+    def _untransformed(self, z: Array) -> Array:
+        """Undo the transformer; what is too far for a float is not finite."""
+        with warnings.catch_warnings(), np.errstate(over="ignore"):
+            warnings.filterwarnings("ignore", "Some values in column", UserWarning)
+            return self.transformer.inverse_transform(z)
 
 
 def _returning_arrays(transformer: BaseEstimator) -> BaseEstimator:

@@ -188,6 +188,24 @@ class Prior(ABC):
         low, high = self._map.low, self._map.high
         return (np.isfinite(theta) & (theta >= low) & (theta <= high)).all(axis=1)
 
+    def at_edge(self, theta: ArrayLike) -> NDArray[np.bool_]:
+        """
+        Say which parameters lie on or beyond the outermost floats inside the support.
+
+        Parameters
+        ----------
+        theta : array-like of shape (n, D)
+            Parameters, in the prior's units.
+
+        Returns
+        -------
+        ndarray of shape (n,)
+            True where a coordinate has been moved there, or may have been.
+        """
+        theta = self._check(theta, "theta", nan=True)
+        first, last = self._inside
+        return ((theta <= first) | (theta >= last)).any(axis=1)
+
     def to_unbounded(self, theta: ArrayLike) -> Array:
         """
         Map parameters to R^D.

@@ -22,7 +22,8 @@ from sksbi.utils.validation import check_numbers
 
 __all__ = ["ObservationLayout", "Observations"]
 
-_ANY_SHAPE = {"ensure_2d": False, "allow_nd": True}
+# Sums over columns round alike, whether x came as a table or as an array.
+_ANY_SHAPE = {"ensure_2d": False, "allow_nd": True, "order": "C"}
 
 
 @dataclass(frozen=True)

@@ -7,13 +7,13 @@ from copy import deepcopy
 import torch
 from skorch import NeuralNet
 
-from sksbi.data import Pairs
+from sksbi.data import TensorPairs
 from sksbi.utils.random import borrowed_global_generator
 
 __all__ = ["compile_networks"]
 
 
-def compile_networks(net: NeuralNet, pairs: Pairs) -> None:
+def compile_networks(net: NeuralNet, pairs: TensorPairs) -> None:
     """
     Compile what the module has to compile, and see on some rows that it can be.
 
@@ -21,7 +21,7 @@ def compile_networks(net: NeuralNet, pairs: Pairs) -> None:
     ----------
     net : skorch.NeuralNet
         An initialised net.
-    pairs : Pairs
+    pairs : TensorPairs
         The training set, on the net's device.
 
     Raises
@@ -41,7 +41,7 @@ def compile_networks(net: NeuralNet, pairs: Pairs) -> None:
         ) from error
 
 
-def _try_step(net: NeuralNet, pairs: Pairs) -> None:
+def _try_step(net: NeuralNet, pairs: TensorPairs) -> None:
     """Go forwards and backwards on two rows, and leave no trace."""
     x, target = pairs[:2]
     buffers = [b.clone() for b in net.module_.buffers()]

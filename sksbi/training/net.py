@@ -17,7 +17,7 @@ from skorch.callbacks import EarlyStopping as SkorchEarlyStopping
 from skorch.helper import predefined_split
 from torch import nn
 
-from sksbi.data import Batches, Pairs
+from sksbi.data import Batches, TensorPairs
 from sksbi.losses.base import WeightedMean
 from sksbi.training.callbacks import GradientClipping, Progress, Watch, WeightAveraging
 from sksbi.training.optimizers import find_optimizer
@@ -28,13 +28,11 @@ from sksbi.training.passed_on import (
     for_skorch,
 )
 from sksbi.training.schedule import EarlyStopping, OneCycle
+from sksbi.utils.batches import EVALUATION_BATCH
 from sksbi.utils.random import borrowed_global_generator
 from sksbi.utils.validation import check_count
 
-__all__ = ["EVALUATION_BATCH", "build_net", "draws_globally", "train"]
-
-# Up to here a batch gives the same bits with one thread and with many.
-EVALUATION_BATCH = 512
+__all__ = ["build_net", "draws_globally", "train"]
 
 _OPTIONAL = {"progress": Progress, "early_stopping": EarlyStopping}
 
@@ -70,7 +68,7 @@ def build_net(
     verbose: int,
     passed_on: Mapping[str, object],
     n_train: int,
-    valid: Pairs | None,
+    valid: TensorPairs | None,
     generator: torch.Generator | None,
 ) -> NeuralNet:
     """
@@ -86,7 +84,7 @@ def build_net(
         The parameters with the prefixes of skorch.
     n_train : int
         Number of rows to train on, from which the schedule is planned.
-    valid : Pairs or None
+    valid : TensorPairs or None
         The validation set; None validates nothing and stops never.
     generator : torch.Generator or None
         Where the order of the rows comes from.
@@ -133,7 +131,7 @@ def build_net(
         ) from error
 
 
-def train(net: NeuralNet, pairs: Pairs) -> None:
+def train(net: NeuralNet, pairs: TensorPairs) -> None:
     """
     Train a net until its epochs are over or a callback stops it.
 
@@ -141,7 +139,7 @@ def train(net: NeuralNet, pairs: Pairs) -> None:
     ----------
     net : skorch.NeuralNet
         The net, trained in place.
-    pairs : Pairs
+    pairs : TensorPairs
         The training set, on the net's device.
 
     Raises
@@ -171,7 +169,7 @@ def _stopped_early(net: NeuralNet) -> bool:
     return any(getattr(c, "stopped_", c.misses_ >= c.patience) for c in stopping)
 
 
-def draws_globally(net: NeuralNet, pairs: Pairs) -> bool:
+def draws_globally(net: NeuralNet, pairs: TensorPairs) -> bool:
     """
     Tell whether training draws from torch's global generator, as dropout does.
 
@@ -179,7 +177,7 @@ def draws_globally(net: NeuralNet, pairs: Pairs) -> bool:
     ----------
     net : skorch.NeuralNet
         An initialised net.
-    pairs : Pairs
+    pairs : TensorPairs
         The training set, on the net's device.
 
     Returns

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-__all__ = ["check_device", "device_or_cpu"]
+__all__ = ["check_device", "device_of", "device_or_cpu"]
 
 
 def check_device(device: object) -> str:
@@ -56,3 +56,21 @@ def device_or_cpu(device: object) -> str:
         return check_device(device)
     except ValueError:
         return "cpu"
+
+
+def device_of(module: torch.nn.Module) -> torch.device:
+    """
+    Tell where a module is.
+
+    Parameters
+    ----------
+    module : torch.nn.Module
+        A module.
+
+    Returns
+    -------
+    torch.device
+        The device of its first parameter; the CPU if it has none.
+    """
+    first = next(module.parameters(), None)
+    return torch.device("cpu") if first is None else first.device

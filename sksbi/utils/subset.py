@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["some_rows"]
+__all__ = ["some_rows", "spaced"]
 
 
 def some_rows(
@@ -28,6 +28,29 @@ def some_rows(
     ndarray of shape (at most n, ...)
         A view of some rows, of all if they are few.
     """
-    n_rows = max(fewest, most_values // max(1, x[:1].size))
+    return x[spaced(len(x), max(1, x[:1].size), most_values, fewest, most)]
+
+
+def spaced(n: int, width: int, most_values: int, fewest: int = 1, most: int | None = None) -> slice:
+    """
+    Choose rows at even distances.
+
+    Parameters
+    ----------
+    n : int
+        The number of rows.
+    width : int
+        The number of values in a row.
+    most_values : int
+        The largest number of values in all rows that are taken.
+    fewest, most : int, default=1 and None
+        The smallest number of rows, whatever their size, if there are as many, and the largest.
+
+    Returns
+    -------
+    slice
+        The rows; all if they are few.
+    """
+    n_rows = max(fewest, most_values // width)
     n_rows = n_rows if most is None else min(n_rows, most)
-    return x[:: max(1, -(-len(x) // n_rows))]
+    return slice(None, None, max(1, -(-n // n_rows)))

@@ -302,7 +302,7 @@ def test_many_trials_are_taken_in_parts(
 ) -> None:
     theta, trials = pairs[0].iloc[:50], pairs[1].iloc[:5]
     expected = fitted_ratio.predict_log_ratio(theta, trials, iid=True)
-    monkeypatch.setattr("sksbi.estimators.ratio_methods._EVALUATIONS", 30)
+    monkeypatch.setattr("sksbi.posteriors.factor._EVALUATIONS", 30)
     in_parts = fitted_ratio.predict_log_ratio(theta, trials, iid=True)
     np.testing.assert_allclose(in_parts, expected, rtol=0, atol=5e-4)
 

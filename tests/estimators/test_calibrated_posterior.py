@@ -15,6 +15,8 @@ from sklearn.preprocessing import StandardScaler
 from sksbi import NPE, NRE, CalibratedPosterior
 from sksbi.metrics import get_scorer
 from sksbi.pipeline import make_pipeline
+from sksbi.posteriors.base import Draws
+from sksbi.posteriors.density import DensityAt, DensityPosterior
 
 PRIOR = {"a": stats.norm(0, 1), "b": stats.uniform(-1, 2)}
 TINY = {"flow": "maf", "transforms": 1, "hidden_features": (16,)}
@@ -27,12 +29,28 @@ def simulate(n, seed):
     return theta, theta.to_numpy() + 0.5 * rng.normal(size=(n, 2))
 
 
-class Narrow(NPE):
-    """A posterior whose draws are moved half of the way to one of them: overconfident."""
+class NarrowAt(DensityAt):
+    """Draws are moved half of the way to one of them."""
 
-    def _sample(self, x, n_samples, generator):
-        draws = super()._sample(x, n_samples, generator)
-        return draws[:, :1] + 0.5 * (draws - draws[:, :1])
+    def _draw(self, n, generator, *, log_prob):
+        draws = super()._draw(n, generator, log_prob=False).theta
+        return Draws(draws[:, :1] + 0.5 * (draws - draws[:, :1]))
+
+
+class NarrowPosterior(DensityPosterior):
+    """A posterior that is overconfident."""
+
+    def _at(self, x):
+        exact = super()._at(x)
+        return NarrowAt(self, x, exact.context)
+
+
+class Narrow(NPE):
+    """An estimator of it."""
+
+    def _posterior(self):
+        exact = super()._posterior()
+        return NarrowPosterior(exact.density, exact.theta_space, exact.x_space)
 
 
 @pytest.fixture(scope="module")

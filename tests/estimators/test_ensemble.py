@@ -1,5 +1,7 @@
 """An ensemble is the equally weighted mixture of its members, whoever fits them and where."""
 
+from __future__ import annotations
+
 import copy
 import inspect
 import re
@@ -23,6 +25,8 @@ import sksbi.estimators.ensemble
 from sksbi import NPE, Ensemble, PosteriorRegressor
 from sksbi.inspection import LossDisplay, PosteriorDisplay
 from sksbi.pipeline import make_pipeline
+from sksbi.posteriors.base import Draws
+from sksbi.posteriors.mixture import Normalised, NormalisedAt
 
 TINY = {"flow": "maf", "transforms": 2, "hidden_features": (16,), "max_epochs": 3}
 PRIOR = {"mean": stats.norm(0, 1), "sd": stats.uniform(0.5, 1.5)}
@@ -107,10 +111,28 @@ def test_outside_the_support_it_is_minus_infinity_and_nowhere_nan(fitted: Ensemb
     assert np.isfinite(log_prob[-1])
 
 
-class Nothing:
-    """A member whose density is zero everywhere."""
+class Nothing(Normalised):
+    """A posterior whose density is zero everywhere."""
 
-    def _guarded_log_prob(self, theta: np.ndarray, x: np.ndarray, rows: np.ndarray) -> np.ndarray:
+    prior = None
+
+    def _posterior(self) -> Nothing:
+        return self
+
+    def _at(self, x: np.ndarray) -> NothingAt:
+        return NothingAt(None, len(x))
+
+
+class NothingAt(NormalisedAt):
+    """The same at some observations."""
+
+    def take(self, rows: np.ndarray) -> NothingAt:
+        raise NotImplementedError
+
+    def _draw(self, n: int, generator: np.random.Generator, *, log_prob: bool) -> Draws:
+        raise NotImplementedError
+
+    def _log_prob(self, theta: np.ndarray, rows: np.ndarray) -> np.ndarray:
         return np.full(len(theta), -np.inf)
 
 

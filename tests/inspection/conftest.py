@@ -17,7 +17,8 @@ class Gaussian:
         if names is not None:
             self.prior_ = SimpleNamespace(names=names)
 
-    def _parameter_names(self):
+    @property
+    def parameter_names_(self):
         return list(self.prior_.names)
 
     def sample(self, x, n_samples, *, random_state=None):

@@ -61,7 +61,8 @@ class Named(Posterior):
 
     prior_ = SimpleNamespace(names=("a", "b"))
 
-    def _parameter_names(self):
+    @property
+    def parameter_names_(self):
         return list(self.prior_.names)
 
 

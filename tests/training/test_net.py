@@ -11,7 +11,7 @@ from skorch.callbacks import Callback, EarlyStopping, LRScheduler
 from torch import Tensor, nn
 from torch.distributions import Distribution, Independent, Normal
 
-from sksbi.data import Pairs
+from sksbi.data import TensorPairs
 from sksbi.losses import NegativeLogLikelihood
 from sksbi.training import (
     build_net,
@@ -82,14 +82,14 @@ class Recorder(Callback):
             raise KeyboardInterrupt
 
 
-def pairs(n: int, seed: int = 0) -> Pairs:
+def pairs(n: int, seed: int = 0) -> TensorPairs:
     """Make noisy pairs with weights of mean 1."""
     rng = np.random.default_rng(seed)
     x = rng.normal(size=(n, 2))
     theta = np.sin(2 * x) + rng.normal(size=(n, 2))
     weight = rng.uniform(0.5, 1.5, n)
     arrays = (theta, x, weight / weight.mean())
-    return Pairs(*(torch.from_numpy(a.astype(np.float32)) for a in arrays))
+    return TensorPairs(*(torch.from_numpy(a.astype(np.float32)) for a in arrays))
 
 
 TRAIN, VALID = pairs(60), pairs(300, seed=1)
@@ -117,14 +117,14 @@ def build(module: nn.Module | None = None, criterion: nn.Module | None = None, *
         return build_net(module, criterion, **settings | changes)
 
 
-def fit(*args: nn.Module, train: Pairs = TRAIN, **changes: object) -> NeuralNet:
+def fit(*args: nn.Module, train: TensorPairs = TRAIN, **changes: object) -> NeuralNet:
     """Build a net and train it."""
     net = build(*args, n_train=len(train), **changes)
     run_training(net, train)
     return net
 
 
-def loss(net: NeuralNet, data: Pairs) -> float:
+def loss(net: NeuralNet, data: TensorPairs) -> float:
     """Compute the weighted mean loss."""
     module = deepcopy(net.module_).eval()
     with torch.no_grad():
@@ -258,14 +258,14 @@ def test_gradients_are_clipped(value: float) -> None:
 
 
 def test_gradients_are_clipped_unless_told_otherwise() -> None:
-    steep = Pairs(1e4 * TRAIN.theta, TRAIN.x, TRAIN.weight)
+    steep = TensorPairs(1e4 * TRAIN.theta, TRAIN.x, TRAIN.weight)
     net = fit(train=steep, callbacks=[("mine", Recorder())])
     assert max(recorder(net).norms_) <= 5.005
 
 
 @pytest.mark.parametrize("valid", [VALID, None])
 @pytest.mark.parametrize("decay", [0.0, 0.5, 0.995])
-def test_a_net_ends_on_the_average_of_its_weights(decay: float, valid: Pairs | None) -> None:
+def test_a_net_ends_on_the_average_of_its_weights(decay: float, valid: TensorPairs | None) -> None:
     passed_on = {"callbacks__weight_averaging__decay": decay}
     net = fit(callbacks=[Recorder()], valid=valid, passed_on=passed_on)
     average, *moving = recorder(net).weights_

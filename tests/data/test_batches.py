@@ -1,4 +1,4 @@
-"""Pairs and batches: every row once an epoch, in batches of nearly one size."""
+"""TensorPairs and batches: every row once an epoch, in batches of nearly one size."""
 
 from math import ceil
 
@@ -6,13 +6,13 @@ import numpy as np
 import pytest
 import torch
 
-from sksbi.data import Batches, Pairs
+from sksbi.data import Batches, TensorPairs
 
 
-def pairs(n: int) -> Pairs:
+def pairs(n: int) -> TensorPairs:
     """Make pairs whose theta, x and weight all tell the row."""
     rows = torch.arange(float(n))
-    return Pairs(rows[:, None], rows[:, None].expand(n, 4) + 0.5, rows + 100)
+    return TensorPairs(rows[:, None], rows[:, None].expand(n, 4) + 0.5, rows + 100)
 
 
 def epoch(batches: Batches) -> list[list[int]]:

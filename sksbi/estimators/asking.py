@@ -1,0 +1,317 @@
+"""
+How one asks a fitted posterior, written once for every family.
+
+The methods read what a user gives, hand arrays to the posterior, warn of what is in doubt, and give
+results the form of what fit was given. What computes is in :mod:`sksbi.posteriors`.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+
+import numpy as np
+from sklearn.utils.validation import check_is_fitted
+
+from sksbi.exceptions import MisspecificationWarning, SamplingWarning
+from sksbi.posteriors.base import Draws, Posterior, PosteriorAt
+from sksbi.preprocessing import TypicalObservations
+from sksbi.priors import Prior
+from sksbi.samplers import ChainStatistics
+from sksbi.tables.layout import ObservationLayout, Observations
+from sksbi.tables.results import draws_table, parameters_table, rows_table, summary_table
+from sksbi.tables.theta import pair_rows
+from sksbi.utils.random import check_generator
+from sksbi.utils.validation import check_count, check_real
+from sksbi.utils.warn import warn_user
+
+__all__ = ["AskingMixin"]
+
+_FEWEST_TO_JUDGE = 8
+_MOST_R_HAT, _LEAST_ESS = 1.3, 0.1
+_FOR_DRAWS, _FOR_MODES = 1, 2
+
+
+class AskingMixin(ABC):
+    """
+    sample, log_prob, summary and map of a fitted posterior.
+
+    A family fills in ``_posterior``; what fit leaves besides is named here.
+    """
+
+    random_state: object
+    prior_: Prior | None
+    seed_: int
+    n_features_in_: int
+    theta_columns_: list | None
+    x_layout_: ObservationLayout
+    typical_x_: TypicalObservations
+
+    @abstractmethod
+    def _posterior(self) -> Posterior:
+        """Assemble the posterior from what fit has left."""
+
+    @property
+    def parameter_names_(self):
+        """Names of the parameters: theta's columns, the prior's names, or theta_0, theta_1, ..."""
+        if self.theta_columns_ is not None:
+            return list(self.theta_columns_)
+        if self.prior_ is not None and self.prior_.names is not None:
+            return list(self.prior_.names)
+        return [f"theta_{i}" for i in range(self.n_features_in_)]
+
+    def sample(self, x, n_samples=1000, *, iid=False, return_report=False, random_state=None):
+        """
+        Draw from the posterior p(theta | x).
+
+        Parameters
+        ----------
+        x : array-like, scalar, dict, Series or DataFrame
+            One observation, or a batch of m. Which it is, follows from the dimensions of x in fit:
+            for x of shape (n, L) a 1-d array, list, dict or Series is one observation, and a 2-d
+            array or DataFrame, of one row too, is a batch.
+        n_samples : int, default=1000
+            The number of draws for every observation.
+        iid : bool, default=False
+            Whether an observation consists of independent trials of one theta: x is then
+            (trials, ...) for one observation and (m, trials, ...) for a batch. Ratio estimators
+            take them.
+        return_report : bool, default=False
+            Whether to return what the draws are worth, too.
+        random_state : None, int, RandomState or Generator, default=None
+            None uses ``seed_`` if the estimator's own ``random_state`` is an int, so that two calls
+            give the same draws, and fresh entropy otherwise.
+
+        Returns
+        -------
+        draws : ndarray or DataFrame of shape (n_samples, D), a batch: (m, n_samples, D)
+            The draws, a DataFrame exactly if theta was one in fit (a batch then has the index
+            levels observation and draw). All lie strictly inside the prior's support.
+        report : DataFrame
+            With ``return_report``: one row a parameter (a batch: observation, parameter), columns
+            r_hat (about 1 where a sampler's chains agree; NaN for draws that come from no chain)
+            and ess (the effective number of independent draws).
+
+        Raises
+        ------
+        ValueError, TypeError
+            If x does not look like fit's x, ``n_samples`` is no positive int, or a prior or a ratio
+            is needed and there is none.
+
+        Warns
+        -----
+        MisspecificationWarning
+            If an observation is far from everything that was simulated, or the members of NPE's
+            default flow disagree about it far more than about simulations held out.
+        TrainingWarning
+            If NPE's default flow was too sure of itself on simulations held out whose posteriors
+            were like this one.
+        SamplingWarning
+            If a sampler's chains disagree, or the draws are worth too few independent ones: it
+            names the observations.
+        """
+        n_samples = check_count(n_samples, "n_samples")
+        observations, posterior = self._ask(x, iid)
+        draws = self._draw(posterior, observations, n_samples, random_state)
+        table = draws_table(draws.theta, observations, self.theta_columns_)
+        return (table, self._report(draws, observations)) if return_report else table
+
+    def log_prob(self, theta, x, *, iid=False):
+        """
+        Compute the posterior's log-density log q(theta | x) in the units of theta.
+
+        The density of a ratio estimator, prior times ratio, is normalised as far as the ratio is
+        exact, and for one trial only.
+
+        Parameters
+        ----------
+        theta : array-like or DataFrame of shape (n, D) or (m, n, D)
+            The parameters.
+        x : array-like, scalar, dict, Series or DataFrame
+            As many observations as theta has rows, or one for all of them. With theta of shape
+            (m, n, D), or the table of draws that ``sample`` gave for a batch: m observations.
+        iid : bool, default=False
+            Whether an observation consists of independent trials, as in ``sample``.
+
+        Returns
+        -------
+        ndarray of shape (n,) or (m, n)
+            The log-densities; -inf outside the prior's support, never NaN.
+
+        Raises
+        ------
+        ValueError, TypeError
+            If theta or x does not look like fit's, their numbers do not match, or a prior or a
+            ratio is needed and there is none.
+        """
+        observations, posterior = self._ask(x, iid, warns=False, method="log_prob")
+        pairs = pair_rows(self, theta, observations, self.prior_)
+        return posterior.log_prob(pairs.theta, pairs.rows).reshape(pairs.shape)
+
+    def summary(self, x, *, level=0.9, n_samples=1000, iid=False, random_state=None):
+        """
+        Summarise the posterior in a table.
+
+        Parameters
+        ----------
+        x : array-like, scalar, dict, Series or DataFrame
+            One observation or a batch, as in ``sample``.
+        level : float, default=0.9
+            The mass of the central interval from lower to upper.
+        n_samples : int, default=1000
+            The number of draws that the table is made from.
+        iid : bool, default=False
+            Whether an observation consists of independent trials, as in ``sample``.
+        random_state : None, int, RandomState or Generator, default=None
+            As in ``sample``.
+
+        Returns
+        -------
+        DataFrame
+            Rows: the parameters. Columns: mean, sd, median, lower, upper. For a batch the index has
+            the levels observation and parameter.
+
+        Raises
+        ------
+        ValueError, TypeError
+            If x does not look like fit's, another argument is out of its range, or a prior or a
+            ratio is needed and there is none.
+        """
+        level = check_real(level, "level", high=1.0)
+        n_samples = check_count(n_samples, "n_samples")
+        observations, posterior = self._ask(x, iid, method="summary")
+        draws = self._draw(posterior, observations, n_samples, random_state)
+        return summary_table(draws.theta, observations, self.parameter_names_, level)
+
+    def map(self, x, *, iid=False):
+        """
+        Find the theta of highest posterior density in the units of theta.
+
+        Parameters
+        ----------
+        x : array-like, scalar, dict, Series or DataFrame
+            One observation or a batch, as in ``sample``.
+        iid : bool, default=False
+            Whether an observation consists of independent trials, as in ``sample``.
+
+        Returns
+        -------
+        ndarray of shape (D,) or Series, a batch: (m, D) or DataFrame
+            The modes.
+
+        Raises
+        ------
+        ValueError, TypeError
+            If x does not look like fit's, or a prior or a ratio is needed and there is none.
+        """
+        observations, posterior = self._ask(x, iid, method="map")
+        modes = posterior.modes(np.random.default_rng([self.seed_, _FOR_MODES]))
+        return rows_table(modes, observations, self.theta_columns_)
+
+    def _ask(
+        self, x, iid=False, *, warns=True, method="sample"
+    ) -> tuple[Observations, PosteriorAt]:
+        """Read observations, fix the posterior there, and warn of what is in doubt."""
+        check_is_fitted(self)
+        posterior = self._posterior()
+        if posterior.needs_prior and self.prior_ is None and method != "predict_log_ratio":
+            raise ValueError(
+                f"{method} needs the prior, as the posterior is prior times ratio, got prior=None: "
+                "give the prior that theta was drawn from, as in "
+                f"{type(self).__name__}(prior=prior), and fit."
+            )
+        if not isinstance(iid, bool | np.bool_):
+            raise TypeError(f"iid must be True or False, got {iid!r}.")
+        trials = bool(iid) and posterior.takes_trials
+        observations = self.x_layout_.read_trials(x) if trials else self.x_layout_.read(x)
+        is_far = warns and self._warn_of_outliers(observations, has_trials=trials)
+        asked = posterior.at(observations.values, trials=bool(iid))
+        if warns and not is_far:
+            self._warn_of_doubts(asked, observations)
+        return observations, asked
+
+    def _draw_at_pairs(self, theta, x, n_samples, random_state):
+        """Draw at x, a batch, with log-densities, and give those of one theta each, too."""
+        observations, posterior = self._ask(x)
+        if observations.single:
+            raise ValueError(
+                f"x must be a batch of {len(theta)} observations, but the draws of the estimator "
+                f"have shape {(n_samples, self.n_features_in_)}: is it one observation?"
+            )
+        pairs = pair_rows(self, theta, observations, self.prior_)
+        draws = posterior.sample_and_log_prob(n_samples, self._generator(random_state))
+        self._warn_of_sampling(draws, observations)
+        log_prob = posterior.log_prob(pairs.theta, pairs.rows)
+        return draws, log_prob
+
+    def _draw(
+        self, posterior: PosteriorAt, observations: Observations, n: int, random_state: object
+    ) -> Draws:
+        """Draw, and warn where the sampler was in trouble."""
+        draws = posterior.sample(n, self._generator(random_state))
+        self._warn_of_sampling(draws, observations)
+        return draws
+
+    def _report(self, draws: Draws, observations: Observations):
+        """Tell what draws are worth, in a table."""
+        shape = draws.theta.shape
+        independent = np.full(shape[::2], float(shape[1]))
+        statistics = draws.statistics or ChainStatistics(np.full(shape[::2], np.nan), independent)
+        columns = {"r_hat": statistics.r_hat, "ess": statistics.ess}
+        return parameters_table(columns, observations, self.parameter_names_)
+
+    def _generator(self, random_state: object) -> np.random.Generator:
+        """Seed what is drawn after fit."""
+        if random_state is None and isinstance(self.random_state, int | np.integer):
+            return np.random.default_rng([self.seed_, _FOR_DRAWS])
+        return check_generator(random_state)
+
+    def _warn_of_outliers(self, observations: Observations, *, has_trials: bool) -> bool:
+        """Warn of observations that are far from all that were simulated, and tell of it."""
+        x = observations.values
+        rows = x.reshape(-1, *x.shape[2:]) if has_trials else x
+        far = self.typical_x_.are_far(rows)
+        if not far.any():
+            return False
+        row = int(np.argmax(far))
+        first = row * len(x) // len(rows)
+        n_far = np.count_nonzero(far.reshape(len(x), -1).any(axis=1))
+        what = self.typical_x_.describe(rows[row : row + 1], self.x_layout_.names)
+        single = observations.single
+        who = "x is" if single else f"{n_far} of {len(x)} observations in x are"
+        where = "" if single else f"in observation {observations.index[first]} "
+        warn_user(
+            f"{who} far from everything that was simulated: {where}{what}. The posterior there is "
+            "an extrapolation and may mean nothing.",
+            MisspecificationWarning,
+        )
+        return True
+
+    def _warn_of_doubts(self, posterior: PosteriorAt, observations: Observations) -> None:
+        """Warn of observations about which a fit contradicts itself, where it can tell."""
+        for doubt in posterior.doubts():
+            who = "x"
+            if not observations.single:
+                first = observations.index[doubt.rows[0]]
+                of = "" if doubt.n_seen == len(observations.values) else " looked at"
+                who = f"{len(doubt.rows)} of {doubt.n_seen} observations{of}, first {first},"
+            name = self.parameter_names_[doubt.parameter]
+            warn_user(doubt.text.format(who=who, parameter=name), doubt.category)
+
+    def _warn_of_sampling(self, draws: Draws, observations: Observations) -> None:
+        """Name the observations whose chains disagree or are worth little."""
+        statistics, n_samples = draws.statistics, draws.theta.shape[1]
+        if statistics is None:
+            return
+        r_hat = np.max(np.nan_to_num(statistics.r_hat, nan=1.0), axis=1)
+        unknown = 0.0 if n_samples >= _FEWEST_TO_JUDGE else np.inf
+        ess = np.min(np.nan_to_num(statistics.ess, nan=unknown), axis=1)
+        bad = (r_hat > _MOST_R_HAT) | (ess < _LEAST_ESS * n_samples)
+        if bad.any():
+            names = "" if observations.single else f" {list(observations.index[bad][:10])}"
+            warn_user(
+                f"the draws are not to be trusted for {np.count_nonzero(bad)} of {len(bad)} "
+                f"observations{names}: R-hat is up to {r_hat.max():.2f} (at most {_MOST_R_HAT} is "
+                f"good), the effective sample size down to {ess.min():.0f}. See "
+                "sample(..., return_report=True); give the sampler more warm-up or chains.",
+                SamplingWarning,
+            )

@@ -1,0 +1,129 @@
+"""Members: clones of one estimator that are fitted in parallel, and asked as one posterior."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+from joblib import delayed
+from sklearn.base import BaseEstimator, clone
+from tqdm.auto import tqdm
+
+from sksbi.data import Pairs
+from sksbi.estimators.base import BaseInference
+from sksbi.posteriors.base import Posterior
+from sksbi.tables.layout import ObservationLayout
+from sksbi.utils.parallel import running
+from sksbi.utils.random import draw_seeds
+from sksbi.utils.validation import check_instance
+
+__all__ = ["PooledMixin", "check_member", "fit_clones"]
+
+
+class PooledMixin:
+    """
+    The pooled posterior of members: a mixture of densities, or the prior times the mean ratio.
+
+    Attributes
+    ----------
+    estimators_ : list of estimator
+        The fitted members.
+    """
+
+    estimators_: list[BaseInference]
+    estimator: BaseEstimator | None
+    theta_columns_: list | None
+    x_layout_: ObservationLayout
+
+    @property
+    def _estimates(self) -> str:
+        """What members estimate."""
+        return getattr(self.estimator, "_estimates", "posterior")
+
+    def _posterior(self) -> Posterior:
+        """Pool the members' posteriors."""
+        first, *others = (member._posterior() for member in self.estimators_)
+        return first.pooled(others)
+
+    def _as_tables(self, pairs: Pairs) -> tuple:
+        """Give theta and x, as tables where the user gave tables, and weights."""
+        theta, x = pairs.theta, pairs.x
+        if self.theta_columns_ is not None:
+            theta = pd.DataFrame(theta, columns=self.theta_columns_)
+        if self.x_layout_.names is not None:
+            x = pd.DataFrame(x, columns=list(self.x_layout_.names))
+        return theta, x, pairs.weight
+
+
+def check_member(estimator: object, around: str) -> None:
+    """
+    Hold that an estimator can be a member.
+
+    Parameters
+    ----------
+    estimator : object
+        What the user gave.
+    around : str
+        The name of the meta-estimator.
+
+    Raises
+    ------
+    TypeError
+        If it is no estimator of p(theta | x), or a class.
+    """
+    check_instance(estimator, "estimator")
+    if not isinstance(estimator, BaseInference):
+        raise TypeError(
+            f"estimator must be a posterior estimator such as NPE, got {estimator!r}. Steps on x "
+            f"go around it: make_pipeline(StandardScaler(), {around}(NPE(prior)))."
+        )
+
+
+def fit_clones(
+    estimator: BaseInference,
+    parts: Sequence[tuple],
+    generator: np.random.Generator,
+    *,
+    n_jobs: int | None,
+    verbose: int,
+    unit: str,
+) -> list[BaseInference]:
+    """
+    Fit clones of an estimator, each with seeds of its own.
+
+    Parameters
+    ----------
+    estimator : estimator
+        What is cloned.
+    parts : sequence of (theta, x, sample_weight)
+        What each clone is fitted to.
+    generator : numpy.random.Generator
+        Where the seeds come from.
+    n_jobs : int or None
+        How many are fitted at once.
+    verbose : int
+        Whether to show a progress bar.
+    unit : str
+        What the bar counts.
+
+    Returns
+    -------
+    list of estimator
+        The fitted clones.
+    """
+    members = [clone(estimator) for _ in parts]
+    members = [member.set_params(**draw_seeds(member, generator)) for member in members]
+    jobs = (delayed(_fit)(*job) for job in zip(members, parts, strict=True))
+    bar = tqdm(total=len(members), desc="fit", unit=unit, disable=not verbose)
+    fitted = []
+    with bar, running(n_jobs, jobs) as results:
+        for member in results:
+            fitted.append(member)
+            bar.update()
+    return fitted
+
+
+def _fit(member: BaseInference, part: tuple) -> BaseInference:
+    """Fit a member, wherever joblib runs this."""
+    return member.fit(*part)

@@ -1,0 +1,84 @@
+"""What one asks besides of an estimator whose posterior takes a sampler."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+from sklearn.utils.metaestimators import available_if
+
+from sksbi.posteriors.base import PosteriorAt
+from sksbi.posteriors.factor import Factor
+from sksbi.posteriors.unnormalised import PriorTimes
+from sksbi.priors import Prior
+from sksbi.samplers import build_sampler
+from sksbi.tables.layout import Observations
+from sksbi.utils.validation import check_count
+
+__all__ = ["ChainsMixin", "SamplerMixin"]
+
+
+def _has_sampler(estimator: ChainsMixin) -> bool:
+    """Tell whether draws come from a sampler: a meta-estimator does what it wraps does."""
+    return estimator._estimates != "posterior"
+
+
+class ChainsMixin:
+    """The chains of the sampler, for an estimator that has one."""
+
+    _estimates: str
+    _ask: Callable[..., tuple[Observations, PosteriorAt]]
+    _generator: Callable[[object], np.random.Generator]
+
+    @available_if(_has_sampler)
+    def sample_chains(self, x, n_samples=1000, *, iid=False, random_state=None):
+        """
+        Run the sampler's Markov chains, and keep them apart.
+
+        Parameters
+        ----------
+        x : array-like, scalar, dict, Series or DataFrame
+            One observation or a batch, as in ``sample``.
+        n_samples : int, default=1000
+            The number of draws that the chains are made for: all of them have at least as many
+            steps together. Few long ones take ``sampler=MetropolisHastings(n_chains=4)``.
+        iid : bool, default=False
+            Whether an observation consists of independent trials, as in ``sample``.
+        random_state : None, int, RandomState or Generator, default=None
+            As in ``sample``; the same gives the chains that ``sample`` takes its draws from.
+
+        Returns
+        -------
+        ndarray of shape (n_chains, n_steps, D), a batch: (m, n_chains, n_steps, D)
+            The chains, in the units of theta, without the warm-up.
+
+        Raises
+        ------
+        ValueError, TypeError
+            If there is no prior, x does not look like fit's, or the sampler has no chains.
+        """
+        n_samples = check_count(n_samples, "n_samples")
+        observations, posterior = self._ask(x, iid, warns=False, method="sample_chains")
+        chains = posterior.sample_chains(n_samples, self._generator(random_state))
+        if chains is None:
+            raise TypeError(
+                "sample_chains needs a sampler that runs Markov chains, such as "
+                f"'metropolis_hastings', got sampler={posterior.posterior.sampler!r}."
+            )
+        return chains[0] if observations.single else chains
+
+
+class SamplerMixin(ChainsMixin):
+    """The posterior as prior times a factor, by the sampler that is a parameter."""
+
+    prior_: Prior | None
+    sampler: object
+    verbose: int
+
+    def _validate_params(self):
+        super()._validate_params()
+        build_sampler(self.sampler)
+
+    def _prior_times(self, factor: Factor) -> PriorTimes:
+        """Assemble the posterior."""
+        return PriorTimes(self.prior_, factor, build_sampler(self.sampler), self.verbose)

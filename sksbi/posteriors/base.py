@@ -1,0 +1,345 @@
+r"""
+A posterior as a thing: a lazy distribution over theta, for every x that one may ask about.
+
+A fit leaves a :class:`Posterior`. To ask it, fix observations: ``at(x)`` encodes and embeds them,
+once, and gives a :class:`PosteriorAt`, which draws, gives log-densities and finds modes for all of
+them, as often as one likes. Both work on arrays in theta's own units, and know nothing of names and
+tables.
+
+What holds for every family is here: log-densities are -inf outside the prior's support and never
+NaN, and modes are sought in the prior's unbounded space, where no bound is in the way.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from copy import deepcopy
+from dataclasses import dataclass, replace
+from typing import ClassVar, Protocol, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sksbi.priors import Prior
+from sksbi.samplers import ChainStatistics
+from sksbi.utils.optimize import maximise
+
+__all__ = ["Doubt", "Draws", "Posterior", "PosteriorAt", "Record"]
+
+Array = NDArray[np.float64]
+Rows = NDArray[np.intp]
+
+
+@dataclass(frozen=True, eq=False)
+class Draws:
+    """
+    Draws for m observations.
+
+    Parameters
+    ----------
+    theta : ndarray of shape (m, n, D)
+        The draws, strictly inside the prior's support.
+    log_prob : ndarray of shape (m, n) or None, default=None
+        Their log-densities, if they came along with the draws.
+    statistics : ChainStatistics or None, default=None
+        What the draws are worth; None: they are independent.
+    """
+
+    theta: Array
+    log_prob: Array | None = None
+    statistics: ChainStatistics | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Doubt:
+    """
+    A reason not to trust the answer for some observations.
+
+    Parameters
+    ----------
+    category : type
+        The kind of warning.
+    text : str
+        What to say, with "{who}" for the observations and "{parameter}" for a parameter's name.
+    rows : ndarray of int
+        The observations.
+    n_seen : int
+        How many were looked at.
+    parameter : int, default=0
+        The number of the parameter.
+    """
+
+    category: type[Warning]
+    text: str
+    rows: Rows
+    n_seen: int
+    parameter: int = 0
+
+
+class Record(Protocol):
+    """What a fit did on simulations held out, against which observations are held."""
+
+    def doubts(self, posterior: PosteriorAt) -> Sequence[Doubt]:
+        """Find reasons not to trust the answer."""
+
+
+class Posterior(ABC):
+    """
+    Base of fitted posteriors, p(theta | x) for every x.
+
+    Attributes
+    ----------
+    prior : Prior or None
+        The prior; None: theta is unbounded.
+    takes_trials : bool
+        Whether observations may consist of independent trials.
+    needs_prior : bool
+        Whether there is no density without a prior.
+    """
+
+    prior: Prior | None
+    takes_trials: ClassVar[bool] = False
+    needs_prior: ClassVar[bool] = False
+
+    def at(self, x: Array, *, trials: bool = False) -> PosteriorAt:
+        """
+        Fix observations, which are encoded and embedded once.
+
+        Parameters
+        ----------
+        x : ndarray of shape (m, ...), with trials (m, trials, ...)
+            The observations.
+        trials : bool, default=False
+            Whether every observation consists of independent trials.
+
+        Returns
+        -------
+        PosteriorAt
+            Their posteriors.
+
+        Raises
+        ------
+        ValueError
+            If there are trials, and the family cannot take them.
+        """
+        if not self.takes_trials:
+            if trials:
+                raise ValueError(
+                    "iid=True adds up what independent trials tell, which a density of theta given "
+                    "one x cannot do: take a ratio estimator such as NRE, or simulate all trials "
+                    "as one x, with sksbi.nn.DeepSet as the embedding."
+                )
+            return self._at(x)
+        return self._at(x if trials else x[:, None])
+
+    @abstractmethod
+    def _at(self, x: Array) -> PosteriorAt:
+        """Fix observations (m, ...), or (m, trials, ...) for a family that takes trials."""
+
+    @abstractmethod
+    def pooled(self, others: Sequence[Self]) -> Posterior:
+        """
+        Pool this and others of its kind, fitted to the same problem, with equal weights.
+
+        Parameters
+        ----------
+        others : sequence of Posterior
+            The others.
+
+        Returns
+        -------
+        Posterior
+            One posterior; itself if there are no others.
+        """
+
+    @abstractmethod
+    def score(self, theta: Array, x: Array, weights: Array) -> float:
+        """
+        Compute the weighted mean of a proper score, higher is better.
+
+        Parameters
+        ----------
+        theta : ndarray of shape (n, D)
+            Parameters.
+        x : ndarray of shape (n, ...)
+            What was simulated from them.
+        weights : ndarray of shape (n,)
+            Weights of the rows.
+
+        Returns
+        -------
+        float
+            The score.
+        """
+
+
+class PosteriorAt(ABC):
+    """
+    Base of the posteriors of m observations.
+
+    Parameters
+    ----------
+    prior : Prior or None
+        The prior; None: theta is unbounded.
+    n_observations : int
+        Their number m.
+    record : Record or None, default=None
+        What observations are held against.
+    """
+
+    def __init__(
+        self, prior: Prior | None, n_observations: int, record: Record | None = None
+    ) -> None:
+        self.prior, self.n_observations, self.record = prior, n_observations, record
+
+    @abstractmethod
+    def take(self, rows: Rows | slice) -> PosteriorAt:
+        """
+        Take some of the observations, as they are encoded.
+
+        Parameters
+        ----------
+        rows : ndarray of int, or slice
+            Which.
+
+        Returns
+        -------
+        PosteriorAt
+            Their posteriors.
+        """
+
+    @abstractmethod
+    def _draw(self, n: int, generator: np.random.Generator, *, log_prob: bool) -> Draws:
+        """Draw n for every observation; log-densities are wanted if they cost less than later."""
+
+    @abstractmethod
+    def _log_prob(self, theta: Array, rows: Rows) -> Array:
+        """Compute the log-density of theta[i], inside the support, at observation rows[i]."""
+
+    @abstractmethod
+    def _candidates(self, generator: np.random.Generator) -> Array:
+        """Find points (m, k, D) from which modes are sought."""
+
+    def sample(
+        self, n: int, generator: np.random.Generator, *, shared_noise: bool = False
+    ) -> Draws:
+        """
+        Draw from the posterior of every observation.
+
+        Parameters
+        ----------
+        n : int
+            The number of draws for every observation.
+        generator : numpy.random.Generator
+            Where the noise comes from.
+        shared_noise : bool, default=False
+            Whether all observations have the same noise: draws for one then do not depend on what
+            else is asked.
+
+        Returns
+        -------
+        Draws
+            The draws.
+        """
+        if not shared_noise:
+            return self._draw(n, generator, log_prob=False)
+        alone = (self.take(slice(i, i + 1)) for i in range(self.n_observations))
+        theta = [one._draw(n, deepcopy(generator), log_prob=False).theta for one in alone]
+        return Draws(np.concatenate(theta))
+
+    def sample_and_log_prob(self, n: int, generator: np.random.Generator) -> Draws:
+        """
+        Draw, and compute the log-densities of the draws.
+
+        Parameters
+        ----------
+        n : int
+            The number of draws for every observation.
+        generator : numpy.random.Generator
+            Where the noise comes from.
+
+        Returns
+        -------
+        Draws
+            The same draws that ``sample`` gives, with ``log_prob``.
+        """
+        draws = self._draw(n, generator, log_prob=True)
+        if draws.log_prob is not None:
+            return draws
+        rows = np.arange(self.n_observations).repeat(n)
+        log_p = self.log_prob(draws.theta.reshape(len(rows), -1), rows)
+        return replace(draws, log_prob=log_p.reshape(self.n_observations, n))
+
+    def log_prob(self, theta: Array, rows: Rows) -> Array:
+        """
+        Compute log-densities: -inf outside the prior's support, never NaN.
+
+        Parameters
+        ----------
+        theta : ndarray of shape (k, D)
+            Parameters.
+        rows : ndarray of int, of shape (k,)
+            The observation of each.
+
+        Returns
+        -------
+        ndarray of shape (k,)
+            The log-densities.
+        """
+        if self.prior is None:
+            return _without_nan(self._log_prob(theta, rows))
+        inside = self.prior.contains(theta)
+        if inside.all():
+            return _without_nan(self._log_prob(theta, rows))
+        result = np.full(len(theta), -np.inf)
+        if inside.any():
+            result[inside] = _without_nan(self._log_prob(theta[inside], rows[inside]))
+        return result
+
+    def modes(self, generator: np.random.Generator) -> Array:
+        """
+        Find the theta of highest density for every observation.
+
+        Parameters
+        ----------
+        generator : numpy.random.Generator
+            Seeds the search.
+
+        Returns
+        -------
+        ndarray of shape (m, D)
+            The modes.
+        """
+        start = self._candidates(generator)
+        shape, d = start.shape[:2], start.shape[2]
+        rows = np.arange(shape[0]).repeat(shape[1])
+
+        def log_density(z: Array) -> Array:
+            return self.log_prob(self._from_unbounded(z).reshape(-1, d), rows).reshape(shape)
+
+        if self.prior is not None:
+            start = self.prior.to_unbounded(start.reshape(-1, d)).reshape(start.shape)
+        return self._from_unbounded(maximise(log_density, start, generator))
+
+    def doubts(self) -> Sequence[Doubt]:
+        """
+        Find reasons not to trust the answers for these observations.
+
+        Returns
+        -------
+        sequence of Doubt
+            The reasons; none where there is nothing to hold observations against.
+        """
+        return () if self.record is None else self.record.doubts(self)
+
+    def _from_unbounded(self, z: Array) -> Array:
+        """Bring points (..., D) of the prior's unbounded space to theta."""
+        if self.prior is None:
+            return z
+        return self.prior.from_unbounded(z.reshape(-1, z.shape[-1])).reshape(z.shape)
+
+
+def _without_nan(log_p: Array) -> Array:
+    """Let NaN count as no density."""
+    return np.where(np.isnan(log_p), -np.inf, log_p)

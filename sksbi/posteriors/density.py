@@ -1,0 +1,146 @@
+"""The posterior of a conditional density: network, and the ways to its units and back."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from torch import Tensor
+from tqdm.auto import tqdm
+
+from sksbi.nn import ConditionalDensity
+from sksbi.posteriors.base import Array, Draws, Record, Rows
+from sksbi.posteriors.encoding import encode
+from sksbi.posteriors.mixture import Normalised, NormalisedAt
+from sksbi.preprocessing import ObservationSpace, ParameterSpace
+from sksbi.utils.batches import EVALUATION_BATCH, batches
+from sksbi.utils.random import torch_generator
+
+__all__ = ["DensityAt", "DensityPosterior"]
+
+_DRAWING_BATCH = 16_384
+_TRIES = 100
+
+
+class DensityPosterior(Normalised):
+    """
+    Posterior by a density of theta in the context of x.
+
+    Parameters
+    ----------
+    density : ConditionalDensity
+        The trained density, in the units of the network.
+    theta_space : ParameterSpace
+        The map between theta and these units.
+    x_space : ObservationSpace
+        The map from x to what the network sees.
+    record : Record or None, default=None
+        What new observations are held against.
+    verbose : int, default=0
+        Whether drawing shows a progress bar.
+    """
+
+    def __init__(
+        self,
+        density: ConditionalDensity,
+        theta_space: ParameterSpace,
+        x_space: ObservationSpace,
+        record: Record | None = None,
+        verbose: int = 0,
+    ) -> None:
+        self.density, self.theta_space, self.x_space = density, theta_space, x_space
+        self.record, self.verbose = record, verbose
+        self.prior = theta_space.prior
+
+    def _at(self, x: Array) -> DensityAt:
+        """Encode and embed."""
+        return DensityAt(self, x, encode(self.density, self.x_space, x))
+
+
+class DensityAt(NormalisedAt):
+    """
+    The densities in m contexts.
+
+    Parameters
+    ----------
+    posterior : DensityPosterior
+        Whose they are.
+    x : ndarray of shape (m, ...)
+        The observations, for messages.
+    context : Tensor of shape (m, C)
+        Their contexts.
+    """
+
+    def __init__(self, posterior: DensityPosterior, x: Array, context: Tensor) -> None:
+        super().__init__(posterior.prior, len(x), posterior.record)
+        self.posterior, self.x, self.context = posterior, x, context
+        self.density, self.theta_space = posterior.density, posterior.theta_space
+
+    def take(self, rows: Rows | slice) -> DensityAt:
+        """
+        Take some of the observations.
+
+        Parameters
+        ----------
+        rows : ndarray of int, or slice
+            Which.
+
+        Returns
+        -------
+        DensityAt
+            Their densities.
+        """
+        return type(self)(self.posterior, self.x[rows], self.context[rows])
+
+    def _draw(self, n: int, generator: np.random.Generator, *, log_prob: bool) -> Draws:
+        """Draw in the network's units, map back, and draw again what did not come out finite."""
+        rows = np.arange(self.n_observations).repeat(n)
+        noise = torch_generator(generator)
+        missing = np.arange(len(rows))
+        u, theta = self._draw_some(rows, noise)
+        for _ in range(_TRIES):
+            missing = missing[np.isnan(theta[missing, 0])]
+            if not len(missing):
+                break
+            u[missing], theta[missing] = self._draw_some(rows[missing], noise)
+        else:
+            row = int(rows[missing[0]])
+            raise FloatingPointError(
+                f"the flow gives no finite draws for observation {row}: x is {self.x[row]}, which "
+                "may lie far outside of what it was trained on."
+            )
+        log_q = self._log_prob_of_draws(u, theta, rows) if log_prob else None
+        shape = (self.n_observations, n)
+        return Draws(theta.reshape(*shape, -1), None if log_q is None else log_q.reshape(shape))
+
+    def _draw_some(self, rows: Rows, noise: torch.Generator) -> tuple[Array, Array]:
+        """Draw once for every row that is asked for: u, and theta, NaN where it is not finite."""
+        verbose = self.posterior.verbose
+        parts = tqdm(batches(len(rows), _DRAWING_BATCH), desc="sample", disable=not verbose)
+        rows = torch.from_numpy(rows)
+        draws = [self.density.draw(self.context, rows[part], noise).cpu() for part in parts]
+        u = torch.cat(draws).double().numpy()
+        return u, self.theta_space.from_network(u)
+
+    def _log_prob_of_draws(self, u: Array, theta: Array, rows: Rows) -> Array:
+        """Take the density where the network drew, without the way back from theta to u."""
+        log_q = self._log_density(u, rows) + self.theta_space.log_abs_det_jacobian(theta, u)
+        log_q = np.where(np.isnan(log_q), -np.inf, log_q)
+        if self.prior is not None and (edge := self.prior.at_edge(theta)).any():
+            log_q[edge] = self.log_prob(theta[edge], rows[edge])
+        return log_q
+
+    def _log_prob(self, theta: Array, rows: Rows) -> Array:
+        """Add the log-determinant of the way to the network."""
+        with np.errstate(over="ignore", invalid="ignore"):
+            u, ladj = self.theta_space.to_network(theta)
+            return self._log_density(u, rows) + ladj
+
+    def _log_density(self, u: Array, rows: Rows) -> Array:
+        """Evaluate the network at u[i], in the context of rows[i]."""
+        points, rows = torch.from_numpy(u.astype(np.float32)), torch.from_numpy(rows)
+        device = self.context.device
+        parts = [
+            self.density.log_prob(points[part].to(device), self.context[rows[part]]).cpu()
+            for part in batches(len(u), EVALUATION_BATCH)
+        ]
+        return torch.cat(parts).double().numpy()

@@ -1,0 +1,341 @@
+r"""
+What multiplies the prior in a posterior: a ratio, or a likelihood, of theta and one trial x.
+
+A factor is known up to a constant that does not depend on theta, and takes theta in units of its
+own. For independent trials factors multiply, so that their logarithms are summed. The pooled factor
+of several fits is their mean, trial by trial: each of them estimates the same function.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from typing import Self
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import log_expit, logsumexp
+
+from sksbi.utils.batches import batches
+from sksbi.utils.derangement import derangement
+
+__all__ = ["Factor", "FactorAt", "MeanRatio", "OfTrials", "Ratio"]
+
+Array = NDArray[np.float64]
+Rows = NDArray[np.intp]
+
+_EVALUATIONS = 1_000_000
+
+
+class FactorAt(ABC):
+    """Base of factors at k fixed trials."""
+
+    @abstractmethod
+    def __call__(self, u: Array, rows: Rows) -> Array:
+        """
+        Compute logarithms.
+
+        Parameters
+        ----------
+        u : ndarray of shape (n, ...)
+            Parameters, in the factor's units.
+        rows : ndarray of int, of shape (n,)
+            The trial of each.
+
+        Returns
+        -------
+        ndarray of shape (n,)
+            The logarithms.
+        """
+
+    @abstractmethod
+    def take(self, rows: Rows | slice) -> FactorAt:
+        """
+        Take some of the trials, as they are encoded.
+
+        Parameters
+        ----------
+        rows : ndarray of int, or slice
+            Which.
+
+        Returns
+        -------
+        FactorAt
+            The factor at these.
+        """
+
+
+class Factor(ABC):
+    """Base of factors."""
+
+    @abstractmethod
+    def units(self, theta: Array) -> Array:
+        """
+        Bring theta to the factor's units.
+
+        Parameters
+        ----------
+        theta : ndarray of shape (n, D)
+            Parameters.
+
+        Returns
+        -------
+        ndarray of shape (n, ...)
+            The same; NaN where there is none.
+        """
+
+    @abstractmethod
+    def units_from_unbounded(self, z: Array) -> Array:
+        """
+        Bring points of the prior's unbounded space to the factor's units.
+
+        Parameters
+        ----------
+        z : ndarray of shape (n, D)
+            Points.
+
+        Returns
+        -------
+        ndarray of shape (n, ...)
+            The same; NaN where there is none.
+        """
+
+    @abstractmethod
+    def at(self, x: Array) -> FactorAt:
+        """
+        Fix trials, which are encoded and embedded once.
+
+        Parameters
+        ----------
+        x : ndarray of shape (k, ...)
+            The trials.
+
+        Returns
+        -------
+        FactorAt
+            The function of theta that is left.
+        """
+
+    @abstractmethod
+    def pooled(self, others: Sequence[Self]) -> Factor:
+        """
+        Average this and others.
+
+        Parameters
+        ----------
+        others : sequence of Factor
+            The others, fitted to the same problem.
+
+        Returns
+        -------
+        Factor
+            Their mean.
+        """
+
+    @abstractmethod
+    def score(self, theta: Array, x: Array, weights: Array) -> float:
+        """
+        Compute the weighted mean of a proper score, higher is better.
+
+        Parameters
+        ----------
+        theta : ndarray of shape (n, D)
+            Parameters.
+        x : ndarray of shape (n, ...)
+            What was simulated from them.
+        weights : ndarray of shape (n,)
+            Weights of the rows.
+
+        Returns
+        -------
+        float
+            The score.
+        """
+
+
+class Ratio(Factor):
+    """Base of the factors that are p(theta | x) / p(theta)."""
+
+    def pooled(self, others: Sequence[Self]) -> Ratio:
+        """
+        Average this and other ratios.
+
+        Parameters
+        ----------
+        others : sequence of Ratio
+            The others.
+
+        Returns
+        -------
+        Ratio
+            Their mean; itself if there are no others.
+        """
+        return MeanRatio([self, *others]) if others else self
+
+    def score(self, theta: Array, x: Array, weights: Array) -> float:
+        """
+        Compute minus the mean binary cross-entropy over joint and marginal pairs.
+
+        Parameters
+        ----------
+        theta : ndarray of shape (n, D)
+            Parameters.
+        x : ndarray of shape (n, ...)
+            What was simulated from them.
+        weights : ndarray of shape (n,)
+            Weights of the rows.
+
+        Returns
+        -------
+        float
+            The score; -log 2 for a ratio that tells nothing.
+        """
+        rows = np.arange(len(theta))
+        others = derangement(theta, np.random.default_rng(0))
+        log_ratio, u = self.at(x), self.units(theta)
+        joint = np.average(log_expit(log_ratio(u, rows)), weights=weights)
+        marginal = log_expit(-log_ratio(u[others], rows))
+        return float(joint + np.average(marginal, weights=weights * weights[others])) / 2
+
+
+class MeanRatio(Ratio):
+    """
+    The mean of several ratios.
+
+    Parameters
+    ----------
+    members : sequence of Ratio
+        The ratios, each with units of its own.
+    """
+
+    def __init__(self, members: Sequence[Ratio]) -> None:
+        self.members = members
+
+    def units(self, theta: Array) -> Array:
+        """
+        Set the members' units side by side.
+
+        Parameters
+        ----------
+        theta : ndarray of shape (n, D)
+            Parameters.
+
+        Returns
+        -------
+        ndarray of shape (n, K, D)
+            The same.
+        """
+        return np.stack([member.units(theta) for member in self.members], axis=1)
+
+    def units_from_unbounded(self, z: Array) -> Array:
+        """
+        Set the members' units side by side.
+
+        Parameters
+        ----------
+        z : ndarray of shape (n, D)
+            Points of the prior's unbounded space.
+
+        Returns
+        -------
+        ndarray of shape (n, K, D)
+            The same.
+        """
+        return np.stack([member.units_from_unbounded(z) for member in self.members], axis=1)
+
+    def at(self, x: Array) -> FactorAt:
+        """
+        Fix trials for every member.
+
+        Parameters
+        ----------
+        x : ndarray of shape (k, ...)
+            The trials.
+
+        Returns
+        -------
+        FactorAt
+            The mean at these.
+        """
+        return _MeanAt([member.at(x) for member in self.members])
+
+
+class _MeanAt(FactorAt):
+    """The mean of several factors at fixed trials."""
+
+    def __init__(self, members: Sequence[FactorAt]) -> None:
+        self.members = members
+
+    def __call__(self, u: Array, rows: Rows) -> Array:
+        """Compute the logarithm of the mean."""
+        each = [member(u[:, k], rows) for k, member in enumerate(self.members)]
+        return logsumexp(each, axis=0) - np.log(len(each))
+
+    def take(self, rows: Rows | slice) -> FactorAt:
+        """Take some of the trials."""
+        return _MeanAt([member.take(rows) for member in self.members])
+
+
+class OfTrials(FactorAt):
+    """
+    A factor at observations of several independent trials each: the logarithms are summed.
+
+    Parameters
+    ----------
+    factor : FactorAt
+        At all trials, one observation after the other.
+    n_trials : int
+        The number of trials of every observation.
+    """
+
+    def __init__(self, factor: FactorAt, n_trials: int) -> None:
+        self.factor, self.n_trials = factor, n_trials
+
+    def __call__(self, u: Array, rows: Rows) -> Array:
+        """
+        Sum over the trials of an observation, in parts that fit into memory.
+
+        Parameters
+        ----------
+        u : ndarray of shape (n, ...)
+            Parameters, in the factor's units.
+        rows : ndarray of int, of shape (n,)
+            The observation of each.
+
+        Returns
+        -------
+        ndarray of shape (n,)
+            The sums.
+        """
+        if self.n_trials == 1:
+            return self.factor(u, rows)
+        parts = batches(len(u), _EVALUATIONS // self.n_trials)
+        return np.concatenate([self._sum(u[part], rows[part]) for part in parts])
+
+    def _sum(self, u: Array, rows: Rows) -> Array:
+        """Sum over trials."""
+        each = self._trials(rows)
+        return self.factor(u.repeat(self.n_trials, axis=0), each.ravel()).reshape(each.shape).sum(1)
+
+    def take(self, rows: Rows | slice) -> OfTrials:
+        """
+        Take some of the observations.
+
+        Parameters
+        ----------
+        rows : ndarray of int, or slice
+            Which.
+
+        Returns
+        -------
+        OfTrials
+            The factor at these.
+        """
+        if isinstance(rows, slice):
+            ends = (rows.start or 0) * self.n_trials, rows.stop * self.n_trials
+            return OfTrials(self.factor.take(slice(*ends)), self.n_trials)
+        return OfTrials(self.factor.take(self._trials(rows).ravel()), self.n_trials)
+
+    def _trials(self, rows: Rows) -> Rows:
+        """Number the trials of observations: (n, n_trials)."""
+        return rows[:, None] * self.n_trials + np.arange(self.n_trials)

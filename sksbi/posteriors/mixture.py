@@ -1,0 +1,140 @@
+r"""
+Posteriors with a normalised density, and their equally weighted mixture.
+
+.. math::
+    q(\theta | x) = \frac{1}{K} \sum_{k=1}^K q_k(\theta | x)
+
+is normalised if all members are, and draws from it are draws from members that are chosen at
+random. Neither holds for posteriors that are known up to a factor.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Self
+
+import numpy as np
+
+from sksbi.posteriors.base import Array, Draws, Posterior, PosteriorAt, Rows
+
+__all__ = ["Mixture", "Normalised", "NormalisedAt"]
+
+_CANDIDATES = 1_000
+
+
+class Normalised(Posterior):
+    """Base of the posteriors whose density integrates to one: they mix, and score by it."""
+
+    def pooled(self, others: Sequence[Self]) -> Posterior:
+        """
+        Mix this and others.
+
+        Parameters
+        ----------
+        others : sequence of Normalised
+            The others.
+
+        Returns
+        -------
+        Posterior
+            The mixture; itself if there are no others.
+        """
+        return Mixture([self, *others]) if others else self
+
+    def score(self, theta: Array, x: Array, weights: Array) -> float:
+        """
+        Average the log-density.
+
+        Parameters
+        ----------
+        theta : ndarray of shape (n, D)
+            Parameters.
+        x : ndarray of shape (n, ...)
+            What was simulated from them.
+        weights : ndarray of shape (n,)
+            Weights of the rows.
+
+        Returns
+        -------
+        float
+            The mean of log q(theta | x).
+        """
+        log_q = self.at(x).log_prob(theta, np.arange(len(theta)))
+        return float(np.average(log_q, weights=weights))
+
+
+class NormalisedAt(PosteriorAt):
+    """Base of the normalised posteriors of m observations, which draw by themselves."""
+
+    def _candidates(self, generator: np.random.Generator) -> Array:
+        """Draw."""
+        return self.sample(_CANDIDATES, generator).theta
+
+
+class Mixture(Normalised):
+    """
+    Equally weighted mixture.
+
+    Parameters
+    ----------
+    members : sequence of Normalised
+        The members.
+    """
+
+    def __init__(self, members: Sequence[Normalised]) -> None:
+        self.members = members
+        self.prior = members[0].prior
+
+    def _at(self, x: Array) -> MixtureAt:
+        """Fix observations for every member."""
+        return MixtureAt([member.at(x) for member in self.members])
+
+
+class MixtureAt(NormalisedAt):
+    """
+    The mixtures for m observations.
+
+    Parameters
+    ----------
+    members : sequence of PosteriorAt
+        The members, at the same observations.
+    """
+
+    def __init__(self, members: Sequence[PosteriorAt]) -> None:
+        super().__init__(members[0].prior, members[0].n_observations)
+        self.members = members
+
+    def take(self, rows: Rows | slice) -> MixtureAt:
+        """
+        Take some of the observations.
+
+        Parameters
+        ----------
+        rows : ndarray of int, or slice
+            Which.
+
+        Returns
+        -------
+        MixtureAt
+            Their mixtures.
+        """
+        return MixtureAt([member.take(rows) for member in self.members])
+
+    def _draw(self, n: int, generator: np.random.Generator, *, log_prob: bool) -> Draws:
+        """Choose a member for every draw, and let each member make as many as were chosen."""
+        chosen = generator.integers(len(self.members), size=(self.n_observations, n))
+        theta = None
+        for number, member in enumerate(self.members):
+            counts = (chosen == number).sum(axis=1)
+            rows = np.flatnonzero(counts)
+            if not len(rows):
+                continue
+            drawn = member.take(rows).sample(counts.max(), generator).theta
+            theta = np.empty((*chosen.shape, drawn.shape[2])) if theta is None else theta
+            theta[chosen == number] = drawn[np.arange(counts.max()) < counts[rows, None]]
+        return Draws(theta)
+
+    def _log_prob(self, theta: Array, rows: Rows) -> Array:
+        """Compute the logarithm of the mean of the members' densities."""
+        log_q = [member.log_prob(theta, rows) for member in self.members]
+        return np.logaddexp.reduce(log_q, axis=0) - np.log(len(log_q))

@@ -1,0 +1,207 @@
+"""Ratios that were learnt: by a network, or by whatever evaluates pairs (theta, x)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from sksbi.nn import ConditionalRatio
+from sksbi.posteriors.encoding import encode
+from sksbi.posteriors.factor import Array, FactorAt, Ratio, Rows
+from sksbi.preprocessing import ObservationSpace, ParameterSpace
+from sksbi.priors import Prior
+from sksbi.utils.batches import EVALUATION_BATCH, batches
+
+__all__ = ["NetworkRatio", "PairwiseRatio"]
+
+# The squares of what a network sees must be floats.
+_FARTHEST = 1e9
+_ROWS_PER_CALL = 200_000
+
+
+class NetworkRatio(Ratio):
+    """
+    Ratio by a network of theta in the context of x.
+
+    Parameters
+    ----------
+    network : ConditionalRatio
+        The trained network.
+    theta_space : ParameterSpace
+        The map between theta and the network's units.
+    x_space : ObservationSpace
+        The map from x to what the network sees.
+    """
+
+    def __init__(
+        self, network: ConditionalRatio, theta_space: ParameterSpace, x_space: ObservationSpace
+    ) -> None:
+        self.network, self.theta_space, self.x_space = network, theta_space, x_space
+
+    def units(self, theta: Array) -> Array:
+        """
+        Bring theta to the network's units.
+
+        Parameters
+        ----------
+        theta : ndarray of shape (n, D)
+            Parameters.
+
+        Returns
+        -------
+        ndarray of shape (n, D)
+            The same; NaN where the transformer is not defined.
+        """
+        return self.units_from_unbounded(self.theta_space.to_unbounded(theta))
+
+    def units_from_unbounded(self, z: Array) -> Array:
+        """
+        Bring points of the prior's unbounded space to the network's units.
+
+        Parameters
+        ----------
+        z : ndarray of shape (n, D)
+            Points.
+
+        Returns
+        -------
+        ndarray of shape (n, D)
+            The same; NaN where the transformer is not defined.
+        """
+        return self.theta_space.unbounded_to_network(z)
+
+    def at(self, x: Array) -> FactorAt:
+        """
+        Encode and embed trials.
+
+        Parameters
+        ----------
+        x : ndarray of shape (k, ...)
+            The trials.
+
+        Returns
+        -------
+        FactorAt
+            The function of theta that is left.
+        """
+        return _NetworkAt(self.network, encode(self.network, self.x_space, x))
+
+
+class _NetworkAt(FactorAt):
+    """The network in fixed contexts."""
+
+    def __init__(self, network: ConditionalRatio, context: Tensor) -> None:
+        self.network, self.context = network, context
+
+    def __call__(self, u: Array, rows: Rows) -> Array:
+        """Evaluate pair by pair; of one context, what depends on it only once."""
+        points = torch.from_numpy(np.clip(u, -_FARTHEST, _FARTHEST).astype(np.float32))
+        rows, device = torch.from_numpy(rows), self.context.device
+        with torch.no_grad():
+            parts = [
+                self._evaluate(points[part].to(device), rows[part]).cpu()
+                for part in batches(len(u), EVALUATION_BATCH)
+            ]
+        return torch.cat(parts).double().numpy()
+
+    def _evaluate(self, u: Tensor, rows: Tensor) -> Tensor:
+        """Evaluate a batch."""
+        if len(self.context) == 1:
+            return self.network.at(self.context)(u[:, None])[:, 0]
+        return self.network.at(self.context[rows])(u)
+
+    def take(self, rows: Rows | slice) -> FactorAt:
+        """Take some of the contexts."""
+        return _NetworkAt(self.network, self.context[rows])
+
+
+class PairwiseRatio(Ratio):
+    """
+    Ratio by a function of pairs, in theta's own units.
+
+    Parameters
+    ----------
+    log_ratio : callable
+        Maps theta (n, D) and x (n, ...) to log-ratios (n,).
+    prior : Prior or None
+        Outside its support theta is moved to the nearest point inside.
+    low, high : ndarray of shape (D,)
+        Beyond these, theta counts as there.
+    """
+
+    def __init__(
+        self,
+        log_ratio: Callable[[Array, Array], Array],
+        prior: Prior | None,
+        low: Array,
+        high: Array,
+    ) -> None:
+        self.log_ratio, self.prior, self.low, self.high = log_ratio, prior, low, high
+
+    def units(self, theta: Array) -> Array:
+        """
+        Take theta as it is, within the support and some way around the simulations.
+
+        Parameters
+        ----------
+        theta : ndarray of shape (n, D)
+            Parameters.
+
+        Returns
+        -------
+        ndarray of shape (n, D)
+            The same, moved inside.
+        """
+        theta = theta if self.prior is None else np.clip(theta, *self.prior.support)
+        return np.clip(theta, self.low, self.high)
+
+    def units_from_unbounded(self, z: Array) -> Array:
+        """
+        Bring points of the prior's unbounded space to theta.
+
+        Parameters
+        ----------
+        z : ndarray of shape (n, D)
+            Points.
+
+        Returns
+        -------
+        ndarray of shape (n, D)
+            Parameters.
+        """
+        return self.units(z if self.prior is None else self.prior.from_unbounded(z))
+
+    def at(self, x: Array) -> FactorAt:
+        """
+        Keep trials.
+
+        Parameters
+        ----------
+        x : ndarray of shape (k, ...)
+            The trials.
+
+        Returns
+        -------
+        FactorAt
+            The function of theta that is left.
+        """
+        return _PairwiseAt(self.log_ratio, x)
+
+
+class _PairwiseAt(FactorAt):
+    """A function of pairs, with x fixed."""
+
+    def __init__(self, log_ratio: Callable[[Array, Array], Array], x: Array) -> None:
+        self.log_ratio, self.x = log_ratio, x
+
+    def __call__(self, u: Array, rows: Rows) -> Array:
+        """Evaluate pair by pair, in batches."""
+        parts = batches(len(u), _ROWS_PER_CALL)
+        return np.concatenate([self.log_ratio(u[part], self.x[rows[part]]) for part in parts])
+
+    def take(self, rows: Rows | slice) -> FactorAt:
+        """Take some of the trials."""
+        return _PairwiseAt(self.log_ratio, self.x[rows])

@@ -1,0 +1,243 @@
+r"""
+Posteriors that are prior times a factor, known up to a constant.
+
+They are not normalised exactly, so draws take a sampler. It works on
+
+.. math::
+    \log p(z | x) = \log p(z) + \log f(\theta(z), x)
+
+in the prior's unbounded space, where no draw can leave the support, on all observations at once.
+For independent trials x_1, ..., x_T of one theta the logarithms of the factors add up; a density of
+theta given one x could not do that.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import ClassVar, Self
+
+import numpy as np
+
+from sksbi.metrics.chains import effective_sample_size, split_r_hat
+from sksbi.posteriors.base import Array, Draws, Posterior, PosteriorAt, Rows
+from sksbi.posteriors.factor import Factor, OfTrials
+from sksbi.priors import Prior, UnboundedPrior
+from sksbi.samplers import ChainStatistics, Sampler, Target, resample_reference
+
+__all__ = ["PriorTimes", "PriorTimesAt"]
+
+_CANDIDATES, _CHAINS = 1_000, 100
+_GOOD_STARTS, _MOST_EVALUATIONS = 50, 1_000_000
+
+
+class PriorTimes(Posterior):
+    """
+    Prior times a factor.
+
+    Parameters
+    ----------
+    prior : Prior or None
+        The prior; without one there are factors and scores only.
+    factor : Factor
+        The factor.
+    sampler : Sampler or callable
+        Where draws come from, as :func:`sksbi.samplers.build_sampler` gives it.
+    verbose : int, default=0
+        Whether drawing shows a progress bar.
+    """
+
+    takes_trials: ClassVar[bool] = True
+    needs_prior: ClassVar[bool] = True
+
+    def __init__(
+        self, prior: Prior | None, factor: Factor, sampler: Callable[..., Array], verbose: int = 0
+    ) -> None:
+        self.prior, self.factor, self.sampler, self.verbose = prior, factor, sampler, verbose
+
+    def _at(self, x: Array) -> PriorTimesAt:
+        """Fix observations (m, trials, ...)."""
+        m, n_trials = x.shape[:2]
+        return PriorTimesAt(
+            self, m, OfTrials(self.factor.at(x.reshape(-1, *x.shape[2:])), n_trials)
+        )
+
+    def pooled(self, others: Sequence[Self]) -> PriorTimes:
+        """
+        Take the prior times the mean factor.
+
+        Draws of the members could not be mixed, as their normalisers are not known.
+
+        Parameters
+        ----------
+        others : sequence of PriorTimes
+            The others, with the same prior.
+
+        Returns
+        -------
+        PriorTimes
+            The pooled posterior.
+        """
+        factor = self.factor.pooled([other.factor for other in others])
+        return PriorTimes(self.prior, factor, self.sampler, self.verbose)
+
+    def score(self, theta: Array, x: Array, weights: Array) -> float:
+        """
+        Score the factor.
+
+        Parameters
+        ----------
+        theta : ndarray of shape (n, D)
+            Parameters.
+        x : ndarray of shape (n, ...)
+            What was simulated from them.
+        weights : ndarray of shape (n,)
+            Weights of the rows.
+
+        Returns
+        -------
+        float
+            The factor's score.
+        """
+        return self.factor.score(theta, x, weights)
+
+
+class PriorTimesAt(PosteriorAt):
+    """
+    Prior times factor at m observations.
+
+    Parameters
+    ----------
+    posterior : PriorTimes
+        Whose it is.
+    n_observations : int
+        Their number m.
+    factor : OfTrials
+        The factor at all their trials.
+    """
+
+    def __init__(self, posterior: PriorTimes, n_observations: int, factor: OfTrials) -> None:
+        super().__init__(posterior.prior, n_observations)
+        self.posterior, self.factor_at, self.factor = posterior, factor, posterior.factor
+
+    def take(self, rows: Rows | slice) -> PriorTimesAt:
+        """
+        Take some of the observations.
+
+        Parameters
+        ----------
+        rows : ndarray of int, or slice
+            Which.
+
+        Returns
+        -------
+        PriorTimesAt
+            Prior times factor at these.
+        """
+        n = len(np.arange(self.n_observations)[rows])
+        return PriorTimesAt(self.posterior, n, self.factor_at.take(rows))
+
+    def log_factor(self, theta: Array, rows: Rows) -> Array:
+        """
+        Compute the logarithm of the factor, summed over trials.
+
+        Parameters
+        ----------
+        theta : ndarray of shape (k, D)
+            Parameters.
+        rows : ndarray of int, of shape (k,)
+            The observation of each.
+
+        Returns
+        -------
+        ndarray of shape (k,)
+            The logarithms.
+        """
+        return self.factor_at(self.factor.units(theta), rows)
+
+    def _log_prob(self, theta: Array, rows: Rows) -> Array:
+        """Add the prior."""
+        return self.prior.log_prob(theta) + self.log_factor(theta, rows)
+
+    def _log_factor_on_grid(self, z: Array) -> Array:
+        """Compute the logarithm of the factor at unbounded points (m, k, D), k an observation."""
+        u = self.factor.units_from_unbounded(z.reshape(-1, z.shape[-1]))
+        rows = np.arange(self.n_observations).repeat(z.shape[1])
+        return self.factor_at(u, rows).reshape(z.shape[:2])
+
+    def _target(self) -> Target:
+        """Build what a sampler sees."""
+        return Target(self._log_factor_on_grid, UnboundedPrior(self.prior), self._target_of)
+
+    def _target_of(self, i: int) -> Target:
+        """Build what a sampler sees of one observation."""
+        return self.take(slice(i, i + 1))._target()
+
+    def _draw(self, n: int, generator: np.random.Generator, *, log_prob: bool) -> Draws:
+        """Run the sampler."""
+        z, statistics = self._run(n, generator)
+        worth = np.minimum(statistics.ess, n)
+        statistics = ChainStatistics(statistics.r_hat, worth, statistics.chains)
+        return Draws(self._from_unbounded(z), None, statistics)
+
+    def sample_chains(self, n: int, generator: np.random.Generator) -> Array | None:
+        """
+        Run the sampler, and keep its chains apart.
+
+        Parameters
+        ----------
+        n : int
+            The number of draws that the chains are made for.
+        generator : numpy.random.Generator
+            Where the noise comes from.
+
+        Returns
+        -------
+        ndarray of shape (m, n_chains, n_steps, D) or None
+            The chains, without the warm-up; None if the sampler has none.
+        """
+        chains = self._run(n, generator)[1].chains
+        return None if chains is None else self._from_unbounded(chains)
+
+    def _run(self, n: int, generator: np.random.Generator) -> tuple[Array, ChainStatistics]:
+        """Draw in the unbounded space, (m, n, D), and tell how well that went."""
+        sampler, target = self.posterior.sampler, self._target()
+        if not isinstance(sampler, Sampler):
+            z = sampler(target, self._starts(target, _CHAINS, generator), n, generator)
+            z = _checked(z, sampler, (self.n_observations, n, self.prior.n_features))
+            each = z[:, None]
+            return z, ChainStatistics(split_r_hat(each), effective_sample_size(each))
+        n_chains = sampler.count_chains(n)
+        if sampler.uses_starts:
+            initial = self._starts(target, n_chains, generator)
+        else:
+            initial = np.zeros((self.n_observations, n_chains, self.prior.n_features))
+        return sampler.run(target, initial, n, generator, verbose=self.posterior.verbose)
+
+    def _candidates(self, generator: np.random.Generator) -> Array:
+        """Take good starts for chains."""
+        return self._from_unbounded(self._starts(self._target(), _CANDIDATES, generator))
+
+    def _starts(self, target: Target, n_chains: int, generator: np.random.Generator) -> Array:
+        """Resample candidates from the prior, ten times as many if there are few good ones."""
+        m, n_trials = self.n_observations, self.factor_at.n_trials
+        n = max(1_000, 10_000 // n_trials)
+        starts = resample_reference(target, m, n_chains, n, generator)
+        n_distinct = min(len(np.unique(one[:, 0])) for one in starts)
+        affordable = 10 * n * m * n_trials <= _MOST_EVALUATIONS
+        if n_distinct < min(_GOOD_STARTS, n_chains) and affordable:
+            return resample_reference(target, m, n_chains, 10 * n, generator)
+        return starts
+
+
+def _checked(z: Array, sampler: Callable[..., Array], shape: tuple[int, ...]) -> Array:
+    """Hold that a user's sampler gave draws."""
+    try:
+        z = np.asarray(z, dtype=np.float64)
+    except (TypeError, ValueError) as error:
+        raise TypeError(f"sampler={sampler!r} must return an array of draws: {error}") from error
+    if z.shape != shape or not np.isfinite(z).all():
+        raise ValueError(
+            f"sampler={sampler!r} must return finite draws of shape (m, n_samples, D) = {shape}, "
+            f"got shape {z.shape}, {np.count_nonzero(~np.isfinite(z))} of them not finite."
+        )
+    return z

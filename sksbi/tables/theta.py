@@ -1,0 +1,223 @@
+"""Parameters theta as users give them: read in fit, and held against fit's afterwards."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+import pandas as pd
+from numpy.typing import ArrayLike, NDArray
+from sklearn.utils.validation import validate_data
+
+from sksbi.priors import Prior
+from sksbi.tables.layout import Observations
+from sksbi.utils.validation import check_numbers
+
+__all__ = ["PairedRows", "Reader", "check_against_prior", "pair_rows", "read_theta"]
+
+Array = NDArray[np.float64]
+Support = tuple[Array, Array]
+
+
+class Reader(Protocol):
+    """What remembers columns, as scikit-learn's estimators do."""
+
+    n_features_in_: int
+
+
+@dataclass(frozen=True, eq=False)
+class PairedRows:
+    """
+    Parameters, each with the number of its observation.
+
+    Parameters
+    ----------
+    theta : ndarray of shape (k, D)
+        The parameters.
+    rows : ndarray of int, of shape (k,)
+        The observation of each.
+    shape : tuple of int
+        The shape in which results for the k pairs go back.
+    """
+
+    theta: Array
+    rows: NDArray[np.intp]
+    shape: tuple[int, ...]
+
+
+def read_theta(
+    reader: Reader,
+    theta: ArrayLike | pd.DataFrame,
+    prior: Prior | None = None,
+    *,
+    reset: bool = False,
+    minimum: int = 1,
+) -> Array:
+    """
+    Validate parameters, and their columns against those seen in fit.
+
+    Parameters
+    ----------
+    reader : estimator
+        Remembers ``n_features_in_`` and ``feature_names_in_``.
+    theta : array-like or DataFrame of shape (n, D)
+        The parameters.
+    prior : Prior or None, default=None
+        float32 values that rounding took over a bound of it are moved back onto it.
+    reset : bool, default=False
+        True in fit: columns are remembered; False: they are compared.
+    minimum : int, default=1
+        The least number of rows.
+
+    Returns
+    -------
+    ndarray of shape (n, D), float64
+        The parameters.
+    """
+    array = check_numbers(theta, "theta", ensure_min_samples=minimum, order="C")
+    columns = theta if isinstance(theta, pd.DataFrame) else array
+    names = getattr(reader, "feature_names_in_", None)
+    if reset or columns is not array or names is None or array.shape[1] != len(names):
+        try:
+            validate_data(reader, columns, reset=reset, skip_check_array=True)
+        except (ValueError, TypeError) as error:
+            raise type(error)(f"theta: {error}") from error
+    return array if prior is None else _undo_rounding(theta, array, prior.support)
+
+
+def check_against_prior(theta: ArrayLike | pd.DataFrame, array: Array, prior: Prior) -> Array:
+    """
+    Hold that theta in fit has the prior's names, and lies in its support.
+
+    Parameters
+    ----------
+    theta : array-like or DataFrame of shape (n, D)
+        What the user gave.
+    array : ndarray of shape (n, D)
+        The same as float64.
+    prior : Prior
+        The prior.
+
+    Returns
+    -------
+    ndarray of shape (n, D)
+        The parameters; float32 values that rounding took over a bound are moved back onto it.
+
+    Raises
+    ------
+    ValueError
+        If names differ, or theta lies outside the support.
+    """
+    array = _undo_rounding(theta, array, prior.support)
+    names = list(theta.columns) if isinstance(theta, pd.DataFrame) else None
+    has_names = names is not None and all(isinstance(name, str) for name in names)
+    if prior.names is not None and has_names and names != list(prior.names):
+        raise ValueError(
+            "theta's columns must be the prior's names in the same order, "
+            f"{list(prior.names)}, got {names}."
+        )
+    outside = np.flatnonzero(~prior.contains(array))
+    if len(outside):
+        first = outside[0]
+        raise ValueError(
+            f"theta must lie in the prior's support, but {len(outside)} of {len(array)} rows do "
+            f"not, the first in row {first}: {array[first]}. Were theta and x swapped? The order "
+            "is fit(theta, x)."
+        )
+    return array
+
+
+def pair_rows(
+    reader: Reader,
+    theta: ArrayLike | pd.DataFrame | pd.Series,
+    observations: Observations,
+    prior: Prior | None,
+) -> PairedRows:
+    """
+    Validate theta of shape (n, D) or (m, n, D), and pair it with observations.
+
+    Parameters
+    ----------
+    reader : estimator
+        Remembers the columns of theta in fit.
+    theta : array-like, Series or DataFrame
+        The parameters: as many rows as observations, any number for one observation, or with three
+        dimensions, or as the table of draws of a batch, as many for each.
+    observations : Observations
+        The observations.
+    prior : Prior or None
+        As in :func:`read_theta`.
+
+    Returns
+    -------
+    PairedRows
+        The pairs.
+
+    Raises
+    ------
+    ValueError
+        If the numbers of theta and of observations do not match.
+    """
+    m = len(observations.values)
+    if isinstance(theta, pd.Series) and not isinstance(theta.index, pd.RangeIndex):
+        theta = theta.to_frame().T
+    if getattr(theta, "ndim", 0) == 3 or isinstance(theta, list) and _depth(theta) == 3:
+        array = _read_stack(reader, theta, m)
+        array = array if prior is None else _undo_rounding(theta, array, prior.support)
+    else:
+        array = read_theta(reader, theta, prior)
+        if not observations.single and _is_table_of_draws(theta):
+            _check_draws_match(theta, observations)
+            array = array.reshape(m, -1, array.shape[1])
+    if array.ndim == 2 and m not in (1, len(array)):
+        raise ValueError(
+            f"theta has {len(array)} rows and x has {m} observations: give as many, or one x."
+        )
+    each = array.shape[1] if array.ndim == 3 else len(array) // m
+    rows = np.arange(m).repeat(each)
+    return PairedRows(array.reshape(-1, array.shape[-1]), rows, array.shape[:-1])
+
+
+def _read_stack(reader: Reader, theta: ArrayLike, m: int) -> Array:
+    """Validate theta of shape (m, n, D)."""
+    array, d = check_numbers(theta, "theta", allow_nd=True), reader.n_features_in_
+    if (array.shape[0], array.shape[2]) != (m, d):
+        raise ValueError(
+            f"theta of three dimensions must have shape ({m}, n, {d}) for {m} observations, got "
+            f"{array.shape}."
+        )
+    return array
+
+
+def _undo_rounding(theta: ArrayLike | pd.DataFrame, array: Array, support: Support) -> Array:
+    """Move float32 and float16 values that rounding took over a bound back onto it."""
+    is_table = isinstance(theta, pd.DataFrame)
+    dtypes = set(theta.dtypes) if is_table else {getattr(theta, "dtype", None)}
+    if not dtypes <= {np.dtype(np.float32), np.dtype(np.float16)}:
+        return array
+    on_bound = np.clip(array, *support)
+    slack = np.finfo(min(dtypes, key=lambda dtype: dtype.itemsize)).eps * np.abs(on_bound)
+    return np.where(np.abs(array - on_bound) <= slack, on_bound, array)
+
+
+def _depth(theta: list | tuple | float) -> int:
+    """Count how deep lists of theta are nested, by their first items."""
+    return 1 + _depth(theta[0]) if isinstance(theta, list | tuple) and len(theta) else 0
+
+
+def _is_table_of_draws(theta: ArrayLike | pd.DataFrame) -> bool:
+    """Tell a table that sample gave for a batch."""
+    return isinstance(theta, pd.DataFrame) and theta.index.names == ["observation", "draw"]
+
+
+def _check_draws_match(theta: pd.DataFrame, observations: Observations) -> None:
+    """Hold that a table of draws has the observations of x, in order, with as many draws each."""
+    m, n = len(observations.values), len(theta)
+    labels = theta.index.get_level_values("observation")
+    if n % m or not labels.equals(observations.index.repeat(n // m).rename(labels.name)):
+        raise ValueError(
+            "theta as a table of draws must have the observations of x, in order, with as many "
+            f"draws each: x has {list(observations.index)}, theta {list(labels.unique())} in {n} "
+            "rows. To pair rows with rows, give theta.to_numpy() and one x a row."
+        )
