@@ -11,6 +11,7 @@ from torch import distributions
 from zuko.distributions import BoxUniform
 
 from sksbi.priors import Prior, check_prior
+from sksbi.priors.interval import Interval
 
 
 class Wedge:
@@ -70,6 +71,12 @@ MARGINALS = {
     "exponpow": stats.exponpow(2.7),
     "invgamma": stats.invgamma(3),
     "levy": stats.levy(),
+    "half of a norm": Interval(stats.norm(), 0, np.inf, "prior"),
+    "norm in its far tail": Interval(stats.norm(), 8, 9, "prior"),
+    "norm in its lower tail": Interval(stats.norm(), -np.inf, -20, "prior"),
+    "piece of a uniform": Interval(stats.uniform(-3, 6), 0, 2, "prior"),
+    "piece of a lognorm": Interval(stats.lognorm(1, scale=10), 1, 5, "prior"),
+    "end of a beta": Interval(stats.beta(0.5, 0.5), 0.2, 1, "prior"),
 }
 COVARIANCE = [[2.0, 0.6], [0.6, 1.0]]
 JOINT = {
