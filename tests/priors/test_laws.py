@@ -97,6 +97,19 @@ JOINT = {
     "BoxUniform": BoxUniform(-torch.ones(2), torch.ones(2)),
     "object": Wedge(),
 }
+JOINT |= {
+    "marginal of a multivariate_normal": check_prior(JOINT["multivariate_normal"]).marginal([1]),
+    "marginal of a multivariate_t": check_prior(JOINT["multivariate_t"]).marginal([1, 0]),
+    "truncated dict": check_prior(JOINT["dict"]).truncated([2, 0.01], [np.inf, 0.02]),
+    "truncated multivariate_normal": check_prior(JOINT["multivariate_normal"]).truncated(
+        [0, -np.inf], [2, 0]
+    ),
+    "truncated torch mixture": check_prior(JOINT["torch mixture bounded"]).truncated([0.1], [0.5]),
+    "truncated torch transformed": check_prior(JOINT["torch transformed"]).truncated(
+        [0.5, 0.5], [2, np.inf]
+    ),
+    "truncated object": check_prior(JOINT["object"]).truncated([0.5, 3], [1, 5]),
+}
 TABLE = {name: [marginal] for name, marginal in MARGINALS.items()} | JOINT
 EXTREMES = np.array([-40.0, -37.0, -9.0, -8.0, 8.0, 9.0, 37.0, 40.0])
 
