@@ -32,8 +32,8 @@ def check_prior(prior: object, n_features: int | None = None) -> Prior:
         A dict of frozen univariate scipy.stats distributions, whose keys name the parameters in
         order; a list or tuple of them; a frozen ``multivariate_normal`` or ``multivariate_t`` of
         scipy; a torch distribution; an object with ``sample(n, random_state)``, ``log_prob(theta)``
-        and optionally ``names`` and ``support``, the pair (low, high); or a `Prior`, which comes
-        back as it is.
+        and optionally ``names``, ``support``, the pair (low, high), and ``marginal(columns)``; or a
+        `Prior`, which comes back as it is.
     n_features : int, default=None
         The number D of parameters the prior must have; None takes any.
 
@@ -84,11 +84,11 @@ def _adapt(prior: object) -> Prior:
             "dict or a list."
         )
     if is_multivariate(prior):
-        return MultivariatePrior(prior)
+        return MultivariatePrior(prior, prior)
     if isinstance(prior, Distribution):
         return torch_prior(prior)
     if _has_methods(prior):
-        return CustomPrior(prior)
+        return CustomPrior(prior, check_prior)
     raise TypeError(f"prior must be {_TAKEN}, got {prior!r} of type {type(prior).__name__}.")
 
 

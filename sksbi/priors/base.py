@@ -4,7 +4,7 @@ The prior protocol.
 A prior here is a density p(theta) on a box, known by four things: draws, the log density, the box
 itself, and a one-to-one map from the inside of the box to all of R^D. The map is what lets a
 density estimator that knows nothing of bounds respect them: it works on z, and theta is the image
-of z.
+of z. A region may cut pieces out of the box, where the density is zero; the map does not know it.
 
 Every draw and every image of the map lies strictly inside the box, by at least one float, and theta
 on a closed bound is read as the nearest float inside. So logarithms at the bounds stay finite.
@@ -13,12 +13,13 @@ on a closed bound is read as the nearest float inside. So logarithms at the boun
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from numbers import Integral
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from sksbi.priors.derived import DerivedPriorsMixin
 from sksbi.priors.maps import UnboundedMap
 from sksbi.utils.random import check_generator
 
@@ -52,7 +53,7 @@ def floats_inside(low: ArrayLike, high: ArrayLike, dtype: type = np.float64) -> 
     return first.astype(np.float64), last.astype(np.float64)
 
 
-class Prior(ABC):
+class Prior(DerivedPriorsMixin["Prior"], ABC):
     """
     A prior density over theta on a box.
 
@@ -61,7 +62,7 @@ class Prior(ABC):
     Parameters
     ----------
     spec : object
-        What the user gave.
+        What the user gave; None: this prior itself, made from another one.
     unbounded_map : UnboundedMap
         The map between the box and R^D; its bounds are the prior's.
     names : sequence of str, default=None
@@ -69,14 +70,19 @@ class Prior(ABC):
     inside : pair of ndarray of shape (D,), default=None
         The outermost points at which the density is evaluated. None takes the outermost floats
         strictly inside the box.
+    region : callable, default=None
+        The part of the box, (n, D) to n booleans, where the density is not zero. None: all of it.
 
     Attributes
     ----------
-    spec : object
-        What the user gave.
     names : list of str or None
         The names of the parameters.
+    log_prob_error : float
+        The standard error that normalising by Monte Carlo leaves in `log_prob`, the same for every
+        theta; 0 where it is exact.
     """
+
+    log_prob_error: float = 0.0
 
     def __init__(
         self,
@@ -85,16 +91,23 @@ class Prior(ABC):
         *,
         names: Sequence[str] | None = None,
         inside: tuple[Array, Array] | None = None,
+        region: Callable[[Array], NDArray[np.bool_]] | None = None,
     ) -> None:
-        self.spec = spec
+        self._spec = spec
         self.names = None if names is None else list(names)
         self._map = unbounded_map
+        self._region = region
         self._inside = floats_inside(*self.support) if inside is None else inside
         if not np.all(self._inside[0] <= self._inside[1]):
             raise ValueError(
                 "prior must have a support with floats between low and high, got "
                 f"low={self.support[0]}, high={self.support[1]}: widen it or shift it towards 0."
             )
+
+    @property
+    def spec(self) -> object:
+        """What `check_prior` makes this prior from: what the user gave, or the prior itself."""
+        return self if self._spec is None else self._spec
 
     @property
     def n_features(self) -> int:
@@ -135,7 +148,7 @@ class Prior(ABC):
                 f"prior must draw an array of shape (n, D) = {(int(n), self.n_features)}, got "
                 f"shape {theta.shape}."
             )
-        outside = ~self.contains(theta)
+        outside = ~self._in_box(theta)
         if outside.any():
             raise ValueError(
                 f"prior must draw finite values inside its support, got {theta[outside][0]}: "
@@ -182,11 +195,13 @@ class Prior(ABC):
         Returns
         -------
         ndarray of shape (n,)
-            True where theta is finite and inside the closed box.
+            True where theta is finite, inside the closed box, and in the region if there is one.
         """
         theta = self._check(theta, "theta", nan=True)
-        low, high = self._map.low, self._map.high
-        return (np.isfinite(theta) & (theta >= low) & (theta <= high)).all(axis=1)
+        inside = self._in_box(theta)
+        if self._region is not None and inside.any():
+            inside[inside] = self._region(np.clip(theta[inside], *self._inside))
+        return inside
 
     def at_edge(self, theta: ArrayLike) -> NDArray[np.bool_]:
         """
@@ -265,6 +280,11 @@ class Prior(ABC):
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.spec!r})"
+
+    def _in_box(self, theta: Array) -> NDArray[np.bool_]:
+        """Say which rows are finite and inside the closed box."""
+        low, high = self._map.low, self._map.high
+        return (np.isfinite(theta) & (theta >= low) & (theta <= high)).all(axis=1)
 
     def _check(self, value: ArrayLike, name: str, *, nan: bool = False) -> Array:
         """Convert to float64 (n, D), or say what is wrong."""

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import copy
 import warnings
+from collections.abc import Callable
 
 import numpy as np
 
 from sksbi.priors.base import Array, Prior
+from sksbi.priors.derived import no_marginal
+from sksbi.priors.joint import ByRejectionMixin
 from sksbi.priors.maps import BoxMap
 from sksbi.utils.random import draw_seed
 
 __all__ = ["CustomPrior"]
 
 
-class CustomPrior(Prior):
+class CustomPrior(ByRejectionMixin, Prior):
     """
     A prior around a user's object.
 
@@ -23,7 +27,10 @@ class CustomPrior(Prior):
         It has ``sample(n, random_state)``, which is passed an int and returns (n, D), and
         ``log_prob(theta)``, which takes (n, D) and returns (n,); optionally ``names``, D strings,
         and ``support``, the pair (low, high) of numbers or arrays of shape (D,). Without
-        ``support`` it counts as unbounded.
+        ``support`` it counts as unbounded. A method ``marginal(columns)``, which is passed a list
+        of positions, gives the prior of some parameters, in any form that `check_prior` takes.
+    check : callable
+        `check_prior`, which turns such a marginal into a prior.
 
     Raises
     ------
@@ -38,7 +45,8 @@ class CustomPrior(Prior):
         If there is no ``support``.
     """
 
-    def __init__(self, spec: object) -> None:
+    def __init__(self, spec: object, check: Callable[..., Prior]) -> None:
+        self._check_prior = check
         draws = _first_draws(spec)
         n_features = draws.shape[1]
         low, high = _support(spec, n_features)
@@ -62,6 +70,20 @@ class CustomPrior(Prior):
                 f"{theta[np.isnan(log_p)][0]}: correct log_prob or support."
             )
         return log_p
+
+    def _marginal(self, columns: list[int]) -> Prior:
+        """Ask the object, and give what it makes our names."""
+        if not callable(getattr(self.spec, "marginal", None)):
+            raise no_marginal(self)
+        made = self._check_prior(self.spec.marginal(list(columns)), len(columns))
+        names = None if self.names is None else [self.names[i] for i in columns]
+        if made.names not in (None, names):
+            raise ValueError(
+                f"prior.marginal({columns}) must keep the names {names}, got {made.names}."
+            )
+        named = copy.copy(made)
+        named.names = names
+        return named
 
 
 def _first_draws(spec: object) -> Array:

@@ -9,6 +9,7 @@ import numpy as np
 from sksbi.priors.base import Array, Prior
 from sksbi.priors.maps import StackedMap
 from sksbi.priors.univariate import Marginal, check_univariate, describe
+from sksbi.priors.within import Region, WithinPrior
 
 __all__ = ["MarginalPrior", "marginal_prior"]
 
@@ -19,12 +20,12 @@ class MarginalPrior(Prior):
 
     Parameters
     ----------
-    distributions : sequence of univariate scipy distributions
+    distributions : sequence of frozen scipy.stats distributions or Intervals
         The D marginals.
     names : sequence of str, default=None
         Their names.
     spec : object, default=None
-        What the user gave, if not the distributions.
+        What the user gave; None: this prior itself, made from another one.
     """
 
     def __init__(
@@ -40,7 +41,7 @@ class MarginalPrior(Prior):
             check_univariate(distribution, label)
         self._marginals = [Marginal(*pair) for pair in zip(distributions, labels, strict=True)]
         super().__init__(
-            distributions if spec is None else spec,
+            spec,
             StackedMap([marginal.map for marginal in self._marginals]),
             names=names,
             inside=tuple(np.array([marginal.inside for marginal in self._marginals]).T),
@@ -60,6 +61,20 @@ class MarginalPrior(Prior):
         """Sum the marginal log densities."""
         columns = zip(self._marginals, theta.T, strict=True)
         return np.sum([marginal.log_prob(column) for marginal, column in columns], axis=0)
+
+    def _marginal(self, columns: list[int]) -> MarginalPrior:
+        """Take some of the distributions."""
+        names = None if self.names is None else [self.names[i] for i in columns]
+        return MarginalPrior([self._marginals[i].distribution for i in columns], names)
+
+    def _truncated(self, low: Array, high: Array) -> MarginalPrior:
+        """Truncate every distribution by itself."""
+        parts = zip(self._marginals, low.tolist(), high.tolist(), strict=True)
+        return MarginalPrior([marginal.truncated(*box) for marginal, *box in parts], self.names)
+
+    def _within(self, region: Region) -> WithinPrior:
+        """Reject."""
+        return WithinPrior(self, (region,))
 
 
 def marginal_prior(spec: Mapping[str, object] | Sequence[object]) -> MarginalPrior:

@@ -6,6 +6,7 @@ import numpy as np
 from scipy import stats
 
 from sksbi.priors.base import Array, Prior
+from sksbi.priors.joint import ByRejectionMixin
 from sksbi.priors.maps import BoxMap
 
 __all__ = ["MultivariatePrior", "is_multivariate"]
@@ -33,7 +34,7 @@ def is_multivariate(spec: object) -> bool:
     return isinstance(spec, _FROZEN | _UNFROZEN)
 
 
-class MultivariatePrior(Prior):
+class MultivariatePrior(ByRejectionMixin, Prior):
     """
     A frozen ``multivariate_normal`` or ``multivariate_t`` of scipy, with the identity as its map.
 
@@ -42,7 +43,7 @@ class MultivariatePrior(Prior):
     distribution : frozen scipy.stats distribution
         The distribution.
     spec : object, default=None
-        What the user gave, if not the distribution.
+        What the user gave; None: this prior itself, made from another one.
 
     Raises
     ------
@@ -72,7 +73,7 @@ class MultivariatePrior(Prior):
             )
         self._distribution = distribution
         bounds = np.full(distribution.dim, np.inf)
-        super().__init__(distribution if spec is None else spec, BoxMap(-bounds, bounds))
+        super().__init__(spec, BoxMap(-bounds, bounds))
 
     def __repr__(self) -> str:
         kind = type(self._distribution).__name__.removesuffix("_frozen")
@@ -86,3 +87,15 @@ class MultivariatePrior(Prior):
     def _log_prob(self, theta: Array) -> Array:
         """Evaluate the log density."""
         return np.reshape(self._distribution.logpdf(theta), len(theta))
+
+    def _marginal(self, columns: list[int]) -> MultivariatePrior:
+        """Take rows and columns out of the parameters."""
+        whole, block = self._distribution, np.ix_(columns, columns)
+        if isinstance(whole, _NORMAL):
+            return MultivariatePrior(
+                stats.multivariate_normal(
+                    np.atleast_1d(whole.mean)[columns], np.atleast_2d(whole.cov)[block]
+                )
+            )
+        loc, shape = np.atleast_1d(whole.loc)[columns], np.atleast_2d(whole.shape)[block]
+        return MultivariatePrior(stats.multivariate_t(loc, shape, df=whole.df))

@@ -17,6 +17,8 @@ from torch import distributions
 from torch.distributions import Distribution, constraints
 
 from sksbi.priors.base import Array, Prior, floats_inside
+from sksbi.priors.derived import no_marginal
+from sksbi.priors.joint import ByRejectionMixin
 from sksbi.priors.maps import BoxMap
 from sksbi.priors.marginals import MarginalPrior
 from sksbi.priors.multivariate import MultivariatePrior
@@ -93,7 +95,7 @@ def torch_prior(spec: Distribution) -> Prior:
     return TorchPrior(spec)
 
 
-class TorchPrior(Prior):
+class TorchPrior(ByRejectionMixin, Prior):
     """
     A torch distribution without a twin in scipy.
 
@@ -132,6 +134,10 @@ class TorchPrior(Prior):
         with torch.no_grad():
             log_p = self.spec.log_prob(values).double().numpy()
         return log_p.reshape(len(theta), -1).sum(axis=1)
+
+    def _marginal(self, columns: list[int]) -> Prior:
+        """Refuse."""
+        raise no_marginal(self)
 
 
 def _draw(spec: Distribution, n: int, seed: int) -> torch.Tensor:

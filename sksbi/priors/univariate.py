@@ -3,8 +3,8 @@ What stands in a dict or list of marginals: scipy's univariate continuous distri
 
 Only the classical spelling is taken, ``stats.norm(1, 0.5)``. scipy's newer objects do not survive a
 copy: measured with scipy 1.17, ``stats.Normal(mu=1, sigma=0.5)`` draws from the standard normal
-after pickle or deepcopy, so every clone and every parallel worker would be silently wrong. The
-uniform distribution gets its own upper tail here, since scipy's 1 - F loses it.
+after pickle or deepcopy, so every clone and every parallel worker would be silently wrong. Beside
+them stands the `Interval`, which is what is left of one after a truncation.
 """
 
 from __future__ import annotations
@@ -13,11 +13,13 @@ import threading
 import warnings
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 from scipy import stats
 from scipy.stats.distributions import rv_frozen
 
+from sksbi.priors.interval import Interval
 from sksbi.priors.quantile import AffineMap, LogAffineMap, QuantileMap, first_finite
+from sksbi.priors.tails import with_both_tails
 
 __all__ = ["Marginal", "check_univariate", "describe"]
 
@@ -26,40 +28,13 @@ Array = NDArray[np.float64]
 _RVS_LOCK = threading.RLock()
 
 
-class _Uniform:
-    """The uniform distribution on (low, high), both tails counted from their own end."""
-
-    def __init__(self, low: float, high: float) -> None:
-        self.low, self.high, self.width = low, high, high - low
-
-    def cdf(self, x: Array) -> Array:
-        """Evaluate F."""
-        return (x - self.low) / self.width
-
-    def sf(self, x: Array) -> Array:
-        """Evaluate 1 - F."""
-        return (self.high - x) / self.width
-
-    def ppf(self, q: Array) -> Array:
-        """Invert F."""
-        return self.low + self.width * q
-
-    def isf(self, q: Array) -> Array:
-        """Invert 1 - F."""
-        return self.high - self.width * q
-
-    def logpdf(self, x: ArrayLike) -> Array:
-        """Evaluate the log density."""
-        return np.full(np.shape(x), -np.log(self.width))
-
-
 class Marginal:
     """
     One checked distribution with its draws, log density and map to the real line.
 
     Parameters
     ----------
-    distribution : frozen scipy.stats distribution
+    distribution : frozen scipy.stats distribution or Interval
         The distribution, as `check_univariate` lets it through.
     label : str
         What it is called in messages.
@@ -72,16 +47,15 @@ class Marginal:
         The map to the real line.
     """
 
-    def __init__(self, distribution: rv_frozen, label: str) -> None:
-        self.distribution = distribution
+    def __init__(self, distribution: rv_frozen | Interval, label: str) -> None:
+        self.distribution, self._label = distribution, label
         low, high = (float(bound) for bound in distribution.support())
         if not low < high:
             raise ValueError(
                 f"{label} must have a support with low < high, got [{low}, {high}] from "
                 f"{describe(distribution)}: check its parameters."
             )
-        uniform = type(distribution.dist) is type(stats.uniform)
-        density = _Uniform(low, high) if uniform else distribution
+        density = with_both_tails(distribution)
         with np.errstate(all="ignore"), warnings.catch_warnings():
             warnings.simplefilter("ignore", RuntimeWarning)
             first = first_finite(density, low, float(np.nextafter(low, np.inf)))
@@ -125,6 +99,25 @@ class Marginal:
         """
         return self.distribution.logpdf(theta)
 
+    def truncated(self, low: float, high: float) -> rv_frozen | Interval:
+        """
+        Restrict the distribution to an interval.
+
+        Parameters
+        ----------
+        low, high : float
+            The interval, inside its support.
+
+        Returns
+        -------
+        frozen scipy.stats distribution or Interval
+            The distribution itself where nothing is cut off.
+        """
+        is_whole = (low, high) == (self.map.low, self.map.high)
+        return (
+            self.distribution if is_whole else Interval(self.distribution, low, high, self._label)
+        )
+
 
 def check_univariate(distribution: object, label: str) -> None:
     """
@@ -144,6 +137,8 @@ def check_univariate(distribution: object, label: str) -> None:
     ValueError
         If it is discrete, circular, or a batch of distributions.
     """
+    if isinstance(distribution, Interval):
+        return
     if isinstance(distribution, stats.rv_continuous | stats.rv_discrete):
         raise TypeError(
             f"{label} must be a frozen distribution, got {distribution.name} without parameters: "
@@ -172,20 +167,23 @@ def check_univariate(distribution: object, label: str) -> None:
         )
 
 
-def describe(distribution: rv_frozen) -> str:
+def describe(distribution: rv_frozen | Interval) -> str:
     """
     Write a distribution as its constructor is called.
 
     Parameters
     ----------
-    distribution : frozen scipy.stats distribution
+    distribution : frozen scipy.stats distribution or Interval
         A distribution.
 
     Returns
     -------
     str
-        For example "uniform(0, 10)".
+        For example "uniform(0, 10)", or "norm() on (0, inf)".
     """
+    if isinstance(distribution, Interval):
+        low, high = distribution.support()
+        return f"{describe(distribution.distribution)} on ({low:.12g}, {high:.12g})"
     keywords = [f"{name}={value}" for name, value in distribution.kwds.items()]
     arguments = ", ".join([*map(str, distribution.args), *keywords])
     return f"{distribution.dist.name}({arguments})"
@@ -197,9 +195,9 @@ def _is_circular(distribution: rv_frozen) -> bool:
     return circular and bool(np.isinf(distribution.support()[0]))
 
 
-def _analytic_map(distribution: rv_frozen) -> AffineMap | LogAffineMap | None:
+def _analytic_map(distribution: rv_frozen | Interval) -> AffineMap | LogAffineMap | None:
     """Give the exact map of the normal and the lognormal."""
-    family = type(distribution.dist)
+    family = type(getattr(distribution, "dist", None))
     if family is type(stats.norm):
         return AffineMap(**_parameters(distribution))
     if family is type(stats.lognorm):

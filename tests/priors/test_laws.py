@@ -11,6 +11,7 @@ from torch import distributions
 from zuko.distributions import BoxUniform
 
 from sksbi.priors import Prior, check_prior
+from sksbi.priors.interval import Interval
 
 
 class Wedge:
@@ -70,6 +71,12 @@ MARGINALS = {
     "exponpow": stats.exponpow(2.7),
     "invgamma": stats.invgamma(3),
     "levy": stats.levy(),
+    "half of a norm": Interval(stats.norm(), 0, np.inf, "prior"),
+    "norm in its far tail": Interval(stats.norm(), 8, 9, "prior"),
+    "norm in its lower tail": Interval(stats.norm(), -np.inf, -20, "prior"),
+    "piece of a uniform": Interval(stats.uniform(-3, 6), 0, 2, "prior"),
+    "piece of a lognorm": Interval(stats.lognorm(1, scale=10), 1, 5, "prior"),
+    "end of a beta": Interval(stats.beta(0.5, 0.5), 0.2, 1, "prior"),
 }
 COVARIANCE = [[2.0, 0.6], [0.6, 1.0]]
 JOINT = {
@@ -89,6 +96,19 @@ JOINT = {
     "torch mixture": two_clouds(),
     "BoxUniform": BoxUniform(-torch.ones(2), torch.ones(2)),
     "object": Wedge(),
+}
+JOINT |= {
+    "marginal of a multivariate_normal": check_prior(JOINT["multivariate_normal"]).marginal([1]),
+    "marginal of a multivariate_t": check_prior(JOINT["multivariate_t"]).marginal([1, 0]),
+    "truncated dict": check_prior(JOINT["dict"]).truncated([2, 0.01], [np.inf, 0.02]),
+    "truncated multivariate_normal": check_prior(JOINT["multivariate_normal"]).truncated(
+        [0, -np.inf], [2, 0]
+    ),
+    "truncated torch mixture": check_prior(JOINT["torch mixture bounded"]).truncated([0.1], [0.5]),
+    "truncated torch transformed": check_prior(JOINT["torch transformed"]).truncated(
+        [0.5, 0.5], [2, np.inf]
+    ),
+    "truncated object": check_prior(JOINT["object"]).truncated([0.5, 3], [1, 5]),
 }
 TABLE = {name: [marginal] for name, marginal in MARGINALS.items()} | JOINT
 EXTREMES = np.array([-40.0, -37.0, -9.0, -8.0, 8.0, 9.0, 37.0, 40.0])

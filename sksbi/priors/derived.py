@@ -1,0 +1,220 @@
+"""Priors made from a prior: of some of its parameters, on a smaller box, within a region."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterable
+from numbers import Integral
+from typing import Generic, TypeVar
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+__all__ = ["DerivedPriorsMixin", "no_marginal"]
+
+Array = NDArray[np.float64]
+P = TypeVar("P")
+
+
+def no_marginal(prior: object) -> TypeError:
+    """
+    Say which priors have a marginal.
+
+    Parameters
+    ----------
+    prior : Prior
+        The one that has none.
+
+    Returns
+    -------
+    TypeError
+        To be raised.
+    """
+    return TypeError(
+        "marginal must have a density in closed form: dicts and lists of distributions, "
+        "multivariate_normal, multivariate_t, the same in torch, and objects with a method "
+        "marginal(columns) have one, also when truncated in no parameter that is left out; got "
+        f"{prior!r}: give one of these, or keep the columns of its draws."
+    )
+
+
+class DerivedPriorsMixin(ABC, Generic[P]):
+    """`marginal`, `truncated` and `within`: checked here, made by the class that inherits."""
+
+    names: list[str] | None
+
+    def marginal(self, columns: Iterable[int | str]) -> P:
+        """
+        Make the prior of some of the parameters.
+
+        Parameters
+        ----------
+        columns : sequence of str or int
+            The parameters by their names or their positions from 0, in the order wanted.
+
+        Returns
+        -------
+        Prior
+            The density of these parameters alone.
+
+        Raises
+        ------
+        TypeError
+            If ``columns`` is no sequence of names and positions, or the marginal density has no
+            closed form.
+        ValueError
+            If a column does not exist, stands twice, or there is none.
+
+        Examples
+        --------
+        >>> from scipy import stats
+        >>> from sksbi.priors import check_prior
+        >>> check_prior({"a": stats.norm(), "b": stats.uniform(0, 1)}).marginal(["b"])
+        MarginalPrior(b=uniform(0, 1))
+        """
+        positions = _positions(columns, self.names, self.n_features)
+        return self if positions == [*range(self.n_features)] else self._marginal(positions)
+
+    def truncated(self, low: ArrayLike, high: ArrayLike) -> P:
+        """
+        Restrict the prior to a box.
+
+        Independent marginals stay independent, and all about them exact. Any other prior is drawn
+        from by rejection, and its density normalised by the share of draws in the box: see
+        ``acceptance``, ``acceptance_error`` and ``log_prob_error`` of the result.
+
+        Parameters
+        ----------
+        low, high : array-like of shape (D,)
+            The bounds, possibly infinite.
+
+        Returns
+        -------
+        Prior
+            The density, normalised, on the part of the support that lies in the box.
+
+        Raises
+        ------
+        ValueError
+            If the bounds are no box, miss the support, or hold too little of the prior's mass.
+
+        Examples
+        --------
+        >>> from scipy import stats
+        >>> from sksbi.priors import check_prior
+        >>> check_prior({"a": stats.norm(), "b": stats.uniform(0, 1)}).truncated([0, 0], [9, 1])
+        MarginalPrior(a=norm() on (0, 9), b=uniform(0, 1))
+        """
+        box = [_bound(b, name, self.n_features) for b, name in ((low, "low"), (high, "high"))]
+        self._check_box(*box, "have low < high", box)
+        support = self.support
+        low, high = np.maximum(box[0], support[0]), np.minimum(box[1], support[1])
+        self._check_box(low, high, f"meet the support, low={support[0]}, high={support[1]}", box)
+        unchanged = np.array_equal(support, (low, high))
+        return self if unchanged else self._truncated(low, high)
+
+    def within(self, region: Callable[[Array], NDArray[np.bool_]]) -> P:
+        """
+        Restrict the prior to a region, by rejection.
+
+        The box and the map to unbounded space stay as they are.
+
+        Parameters
+        ----------
+        region : callable
+            It takes theta, a float64 array of shape (n, D), and returns n booleans, True inside; of
+            the same theta always the same.
+
+        Returns
+        -------
+        Prior
+            The density, -inf outside the region, and normalised by the share of draws inside, its
+            ``acceptance``, which is known to within ``acceptance_error``.
+
+        Raises
+        ------
+        TypeError
+            If ``region`` is not callable.
+        ValueError
+            If it returns something else, or holds too little of the prior's mass.
+
+        Examples
+        --------
+        >>> from scipy import stats
+        >>> from sksbi.priors import check_prior
+        >>> prior = check_prior([stats.uniform(-1, 2)] * 2)
+        >>> disk = prior.within(lambda theta: (theta**2).sum(axis=1) < 1)
+        >>> disk.contains([[0.5, 0.5], [0.9, 0.9]])
+        array([ True, False])
+        >>> abs(disk.acceptance - 3.14159 / 4) < 4 * disk.acceptance_error
+        True
+        """
+        if not callable(region):
+            raise TypeError(
+                "region must be callable, take theta of shape (n, D) and return n booleans, got "
+                f"{region!r}."
+            )
+        return self._within(region)
+
+    def _check_box(self, low: Array, high: Array, rule: str, box: list[Array]) -> None:
+        """Name the first column without an inside."""
+        empty = low >= high
+        if empty.any():
+            column = int(empty.argmax())
+            name = column if self.names is None else repr(self.names[column])
+            raise ValueError(
+                f"low and high must {rule}, in every column, got low={box[0]}, high={box[1]}: "
+                f"nothing is left of column {name}."
+            )
+
+    @abstractmethod
+    def _marginal(self, columns: list[int]) -> P:
+        """Make the prior of some columns, each given once, or raise `no_marginal`."""
+
+    @abstractmethod
+    def _truncated(self, low: Array, high: Array) -> P:
+        """Restrict to a box inside the support, smaller than it, and with an inside."""
+
+    @abstractmethod
+    def _within(self, region: Callable[[Array], NDArray[np.bool_]]) -> P:
+        """Restrict to a region."""
+
+
+def _positions(columns: Iterable[int | str], names: list[str] | None, n_features: int) -> list[int]:
+    """Turn names and positions into positions."""
+    if isinstance(columns, str) or not isinstance(columns, Iterable):
+        raise TypeError(
+            f"columns must be a list of names or positions, got {columns!r}: put it in a list."
+        )
+    positions = [_position(column, names, n_features) for column in columns]
+    if not positions or len(set(positions)) < len(positions):
+        raise ValueError(
+            f"columns must name at least one parameter, and none twice, got {[*columns]}."
+        )
+    return positions
+
+
+def _position(column: int | str, names: list[str] | None, n_features: int) -> int:
+    """Find one column."""
+    if isinstance(column, str):
+        if column not in (names or ()):
+            has = "has no names: give positions" if names is None else f"has the names {names}"
+            raise ValueError(f"columns must be among the prior's, got {column!r}; the prior {has}.")
+        return names.index(column)
+    if not isinstance(column, Integral) or isinstance(column, bool | np.bool_):
+        raise TypeError(f"columns must be names or integer positions, got {column!r}.")
+    if not 0 <= column < n_features:
+        raise ValueError(f"columns must be positions from 0 to {n_features - 1}, got {column}.")
+    return int(column)
+
+
+def _bound(bound: ArrayLike, name: str, n_features: int) -> Array:
+    """Convert one end of a box to float64 (D,)."""
+    rule = f"{name} must have shape (D,) = ({n_features},) and hold real numbers or +-inf"
+    try:
+        array = np.array(bound, dtype=np.float64)
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"{rule}, got {bound!r}.") from error
+    if array.shape != (n_features,) or np.isnan(array).any() or np.iscomplexobj(bound):
+        raise ValueError(f"{rule}, got {bound!r} of shape {array.shape}.")
+    return array
