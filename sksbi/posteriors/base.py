@@ -150,7 +150,7 @@ class Posterior(ABC):
         Returns
         -------
         Posterior
-            One posterior; itself if there are no others.
+            One posterior.
         """
 
     @abstractmethod

@@ -37,9 +37,9 @@ class Normalised(Posterior):
         Returns
         -------
         Posterior
-            The mixture; itself if there are no others.
+            The mixture.
         """
-        return Mixture([self, *others]) if others else self
+        return Mixture([self, *others])
 
     def score(self, theta: Array, x: Array, weights: Array) -> float:
         """
@@ -122,6 +122,8 @@ class MixtureAt(NormalisedAt):
 
     def _draw(self, n: int, generator: np.random.Generator, *, log_prob: bool) -> Draws:
         """Choose a member for every draw, and let each member make as many as were chosen."""
+        if len(self.members) == 1:
+            return self.members[0]._draw(n, generator, log_prob=log_prob)
         chosen = generator.integers(len(self.members), size=(self.n_observations, n))
         theta = None
         for number, member in enumerate(self.members):

@@ -25,7 +25,7 @@ from sksbi.data import TensorPairs
 from sksbi.exceptions import MisspecificationWarning, TrainingWarning
 from sksbi.nn import ConditionalDensity, SplineFlow
 from sksbi.posteriors.base import Doubt, PosteriorAt
-from sksbi.utils.batches import EVALUATION_BATCH
+from sksbi.utils.batches import EVALUATION_BATCH, batches
 from sksbi.utils.subset import some_rows
 
 __all__ = ["HeldOutRecord", "record_held_out"]
@@ -35,6 +35,7 @@ _DRAWS, _DRAWS_OF_MEMBERS, _MOST_ROWS, _FEWEST_ROWS = 39, 16, 1_000, 20
 _LEVEL, _SIGNIFICANT, _RARE = 0.9, 1e-3, 1e-3
 _NEAREST_SHARE, _FEWEST_NEAREST, _MOST_NEAREST = 0.1, 20, 100
 _LEAST_DISAGREEMENT = 0.05
+_CONTEXTS_PER_BATCH = 100
 _TINY = 1e-12
 
 
@@ -162,12 +163,16 @@ def _tail() -> int:
 def _examine(flow: SplineFlow, context: Tensor, seed: int) -> tuple[Tensor, NDArray[np.float64]]:
     """Draw (n, S, D) from the posteriors, and compute how far members are apart at the draws."""
     noise = torch.Generator().manual_seed(seed)
-    rows = torch.arange(len(context)).repeat_interleave(_DRAWS)
+    draws, disagreement = [], []
     with torch.no_grad():
-        posterior = flow(context)
-        draws = posterior.draw(rows, noise).unflatten(0, (len(context), _DRAWS))
-        disagreement = posterior.disagreement(draws[:, :_DRAWS_OF_MEMBERS].transpose(0, 1))
-    return draws.cpu(), disagreement.double().cpu().numpy()
+        for part in batches(len(context), _CONTEXTS_PER_BATCH):
+            posterior, n = flow(context[part]), part.stop - part.start
+            rows = torch.arange(n).repeat_interleave(_DRAWS)
+            some = posterior.draw(rows, noise).unflatten(0, (n, _DRAWS))
+            apart = posterior.disagreement(some[:, :_DRAWS_OF_MEMBERS].transpose(0, 1))
+            draws.append(some.cpu())
+            disagreement.append(apart.double().cpu())
+    return torch.cat(draws), torch.cat(disagreement).numpy()
 
 
 def _likeness(draws: Tensor) -> NDArray[np.float64]:

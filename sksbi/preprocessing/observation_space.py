@@ -14,13 +14,14 @@ from sksbi.preprocessing.screening import relevant_columns
 from sksbi.preprocessing.summaries import SummaryStatistics
 from sksbi.preprocessing.views import RobustViews
 from sksbi.utils.random import draw_seed
-from sksbi.utils.subset import some_rows
+from sksbi.utils.subset import some_rows, spaced
 from sksbi.utils.validation import check_numbers
 from sksbi.utils.warn import warn_user
 
 __all__ = ["ObservationSpace"]
 
-_MOST_VALUES, _FEWEST_ROWS = 20_000_000, 1_000
+# What is learnt from x is learnt from so many values and rows at most.
+_MOST_VALUES, _FEWEST_ROWS, _MOST_ROWS = 20_000_000, 1_000, 20_000
 # Up to so many columns a network sees them all; of fewer simulations there is little to learn.
 _NARROW, _FEWEST_FOR_SUMMARIES = 24, 100
 _MOST_NAMED = 5
@@ -126,7 +127,7 @@ class ObservationSpace:
             return _as_float32(x, self._scaled(x))
         columns = _columns(x)
         self.kept_ = self._choose(columns, theta)
-        columns = columns[:, self.kept_]
+        columns = self._kept(columns)
         if self.features_ is not None:
             features = self._fit_features(columns, theta, generator, rows)
             if isinstance(self.features_, SummaryStatistics):
@@ -134,7 +135,7 @@ class ObservationSpace:
             columns = features
         logarithms = self.features_ is None
         self.views_ = RobustViews(logarithms=logarithms).fit(
-            some_rows(columns, _MOST_VALUES, _FEWEST_ROWS)
+            some_rows(columns, _MOST_VALUES, _FEWEST_ROWS, _MOST_ROWS)
         )
         return self.views_.transform(columns)
 
@@ -148,7 +149,7 @@ class ObservationSpace:
         if not isinstance(self.features, str):
             self.features_ = clone(self.features)
             return kept
-        some = some_rows(np.arange(len(columns)), _MOST_VALUES // columns.shape[1], _FEWEST_ROWS)
+        some = spaced(*columns.shape, _MOST_VALUES, _FEWEST_ROWS, _MOST_ROWS)
         views = RobustViews(logarithms=False).fit_transform(columns[some])
         kept = relevant_columns(views, theta[some])
         if kept.sum() > _NARROW and len(columns) >= _FEWEST_FOR_SUMMARIES:
@@ -224,10 +225,14 @@ class ObservationSpace:
         """Scale, and make features or restore the shape."""
         if self.keep_shape:
             return self.views_.transform(x if x.ndim > 2 else _columns(x))
-        columns = _columns(x)[:, self.kept_]
+        columns = self._kept(_columns(x))
         if self.features_ is not None:
             columns = self.features_.transform(columns)
         return columns if self.views_ is None else self.views_.transform(np.asarray(columns))
+
+    def _kept(self, columns: NDArray[np.floating]) -> NDArray[np.floating]:
+        """Take the columns that are looked at, without a copy if these are all."""
+        return columns if self.kept_.all() else columns[:, self.kept_]
 
 
 def _columns(x: NDArray[np.floating]) -> NDArray[np.floating]:

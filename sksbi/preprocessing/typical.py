@@ -31,7 +31,7 @@ _MOST_COLUMNS = 100
 _RIDGE = 1e-6
 _FOLDS, _FEWEST = 5, 10
 _NO_WIDTH = 1e-9
-_MOST_ROWS, _FEWEST_ROWS, _MOST_NUMBERS = 50_000, 1_000, 5_000_000
+_MOST_ROWS, _FEWEST_ROWS, _MOST_NUMBERS = 20_000, 1_000, 5_000_000
 
 
 class TypicalObservations:
@@ -47,15 +47,15 @@ class TypicalObservations:
 
     def __init__(self, x: Array) -> None:
         columns = _columns(some_rows(x, _MOST_NUMBERS, _FEWEST_ROWS, _MOST_ROWS))
-        missing = np.isnan(columns)
-        centers = np.nan_to_num(np.nanmedian(columns, axis=0)) if missing.any() else 0.0
-        columns = np.where(missing, centers, columns)
+        if (missing := np.isnan(columns)).any():
+            columns = np.where(missing, np.nan_to_num(np.nanmedian(columns, axis=0)), columns)
         self.region = _Region(columns)
         self.farthest, self.margin = np.inf, np.inf
         if len(columns) >= _FEWEST:
             folds = np.arange(len(columns)) % _FOLDS
-            parts = [(columns[folds != k], columns[folds == k]) for k in range(_FOLDS)]
-            found = [_Region(rest).excess(held_out) for rest, held_out in parts]
+            found = [
+                _Region(columns[folds != k]).excess(columns[folds == k]) for k in range(_FOLDS)
+            ]
             self.farthest = max(float(distance.max()) for distance, _ in found)
             self.margin = max(_MARGIN, *(_FARTHER * float(beyond.max()) for _, beyond in found))
 

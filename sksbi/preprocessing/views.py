@@ -19,9 +19,11 @@ from numpy.typing import NDArray
 from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.utils.validation import check_is_fitted
 
+from sksbi.utils.batches import batches
+
 __all__ = ["RobustViews"]
 
-_BLOCK = 65_536
+_VALUES_PER_BLOCK = 65_536
 _LIGHT, _LATE_KNEE = 8.0, 20.0
 
 
@@ -81,15 +83,12 @@ class RobustViews(TransformerMixin, BaseEstimator):
         """
         self.n_features_in_ = x.shape[1]
         self._fit_logarithms(x)
-        columns = self._columns(x)
-        low, self.center_, high = np.quantile(columns, [0.25, 0.5, 0.75], axis=0)
-        self.spread_ = _first_positive(high - low, _standard_deviation(columns))
-        reach = np.abs(self._relative(columns)).max(axis=0)
-        is_logarithm = np.arange(len(reach)) >= self.n_features_in_
-        self.knee_ = np.where((reach <= _LIGHT) & ~is_logarithm, _LATE_KNEE, 1.0)
-        views = self._saturated(columns)
-        self.mean_ = views.mean(axis=0)
-        self.scale_ = _first_positive(_standard_deviation(views))
+        width = _VALUES_PER_BLOCK // len(x)
+        parts = [_learn(x[:, some], _LATE_KNEE) for some in batches(x.shape[1], width)]
+        for some in batches(len(self.log_columns_), width):
+            parts.append(_learn(self._logarithms(x, some), 1.0))
+        learnt = np.concatenate(parts, axis=1)
+        self.center_, self.spread_, self.knee_, self.mean_, self.scale_ = learnt
         return self
 
     def _fit_logarithms(self, x: NDArray[np.floating]) -> None:
@@ -102,10 +101,12 @@ class RobustViews(TransformerMixin, BaseEstimator):
         self.log_shift_ = np.where(x.min(axis=0) == 0, smallest, 0.0)[self.log_columns_]
         self.log_floor_ = smallest[self.log_columns_]
 
-    def _columns(self, x: NDArray[np.floating]) -> NDArray[np.floating]:
-        """Set the logarithms beside the columns."""
-        shifted = x[:, self.log_columns_] + self.log_shift_
-        return np.hstack([x, np.log(np.maximum(shifted, self.log_floor_))])
+    def _logarithms(
+        self, x: NDArray[np.floating], some: slice = slice(None)
+    ) -> NDArray[np.floating]:
+        """Take the logarithms of some of the columns that have any."""
+        shifted = x[:, self.log_columns_[some]] + self.log_shift_[some]
+        return np.log(np.maximum(shifted, self.log_floor_[some]))
 
     def transform(self, x: NDArray[np.floating]) -> NDArray[np.float32]:
         """
@@ -123,20 +124,36 @@ class RobustViews(TransformerMixin, BaseEstimator):
         """
         check_is_fitted(self)
         views = np.empty((len(x), len(self.mean_)), dtype=np.float32)
-        for start in range(0, len(x), _BLOCK):
-            rows = slice(start, start + _BLOCK)
-            columns = self._columns(np.asarray(x[rows], float))
-            views[rows] = (self._saturated(columns) - self.mean_) / self.scale_
+        for rows in batches(len(x), _VALUES_PER_BLOCK // max(1, x.shape[1])):
+            columns = np.asarray(x[rows], float)
+            columns = np.hstack([columns, self._logarithms(columns)])
+            relative = _relative(columns, self.center_, self.spread_)
+            views[rows] = (_saturated(relative, self.knee_) - self.mean_) / self.scale_
         return views
 
-    def _saturated(self, columns: NDArray[np.floating]) -> NDArray[np.floating]:
-        """Apply the asinh."""
-        return self.knee_ * np.arcsinh(self._relative(columns) / self.knee_)
 
-    def _relative(self, columns: NDArray[np.floating]) -> NDArray[np.floating]:
-        """Count from the median in spreads; what overflows counts as the largest float."""
-        with np.errstate(over="ignore"):
-            return np.nan_to_num((columns - self.center_) / self.spread_)
+def _learn(columns: NDArray[np.floating], late_knee: float) -> NDArray[np.float64]:
+    """Learn median, spread, knee, mean and scale of columns: (5, L)."""
+    low, center, high = np.quantile(columns, [0.25, 0.5, 0.75], axis=0)
+    spread = _first_positive(high - low, _standard_deviation(columns))
+    relative = _relative(columns, center, spread)
+    knee = np.where(np.abs(relative).max(axis=0) <= _LIGHT, late_knee, 1.0)
+    views = _saturated(relative, knee)
+    scale = _first_positive(_standard_deviation(views))
+    return np.stack([center, spread, knee, views.mean(axis=0), scale])
+
+
+def _relative(
+    columns: NDArray[np.floating], center: NDArray[np.floating], spread: NDArray[np.floating]
+) -> NDArray[np.floating]:
+    """Count from the median in spreads; what overflows counts as the largest float."""
+    with np.errstate(over="ignore"):
+        return np.nan_to_num((columns - center) / spread)
+
+
+def _saturated(relative: NDArray[np.floating], knee: NDArray[np.floating]) -> NDArray[np.floating]:
+    """Apply the asinh."""
+    return knee * np.arcsinh(relative / knee)
 
 
 def _standard_deviation(x: NDArray[np.floating]) -> NDArray[np.floating]:
