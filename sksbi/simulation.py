@@ -13,9 +13,7 @@ from __future__ import annotations
 
 import inspect
 import pickle
-import sys
 import traceback
-import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from numbers import Integral
@@ -43,6 +41,7 @@ from sksbi.tables.simulated import (
 from sksbi.utils.parallel import running
 from sksbi.utils.random import check_generator
 from sksbi.utils.validation import check_count
+from sksbi.utils.warn import warn_user
 
 __all__ = ["run_simulator", "simulate"]
 
@@ -384,13 +383,10 @@ def _check_chunks_agree(chunks: list[_Chunk]) -> None:
 
 
 def _warn(failure: _Failure, n_failed: int, theta: Table) -> None:
-    """Warn of rows left out, at the line of the user's own code."""
-    error, level, frame = failure.error, 1, sys._getframe()
-    while frame is not None and frame.f_globals.get("__name__", "").startswith("sksbi."):
-        level, frame = level + 1, frame.f_back
-    warnings.warn(
+    """Warn of rows left out."""
+    error = failure.error
+    warn_user(
         f"{n_failed} of {len(theta)} simulations failed and were left out. The first, at "
         f"{_describe_theta(theta, failure.row)}: {type(error).__name__}: {error}",
         SimulationWarning,
-        stacklevel=level,
     )

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from numbers import Integral
 
 import numpy as np
 import pandas as pd
@@ -17,6 +16,7 @@ from numpy.typing import ArrayLike
 
 from sksbi.simulation import simulate
 from sksbi.utils.random import check_generator
+from sksbi.utils.validation import check_count
 
 __all__ = ["Task"]
 
@@ -192,8 +192,7 @@ class Task:
         x = self._check_x(x)
         if len(x) != 1:
             raise ValueError(f"x must be one observation, got {len(x)} rows: pass them one by one.")
-        if not isinstance(n_samples, Integral) or n_samples < 1:
-            raise ValueError(f"n_samples must be an int of at least 1, got {n_samples!r}.")
+        n_samples = check_count(n_samples, "n_samples")
         draws = self.exact_posterior(x[0], n_samples, check_generator(random_state))
         return pd.DataFrame(draws, columns=self.names)
 

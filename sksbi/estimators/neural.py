@@ -22,6 +22,7 @@ from sksbi.estimators.base import BaseInference
 from sksbi.estimators.passed_on import PassedOnMixin
 from sksbi.losses import build_criterion
 from sksbi.preprocessing import ObservationSpace, ParameterSpace
+from sksbi.priors import Prior
 from sksbi.tables.theta import check_against_prior, read_theta
 from sksbi.utils.devices import check_device, device_or_cpu
 from sksbi.utils.random import (
@@ -175,6 +176,7 @@ class NeuralEstimator(PassedOnMixin, BaseInference):
             vars(self).pop("_history", None)
             return
         now = {name: getattr(self, name) for name in self._shaping()} | self._passed_on()
+        now["prior"] = now["prior"].spec if isinstance(now["prior"], Prior) else now["prior"]
         before = self._spec | {"prior": None if self.prior_ is None else self.prior_.spec}
         passed_on = {k for k in {*now, *before} if k.startswith(("module__", "criterion__"))}
         for name in (*self._shaping(), *sorted(passed_on)):

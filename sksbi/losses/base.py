@@ -12,6 +12,7 @@ from sksbi.losses.binary import BinaryCrossEntropy
 from sksbi.losses.contrastive import Contrastive
 from sksbi.losses.negative_log_likelihood import NegativeLogLikelihood
 from sksbi.losses.pairing import PairedCriterion
+from sksbi.utils.choose import choose, construct
 
 __all__ = ["WeightedMean", "build_criterion", "criterion_names"]
 
@@ -86,25 +87,17 @@ def build_criterion(
     >>> build_criterion("negative_log_likelihood")
     NegativeLogLikelihood()
     """
-    names = criterion_names(estimates)
-    rule = f"criterion must be one of {names} or a callable criterion(**options)"
-    if isinstance(criterion, str) and criterion not in names:
-        raise ValueError(f"{rule}, got {criterion!r}.")
-    if not isinstance(criterion, str) and not callable(criterion):
-        raise TypeError(f"{rule}, got an object of type {type(criterion).__name__}: {criterion!r}.")
     if isinstance(criterion, nn.Module):
         raise TypeError(
-            f"{rule}, got an object: give the class {type(criterion).__name__}, and its options as "
-            "criterion__*."
+            f"criterion must be one of {criterion_names(estimates)} or a callable "
+            f"criterion(**options), got an object: give the class {type(criterion).__name__}, and "
+            "its options as criterion__*."
         )
-    constructor = _CRITERIA[estimates][criterion] if isinstance(criterion, str) else criterion
-    try:
-        return constructor(**options)
-    except TypeError as error:
-        raise TypeError(
-            f"criterion={criterion!r} cannot be built with the options {options}, given as "
-            f"criterion__*: {error}."
-        ) from error
+    constructor = choose(
+        criterion, _CRITERIA[estimates], "criterion", "a callable criterion(**options)"
+    )
+    what = f"criterion={criterion!r}"
+    return construct(constructor, what=what, options=options, given_as="criterion__*")
 
 
 class WeightedMean(nn.Module):

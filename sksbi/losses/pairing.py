@@ -14,10 +14,11 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Callable
-from numbers import Integral
 
 import torch
 from torch import Tensor, nn
+
+from sksbi.utils.validation import check_count
 
 __all__ = ["LogRatio", "PairedCriterion", "draw_partners"]
 
@@ -53,9 +54,7 @@ class PairedCriterion(nn.Module):
 
     def __init__(self, n_marginal: int) -> None:
         super().__init__()
-        if not isinstance(n_marginal, Integral) or isinstance(n_marginal, bool) or n_marginal < 1:
-            raise ValueError(f"{self._count_name} must be an int >= 1, got {n_marginal!r}.")
-        self.n_marginal = int(n_marginal)
+        self.n_marginal = check_count(n_marginal, self._count_name)
         self._generator = torch.Generator().manual_seed(int(torch.randint(2**31 - 1, ())))
 
     _count_name = "n_marginal"

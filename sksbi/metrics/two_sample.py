@@ -8,7 +8,6 @@ held-out draws is 1/2 where p = q and 1 where p and q never overlap.
 
 from __future__ import annotations
 
-import warnings
 from numbers import Integral
 
 import numpy as np
@@ -18,6 +17,8 @@ from sklearn.model_selection import KFold, cross_val_score
 from sksbi.metrics.classifiers import build_classifier
 from sksbi.tables.draws import check_draws, check_same_columns
 from sksbi.utils.random import check_generator, draw_seed
+from sksbi.utils.validation import check_count
+from sksbi.utils.warn import warn_user
 
 __all__ = ["c2st_score"]
 
@@ -102,15 +103,12 @@ def c2st_score(
     >>> c2st_score(reference + 10, reference)
     1.0
     """
-    if not isinstance(n_folds, Integral) or isinstance(n_folds, bool) or n_folds < 2:
-        raise ValueError(f"n_folds must be an integer of at least 2, got {n_folds!r}.")
-    draws, reference = _check_pair(draws, reference, int(n_folds))
+    n_folds = check_count(n_folds, "n_folds", low=2)
+    draws, reference = _check_pair(draws, reference, n_folds)
     generator = check_generator(random_state)
     seed = int(random_state) if isinstance(random_state, Integral) else draw_seed(generator)
     judge = build_classifier(classifier, draws.shape[1], seed)
-    return _c2st(
-        judge, draws, reference, KFold(int(n_folds), shuffle=True, random_state=seed), n_jobs
-    )
+    return _c2st(judge, draws, reference, KFold(n_folds, shuffle=True, random_state=seed), n_jobs)
 
 
 def _check_pair(draws: object, reference: object, n_folds: int) -> tuple[np.ndarray, np.ndarray]:
@@ -125,11 +123,10 @@ def _check_pair(draws: object, reference: object, n_folds: int) -> tuple[np.ndar
         )
     if len(draws) != len(reference):
         larger = max(len(draws), len(reference)) / (len(draws) + len(reference))
-        warnings.warn(
+        warn_user(
             f"draws has {len(draws)} rows and reference {len(reference)}: equal distributions then "
             f"score about {larger:.2f} instead of 0.5. Give as many of each.",
             UserWarning,
-            stacklevel=3,
         )
     return draws, reference
 

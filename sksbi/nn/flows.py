@@ -16,6 +16,7 @@ import zuko
 from torch import nn
 
 from sksbi.nn.spline_flow import SplineFlow
+from sksbi.utils.choose import choose, construct
 
 __all__ = ["build_flow", "flow_names"]
 
@@ -94,25 +95,16 @@ def build_flow(
     >>> flow(torch.zeros(5, 3)).log_prob(torch.zeros(5, 2)).shape
     torch.Size([5])
     """
-    if isinstance(flow, str) and flow not in _FLOWS:
-        raise ValueError(
-            f"flow must be one of {flow_names()} or a callable flow(features, context, **options), "
-            f"got {flow!r}."
-        )
-    if not isinstance(flow, str) and not callable(flow):
-        raise TypeError(
-            f"flow must be one of {flow_names()} or a callable flow(features, context, **options), "
-            f"got an object of type {type(flow).__name__}: {flow!r}."
-        )
-    constructor = _FLOWS[flow] if isinstance(flow, str) else flow
-    try:
-        module = constructor(features, context, **options)
-    except (TypeError, ValueError, RuntimeError, LookupError) as error:
-        kind = TypeError if isinstance(error, TypeError) else ValueError
-        raise kind(
-            f"flow={flow!r} cannot be built with the options {options}: {error}. Options are "
-            "transforms, hidden_features and what is given as module__*."
-        ) from error
+    constructor = choose(flow, _FLOWS, "flow", "a callable flow(features, context, **options)")
+    module = construct(
+        constructor,
+        features,
+        context,
+        what=f"flow={flow!r}",
+        options=options,
+        given_as="transforms, hidden_features and module__*",
+        errors=(TypeError, ValueError, RuntimeError, LookupError),
+    )
     if not isinstance(module, nn.Module):
         raise TypeError(f"flow={flow!r} must build a torch.nn.Module, got {module!r}.")
     return module

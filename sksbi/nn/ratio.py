@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from sksbi.nn.embedded import Embedded
 from sksbi.nn.ratio_mlp import RatioMLP
+from sksbi.utils.choose import choose, construct
 
 __all__ = ["ConditionalRatio", "LogRatio", "build_ratio_network", "ratio_network_names"]
 
@@ -189,26 +190,22 @@ def build_ratio_network(
     >>> build_ratio_network("mlp", 2, 8, hidden_features=(32,)).members
     2
     """
-    rule = (
-        f"network must be one of {ratio_network_names()}, a module (theta, context) -> log-ratios, "
-        "or a callable network(features, context, **options) that returns one"
+    otherwise = (
+        "a module (theta, context) -> log-ratios, or a callable network(features, context, "
+        "**options) that returns one"
     )
-    if isinstance(network, str) and network not in _NETWORKS:
-        raise ValueError(f"{rule}, got {network!r}.")
-    if not isinstance(network, str) and not callable(network):
-        raise TypeError(f"{rule}, got an object of type {type(network).__name__}: {network!r}.")
+    constructor = choose(network, _NETWORKS, "network", otherwise)
     if isinstance(network, nn.Module):
         if options:
-            raise TypeError(f"{rule}; a module takes no options, got {options} as module__*.")
+            raise TypeError(
+                f"network must be {otherwise}; a module takes no options, got {options} as "
+                "module__*."
+            )
         return _tried(deepcopy(network), network, features, context)
-    constructor = _NETWORKS[network] if isinstance(network, str) else network
-    try:
-        built = constructor(features, context, **options)
-    except TypeError as error:
-        raise TypeError(
-            f"network={network!r} cannot be built as network({features}, {context}) with the "
-            f"options {options}, given as module__*: {error}."
-        ) from error
+    what = f"network={network!r}"
+    built = construct(
+        constructor, features, context, what=what, options=options, given_as="module__*"
+    )
     return _tried(built, network, features, context)
 
 

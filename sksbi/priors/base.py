@@ -14,7 +14,6 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
-from numbers import Integral
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -22,6 +21,7 @@ from numpy.typing import ArrayLike, NDArray
 from sksbi.priors.derived import DerivedPriorsMixin
 from sksbi.priors.maps import UnboundedMap
 from sksbi.utils.random import check_generator
+from sksbi.utils.validation import check_count
 
 __all__ = ["Prior", "floats_inside"]
 
@@ -140,12 +140,11 @@ class Prior(DerivedPriorsMixin["Prior"], ABC):
         ValueError
             If ``n`` is no positive integer, or the distribution drew something outside its support.
         """
-        if not isinstance(n, Integral) or isinstance(n, bool) or n < 1:
-            raise ValueError(f"n must be an integer of at least 1, got {n!r}.")
-        theta = np.asarray(self._sample(int(n), check_generator(random_state)), dtype=np.float64)
+        n = check_count(n, "n")
+        theta = np.asarray(self._sample(n, check_generator(random_state)), dtype=np.float64)
         if theta.shape != (n, self.n_features):
             raise ValueError(
-                f"prior must draw an array of shape (n, D) = {(int(n), self.n_features)}, got "
+                f"prior must draw an array of shape (n, D) = {(n, self.n_features)}, got "
                 f"shape {theta.shape}."
             )
         outside = ~self._in_box(theta)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import warnings
 from collections.abc import Callable
 
 import numpy as np
@@ -13,6 +12,7 @@ from sksbi.priors.derived import no_marginal
 from sksbi.priors.joint import ByRejectionMixin
 from sksbi.priors.maps import BoxMap
 from sksbi.utils.random import draw_seed
+from sksbi.utils.warn import warn_user
 
 __all__ = ["CustomPrior"]
 
@@ -122,12 +122,11 @@ def _support(spec: object, n_features: int) -> tuple[Array, Array]:
     """Read and check the support, or warn that there is none."""
     support = getattr(spec, "support", None)
     if support is None:
-        warnings.warn(
+        warn_user(
             f"prior {spec!r} has no attribute support, so it counts as unbounded and draws of a "
             "posterior are not guaranteed to stay where its density is positive: give it "
             "support = (low, high).",
             UserWarning,
-            stacklevel=4,
         )
         return np.full(n_features, -np.inf), np.full(n_features, np.inf)
     try:

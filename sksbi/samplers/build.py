@@ -10,6 +10,7 @@ from sksbi.samplers.ensemble import AffineInvariantEnsemble
 from sksbi.samplers.importance import ImportanceResampling
 from sksbi.samplers.metropolis_hastings import MetropolisHastings
 from sksbi.samplers.slice import SliceSampler
+from sksbi.utils.choose import choose
 
 __all__ = ["build_sampler", "sampler_names"]
 
@@ -76,18 +77,11 @@ def build_sampler(sampler: str | Callable[..., Any]) -> Callable[..., Any]:
     >>> build_sampler("slice")
     SliceSampler()
     """
-    rule = (
-        f"sampler must be one of {sampler_names()} or a callable "
-        "sampler(log_prob, initial, n_samples, random_state)"
-    )
-    if isinstance(sampler, str):
-        if sampler not in _SAMPLERS:
-            raise ValueError(f"{rule}, got {sampler!r}.")
-        return _SAMPLERS[sampler]()
+    otherwise = "a callable sampler(log_prob, initial, n_samples, random_state)"
     if isinstance(sampler, type):
         raise TypeError(
-            f"{rule}, got the class {sampler.__name__}: call it, as in {sampler.__name__}()."
+            f"sampler must be one of {sampler_names()} or {otherwise}, got the class "
+            f"{sampler.__name__}: call it, as in {sampler.__name__}()."
         )
-    if not callable(sampler):
-        raise TypeError(f"{rule}, got an object of type {type(sampler).__name__}: {sampler!r}.")
-    return sampler
+    chosen = choose(sampler, _SAMPLERS, "sampler", otherwise)
+    return chosen() if isinstance(sampler, str) else chosen

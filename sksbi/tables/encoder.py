@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,6 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.sparse import issparse
 
 from sksbi.utils.validation import check_numbers
+from sksbi.utils.warn import warn_user
 
 __all__ = ["ColumnEncoder", "TableEncoder"]
 
@@ -85,11 +85,10 @@ class ColumnEncoder:
         codes = pd.Index(self.categories).get_indexer(pd.Index(column.astype(object)))
         unseen = column[(codes < 0) & column.notna().to_numpy()]
         if len(unseen):
-            warnings.warn(
+            warn_user(
                 f"x has values in column {self.name!r} that fit has not seen, such as "
                 f"{unseen.iloc[0]!r}, and they count as missing; fit saw {list(self.categories)}.",
                 UserWarning,
-                stacklevel=2,
             )
         return np.where(codes >= 0, codes, np.nan)
 

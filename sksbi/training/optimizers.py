@@ -8,6 +8,7 @@ from functools import partial
 import torch
 
 from sksbi.training.muon import Muon
+from sksbi.utils.choose import choose
 
 __all__ = ["find_optimizer"]
 
@@ -36,11 +37,6 @@ def find_optimizer(name: str | Callable) -> Callable:
     }
     classes |= {"adamw": partial(torch.optim.AdamW, fused=True), "muon": Muon}
     classes.pop("optimizer")
-    if callable(name):
-        return name
-    if not isinstance(name, str) or name.lower() not in classes:
-        raise ValueError(
-            f"optimizer must be one of {sorted(classes)}, a torch optimizer class or a partial of "
-            f"one, got {name!r}."
-        )
-    return classes[name.lower()]
+    if isinstance(name, str) and name.lower() in classes:
+        return classes[name.lower()]
+    return choose(name, classes, "optimizer", "a torch optimizer class or a partial of one")

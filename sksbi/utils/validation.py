@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 from sklearn.base import BaseEstimator
+from sklearn.utils._param_validation import InvalidParameterError
 from sklearn.utils.validation import check_array, validate_data
 
 __all__ = [
@@ -211,15 +212,15 @@ def check_count(value: object, name: str, *, low: int = 1) -> int:
 
     Raises
     ------
-    TypeError
-        If it is no integer.
-    ValueError
-        If it is too small.
+    InvalidParameterError
+        A ValueError and a TypeError, as of scikit-learn's parameters: if it is no integer, or too
+        small.
     """
     if not isinstance(value, Integral) or isinstance(value, bool):
-        raise TypeError(f"{name} must be an int >= {low}, got {value!r} of {type(value).__name__}.")
+        kind = f" of {type(value).__name__}" if value is not None else ""
+        raise InvalidParameterError(f"{name} must be an int >= {low}, got {value!r}{kind}.")
     if value < low:
-        raise ValueError(f"{name} must be an int >= {low}, got {value}.")
+        raise InvalidParameterError(f"{name} must be an int >= {low}, got {value}.")
     return int(value)
 
 

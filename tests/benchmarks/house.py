@@ -1,8 +1,8 @@
 """
-How calls run through the house: between files, into embeddings, into memory; and how long they take.
+How calls run through the house: between files, into embeddings, into memory; how long they take.
 
-``python tests/benchmarks/house.py [OTHER]`` measures the package in this checkout, and one in another
-(a clone of an earlier revision) beside it, in turn, each in processes of its own. Run it with
+``python tests/benchmarks/house.py [OTHER]`` measures the package in this checkout and, beside it,
+one in another, a clone of an earlier revision: in turn, each in processes of its own. Run it with
 OMP_NUM_THREADS=1 on a machine that does nothing else.
 """
 
@@ -67,6 +67,7 @@ def measure() -> dict[str, float]:
     """Measure the package that is imported."""
     warnings.simplefilter("ignore")
     import numpy as np
+
     from sksbi import NPE, NRE, CalibratedPosterior, diagnose
     from sksbi.datasets import load_task
     from sksbi.metrics import draw_held_out
@@ -142,13 +143,11 @@ def main() -> None:
             found[root].append(run(root))
     print(f"{'':42}" + "".join(f"{'here' if i == 0 else 'other':>12}" for i in range(len(roots))))
     for name in found[roots[0]][0]:
-        middle = [median(one[name] for one in found[root]) for root in roots]
-        ratio = (
-            f"{median(a[name] / b[name] for a, b in zip(*found.values())):10.2f}"
-            if len(roots) > 1 and middle[1]
-            else ""
-        )
-        print(f"{name:42}" + "".join(f"{value:12.4g}" for value in middle) + ratio)
+        values = [[one[name] for one in found[root]] for root in roots]
+        line = f"{name:42}" + "".join(f"{median(some):12.4g}" for some in values)
+        if len(roots) > 1 and name.endswith(" s"):
+            line += f"{median(a / b for a, b in zip(*values, strict=True)):12.3f}"
+        print(line)
 
 
 if __name__ == "__main__":

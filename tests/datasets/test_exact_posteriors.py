@@ -109,8 +109,8 @@ def test_tasks_without_a_closed_form_say_so(name):
         (np.zeros((3, 2)), 10, "x must be one observation, got 3 rows"),
         (np.zeros(3), 10, r"x must have shape \(n, 2\), got \(1, 3\)"),
         ([np.nan, 0.0], 10, "x must be finite, got .*nan"),
-        ([0.0, 0.0], 0, "n_samples must be an int of at least 1, got 0"),
-        ([0.0, 0.0], 2.5, "n_samples must be an int of at least 1, got 2.5"),
+        ([0.0, 0.0], 0, "n_samples must be an int >= 1, got 0"),
+        ([0.0, 0.0], 2.5, "n_samples must be an int >= 1, got 2.5"),
         ([3.0, 3.0], 10, r"x = \[3. 3.\] is all but impossible"),
     ],
 )

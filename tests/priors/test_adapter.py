@@ -249,7 +249,7 @@ def test_the_number_of_parameters_is_compared() -> None:
 
 @pytest.mark.parametrize("n", [0, -1, 2.0, True, "3"])
 def test_the_number_of_draws_is_a_positive_integer(n: object) -> None:
-    with pytest.raises(ValueError, match=f"n must be an integer of at least 1, got {n!r}"):
+    with pytest.raises(ValueError, match=f"n must be an int >= 1, got {n!r}"):
         check_prior(NAMED).sample(n)
 
 
