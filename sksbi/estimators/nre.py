@@ -23,7 +23,6 @@ from sksbi.data import Batches
 from sksbi.estimators.neural import NeuralEstimator
 from sksbi.estimators.ratio import RatioMixin
 from sksbi.estimators.sampled import SamplerMixin
-from sksbi.losses import PairedCriterion
 from sksbi.nn import ConditionalRatio, build_ratio_network
 from sksbi.nn.embedded import build_embedding
 from sksbi.posteriors.ratios import NetworkRatio
@@ -245,11 +244,11 @@ class NRE(SamplerMixin, RatioMixin, NeuralEstimator):
     def _held_out_losses(self, net, theta_space, valid):
         """Compute losses, the network's and those of ratios of one, with the same partners."""
         module, criterion = net.module_.eval(), net.criterion_.criterion.eval()
-        is_paired = isinstance(criterion, PairedCriterion)
+        takes_weights = getattr(criterion, "takes_weights", False)
 
         def losses(log_ratio):
             parts = [
-                criterion(log_ratio(x), *(target if is_paired else target[:1]))
+                criterion(log_ratio(x), *(target if takes_weights else target[:1]))
                 for x, target in Batches(valid, EVALUATION_BATCH)
             ]
             return torch.cat(parts).cpu().double().numpy()

@@ -2,9 +2,10 @@
 
 from sksbi.losses.balanced import BalancedBinaryCrossEntropy
 from sksbi.losses.balanced_contrastive import BalancedContrastive
-from sksbi.losses.base import build_criterion, criterion_names
 from sksbi.losses.binary import BinaryCrossEntropy
+from sksbi.losses.build import build_criterion, criterion_names
 from sksbi.losses.contrastive import Contrastive
+from sksbi.losses.criterion import Criterion
 from sksbi.losses.negative_log_likelihood import NegativeLogLikelihood
 from sksbi.losses.pairing import PairedCriterion
 
@@ -13,6 +14,7 @@ __all__ = [
     "BalancedContrastive",
     "BinaryCrossEntropy",
     "Contrastive",
+    "Criterion",
     "NegativeLogLikelihood",
     "PairedCriterion",
     "build_criterion",

@@ -16,8 +16,9 @@ from abc import abstractmethod
 from collections.abc import Callable
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
+from sksbi.losses.criterion import Criterion
 from sksbi.utils.validation import check_count
 
 __all__ = ["LogRatio", "PairedCriterion", "draw_partners"]
@@ -25,13 +26,12 @@ __all__ = ["LogRatio", "PairedCriterion", "draw_partners"]
 LogRatio = Callable[[Tensor], Tensor]
 
 
-class PairedCriterion(nn.Module):
+class PairedCriterion(Criterion):
     """
     Base of the losses of ratio estimation: it pairs the rows of a batch.
 
-    A subclass fills in ``losses``, which sees log-ratios only. In training the partners come from
-    a generator of the criterion's own, seeded by torch's global one when it is built; in evaluation
-    they are the same in every call, so that two values of the loss can be compared.
+    A subclass fills in ``losses``, which sees log-ratios only. In evaluation the partners are the
+    same in every call, so that two values of the loss can be compared.
 
     Parameters
     ----------
@@ -55,8 +55,8 @@ class PairedCriterion(nn.Module):
     def __init__(self, n_marginal: int) -> None:
         super().__init__()
         self.n_marginal = check_count(n_marginal, self._count_name)
-        self._generator = torch.Generator().manual_seed(int(torch.randint(2**31 - 1, ())))
 
+    takes_weights = True
     _count_name = "n_marginal"
 
     @abstractmethod
@@ -102,10 +102,9 @@ class PairedCriterion(nn.Module):
         n = len(theta)
         if n == 1:
             return 0 * log_ratio(theta[None]).reshape(-1, 1).mean(0)
-        generator = self._generator if self.training else torch.Generator().manual_seed(0)
         if weight is not None and bool((weight == weight[0]).all()):
             weight = None
-        partners = draw_partners(n, self.n_marginal, generator, weight).to(theta.device)
+        partners = draw_partners(n, self.n_marginal, self.generator, weight).to(theta.device)
         log_r = log_ratio(torch.cat([theta[None], theta[partners]]))
         losses = self.losses(log_r[..., 0, :], log_r[..., 1:, :], weight)
         return losses.reshape(-1, n).mean(0)

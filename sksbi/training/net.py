@@ -18,7 +18,7 @@ from skorch.helper import predefined_split
 from torch import nn
 
 from sksbi.data import Batches, TensorPairs
-from sksbi.losses.base import WeightedMean
+from sksbi.losses.criterion import WeightedMean
 from sksbi.training.callbacks import GradientClipping, Progress, Watch, WeightAveraging
 from sksbi.training.optimizers import find_optimizer
 from sksbi.training.passed_on import (

@@ -18,7 +18,7 @@ from sksbi.losses import (
     criterion_names,
 )
 from sksbi.losses.balanced import imbalance
-from sksbi.losses.base import WeightedMean
+from sksbi.losses.criterion import WeightedMean
 from sksbi.losses.pairing import draw_partners
 
 CRITERIA = {

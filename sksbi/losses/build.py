@@ -1,20 +1,19 @@
-"""Losses by name, and the one way from a loss a row to the loss of a batch."""
+"""Losses by name."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 
-from torch import Tensor, nn
+from torch import nn
 
 from sksbi.losses.balanced import BalancedBinaryCrossEntropy
 from sksbi.losses.balanced_contrastive import BalancedContrastive
 from sksbi.losses.binary import BinaryCrossEntropy
 from sksbi.losses.contrastive import Contrastive
 from sksbi.losses.negative_log_likelihood import NegativeLogLikelihood
-from sksbi.losses.pairing import PairedCriterion
 from sksbi.utils.choose import choose, construct
 
-__all__ = ["WeightedMean", "build_criterion", "criterion_names"]
+__all__ = ["build_criterion", "criterion_names"]
 
 _CRITERIA: dict[str, dict[str, Callable[..., nn.Module]]] = {
     "posterior": {"negative_log_likelihood": NegativeLogLikelihood},
@@ -98,45 +97,3 @@ def build_criterion(
     )
     what = f"criterion={criterion!r}"
     return construct(constructor, what=what, options=options, given_as="criterion__*")
-
-
-class WeightedMean(nn.Module):
-    """
-    Mean of a criterion's losses, weighted by rows.
-
-    Parameters
-    ----------
-    criterion : torch.nn.Module
-        Maps (output, theta) to losses of shape (n,). A `PairedCriterion` is given the weights too,
-        by which it pairs rows.
-    """
-
-    def __init__(self, criterion: nn.Module) -> None:
-        super().__init__()
-        self.criterion = criterion
-
-    def forward(self, output: object, target: tuple[Tensor, Tensor]) -> Tensor:
-        """
-        Compute the loss of a batch.
-
-        Parameters
-        ----------
-        output : object
-            What the module returned.
-        target : tuple of (theta of shape (n, D), weight of shape (n,))
-            The parameters, and weights of mean 1 over all rows of the fit.
-
-        Returns
-        -------
-        Tensor of shape ()
-            The mean of weight times loss.
-        """
-        theta, weight = target
-        pairs_by = (weight,) if isinstance(self.criterion, PairedCriterion) else ()
-        losses = self.criterion(output, theta, *pairs_by)
-        if losses.shape != weight.shape:
-            raise ValueError(
-                f"criterion must return one loss a row, shape {tuple(weight.shape)}, got "
-                f"{tuple(losses.shape)} from {self.criterion!r}: take no mean, and flatten."
-            )
-        return (losses * weight).mean()

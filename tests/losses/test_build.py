@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from sksbi.losses import NegativeLogLikelihood, build_criterion, criterion_names
-from sksbi.losses.base import WeightedMean
+from sksbi.losses.criterion import WeightedMean
 
 
 class Distance(nn.Module):
