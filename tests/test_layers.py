@@ -35,6 +35,7 @@ LAYERS = {
     "estimators": 5,
     "diagnostics": 6,
     "inspection": 6,
+    "estimator_checks": 6,
     "persistence": 6,
     "pipeline": 6,
     "__init__": 7,

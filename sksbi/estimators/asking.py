@@ -10,24 +10,22 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 
 import numpy as np
-from sklearn.utils.validation import check_is_fitted
+from sklearn.utils.validation import check_consistent_length, check_is_fitted
 
-from sksbi.exceptions import MisspecificationWarning, SamplingWarning
+from sksbi.estimators.doubt import warn_of_doubts, warn_of_outliers, warn_of_sampling
 from sksbi.posteriors.base import Draws, Posterior, PosteriorAt
 from sksbi.preprocessing import TypicalObservations
 from sksbi.priors import Prior
 from sksbi.samplers import ChainStatistics
 from sksbi.tables.layout import ObservationLayout, Observations
 from sksbi.tables.results import draws_table, parameters_table, rows_table, summary_table
-from sksbi.tables.theta import pair_rows
+from sksbi.tables.theta import pair_rows, read_theta
 from sksbi.utils.random import check_generator
-from sksbi.utils.validation import check_count, check_real
-from sksbi.utils.warn import warn_user
+from sksbi.utils.signature import answers_to_X_y
+from sksbi.utils.validation import check_count, check_real, check_weights
 
 __all__ = ["AskingMixin"]
 
-_FEWEST_TO_JUDGE = 8
-_MOST_R_HAT, _LEAST_ESS = 1.3, 0.1
 _FOR_DRAWS, _FOR_MODES = 1, 2
 
 
@@ -207,6 +205,43 @@ class AskingMixin(ABC):
         modes = posterior.modes(np.random.default_rng([self.seed_, _FOR_MODES]))
         return rows_table(modes, observations, self.theta_columns_)
 
+    @answers_to_X_y
+    def score(self, theta, x, sample_weight=None):
+        """
+        Score held-out pairs, higher is better; scikit-learn has theta in X's place and x in y's.
+
+        Posterior estimators: the mean of log q(theta | x) in the units of theta. Ratio estimators:
+        minus the mean binary cross-entropy over as many joint pairs (theta, x) as marginal pairs,
+        which are made by an order of the rows that is always the same and leaves no theta at its
+        own x; a ratio that tells nothing scores -log 2.
+
+        Parameters
+        ----------
+        theta : array-like or DataFrame of shape (n, D)
+            The parameters.
+        x : array-like, Series or DataFrame of shape (n,), (n, L) or (n, ...)
+            What was simulated from them.
+        sample_weight : array-like of shape (n,), default=None
+            Non-negative weights of the rows.
+
+        Returns
+        -------
+        float
+            The score.
+
+        Raises
+        ------
+        ValueError, TypeError
+            If theta or x does not look like fit's.
+        """
+        check_is_fitted(self)
+        array = read_theta(self, theta, self.prior_)
+        x = self.x_layout_.read(x).values
+        check_consistent_length(array, x)
+        weights = check_weights(sample_weight, len(array))
+        kept = weights > 0
+        return float(self._posterior().score(array[kept], x[kept], weights[kept]))
+
     def _ask(
         self, x, iid=False, *, warns=True, method="sample"
     ) -> tuple[Observations, PosteriorAt]:
@@ -223,10 +258,11 @@ class AskingMixin(ABC):
             raise TypeError(f"iid must be True or False, got {iid!r}.")
         trials = bool(iid) and posterior.takes_trials
         observations = self.x_layout_.read_trials(x) if trials else self.x_layout_.read(x)
-        is_far = warns and self._warn_of_outliers(observations, has_trials=trials)
+        names = self.x_layout_.names
+        is_far = warns and warn_of_outliers(self.typical_x_, observations, names, trials=trials)
         asked = posterior.at(observations.values, trials=bool(iid))
         if warns and not is_far:
-            self._warn_of_doubts(asked, observations)
+            warn_of_doubts(asked.doubts(), observations, self.parameter_names_)
         return observations, asked
 
     def _draw_at_pairs(self, theta, x, n_samples, random_state):
@@ -239,7 +275,7 @@ class AskingMixin(ABC):
             )
         pairs = pair_rows(self, theta, observations, self.prior_)
         draws = posterior.sample_and_log_prob(n_samples, self._generator(random_state))
-        self._warn_of_sampling(draws, observations)
+        warn_of_sampling(draws, observations)
         log_prob = posterior.log_prob(pairs.theta, pairs.rows)
         return draws, log_prob
 
@@ -248,7 +284,7 @@ class AskingMixin(ABC):
     ) -> Draws:
         """Draw, and warn where the sampler was in trouble."""
         draws = posterior.sample(n, self._generator(random_state))
-        self._warn_of_sampling(draws, observations)
+        warn_of_sampling(draws, observations)
         return draws
 
     def _report(self, draws: Draws, observations: Observations):
@@ -264,54 +300,3 @@ class AskingMixin(ABC):
         if random_state is None and isinstance(self.random_state, int | np.integer):
             return np.random.default_rng([self.seed_, _FOR_DRAWS])
         return check_generator(random_state)
-
-    def _warn_of_outliers(self, observations: Observations, *, has_trials: bool) -> bool:
-        """Warn of observations that are far from all that were simulated, and tell of it."""
-        x = observations.values
-        rows = x.reshape(-1, *x.shape[2:]) if has_trials else x
-        far = self.typical_x_.are_far(rows)
-        if not far.any():
-            return False
-        row = int(np.argmax(far))
-        first = row * len(x) // len(rows)
-        n_far = np.count_nonzero(far.reshape(len(x), -1).any(axis=1))
-        what = self.typical_x_.describe(rows[row : row + 1], self.x_layout_.names)
-        single = observations.single
-        who = "x is" if single else f"{n_far} of {len(x)} observations in x are"
-        where = "" if single else f"in observation {observations.index[first]} "
-        warn_user(
-            f"{who} far from everything that was simulated: {where}{what}. The posterior there is "
-            "an extrapolation and may mean nothing.",
-            MisspecificationWarning,
-        )
-        return True
-
-    def _warn_of_doubts(self, posterior: PosteriorAt, observations: Observations) -> None:
-        """Warn of observations about which a fit contradicts itself, where it can tell."""
-        for doubt in posterior.doubts():
-            who = "x"
-            if not observations.single:
-                first = observations.index[doubt.rows[0]]
-                of = "" if doubt.n_seen == len(observations.values) else " looked at"
-                who = f"{len(doubt.rows)} of {doubt.n_seen} observations{of}, first {first},"
-            name = self.parameter_names_[doubt.parameter]
-            warn_user(doubt.text.format(who=who, parameter=name), doubt.category)
-
-    def _warn_of_sampling(self, draws: Draws, observations: Observations) -> None:
-        """Name the observations whose chains disagree or are worth little."""
-        statistics, n_samples = draws.statistics, draws.theta.shape[1]
-        if statistics is None:
-            return
-        r_hat = np.max(np.nan_to_num(statistics.r_hat, nan=1.0), axis=1)
-        unknown = 0.0 if n_samples >= _FEWEST_TO_JUDGE else np.inf
-        ess = np.min(np.nan_to_num(statistics.ess, nan=unknown), axis=1)
-        bad = (r_hat > _MOST_R_HAT) | (ess < _LEAST_ESS * n_samples)
-        if bad.any():
-            names = "" if observations.single else f" {list(observations.index[bad][:10])}"
-            warn_user(
-                f"the draws are not to be trusted for {np.count_nonzero(bad)} of {len(bad)} "
-                f"observations{names}: R-hat is up to {r_hat.max():.2f} (at most {_MOST_R_HAT} is "
-                f"good), the effective sample size down to {ess.min():.0f}. See "
-                "sample(..., return_report=True); give the sampler more warm-up or chains.",
-                SamplingWarning,
-            )

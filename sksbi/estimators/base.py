@@ -14,22 +14,30 @@ import numpy as np
 import pandas as pd
 from sklearn.base import BaseEstimator
 from sklearn.utils.metadata_routing import UNUSED
-from sklearn.utils.validation import check_consistent_length, check_is_fitted
+from sklearn.utils.metaestimators import available_if
+from sklearn.utils.validation import check_consistent_length
 
 from sksbi._version import __version__
 from sksbi.data import Pairs
 from sksbi.estimators.asking import AskingMixin
+from sksbi.estimators.marginal import MarginalPosterior
 from sksbi.exceptions import VersionWarning
 from sksbi.preprocessing import TypicalObservations
 from sksbi.priors import check_prior
 from sksbi.tables.layout import ObservationLayout
 from sksbi.tables.theta import check_against_prior, read_theta
+from sksbi.utils.columns import find_columns
 from sksbi.utils.random import check_generator, draw_seed
 from sksbi.utils.signature import answers_to_X_y
 from sksbi.utils.validation import check_weights
 from sksbi.utils.warn import warn_user
 
 __all__ = ["BaseInference"]
+
+
+def _has_marginals(estimator):
+    """Tell whether the fitted posterior has marginals of its own."""
+    return estimator.__sklearn_is_fitted__() and hasattr(estimator._posterior(), "marginal")
 
 
 class BaseInference(AskingMixin, BaseEstimator, ABC):
@@ -135,43 +143,6 @@ class BaseInference(AskingMixin, BaseEstimator, ABC):
         self.typical_x_ = TypicalObservations(pairs.x)
         return self
 
-    @answers_to_X_y
-    def score(self, theta, x, sample_weight=None):
-        """
-        Score held-out pairs, higher is better; scikit-learn has theta in X's place and x in y's.
-
-        Posterior estimators: the mean of log q(theta | x) in the units of theta. Ratio estimators:
-        minus the mean binary cross-entropy over as many joint pairs (theta, x) as marginal pairs,
-        which are made by an order of the rows that is always the same and leaves no theta at its
-        own x; a ratio that tells nothing scores -log 2.
-
-        Parameters
-        ----------
-        theta : array-like or DataFrame of shape (n, D)
-            The parameters.
-        x : array-like, Series or DataFrame of shape (n,), (n, L) or (n, ...)
-            What was simulated from them.
-        sample_weight : array-like of shape (n,), default=None
-            Non-negative weights of the rows.
-
-        Returns
-        -------
-        float
-            The score.
-
-        Raises
-        ------
-        ValueError, TypeError
-            If theta or x does not look like fit's.
-        """
-        check_is_fitted(self)
-        array = read_theta(self, theta, self.prior_)
-        x = self.x_layout_.read(x).values
-        check_consistent_length(array, x)
-        weights = check_weights(sample_weight, len(array))
-        kept = weights > 0
-        return float(self._posterior().score(array[kept], x[kept], weights[kept]))
-
     def __getstate__(self):
         return super().__getstate__() | {"_sksbi_version": __version__}
 
@@ -185,6 +156,30 @@ class BaseInference(AskingMixin, BaseEstimator, ABC):
                 VersionWarning,
             )
         super().__setstate__({k: v for k, v in state.items() if k != "_sksbi_version"})
+
+    @available_if(_has_marginals)
+    def marginal(self, columns):
+        """
+        Give the posterior of some of the parameters.
+
+        Parameters
+        ----------
+        columns : sequence of str or int
+            The parameters, by name or by position, in the order wanted.
+
+        Returns
+        -------
+        MarginalPosterior
+            A fitted estimator of these parameters. It survives ``clone``, and its ``fit`` does
+            nothing.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If a parameter does not exist, stands twice, or there is none.
+        """
+        names = self.parameter_names_
+        return MarginalPosterior(self, find_columns(columns, names, len(names)))
 
     def _resumes(self):
         """Tell whether fit goes on from the present state."""

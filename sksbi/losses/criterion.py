@@ -14,8 +14,8 @@ class Criterion(nn.Module, ABC):
     """
     Base of the losses that draw random numbers, such as partners for a row.
 
-    They draw from ``self.generator``: in training from one of the criterion's own, seeded by torch's
-    global one when it is built; in evaluation it is the same in every call, so that two values of
+    They draw from ``self.generator``: in training it is the criterion's own, seeded by torch's
+    global one when it is built; in evaluation it begins anew in every call, so that two values of
     the loss can be compared. Two fits in two threads then do not wait for each other, as they would
     for torch's global generator. A loss that draws nothing is any module.
 

@@ -287,15 +287,15 @@ class PosteriorAt(ABC):
         ndarray of shape (k,)
             The log-densities.
         """
-        if self.prior is None:
-            return _without_nan(self._log_prob(theta, rows))
-        inside = self.prior.contains(theta)
-        if inside.all():
-            return _without_nan(self._log_prob(theta, rows))
-        result = np.full(len(theta), -np.inf)
-        if inside.any():
-            result[inside] = _without_nan(self._log_prob(theta[inside], rows[inside]))
-        return result
+        inside = None if self.prior is None else self.prior.contains(theta)
+        with np.errstate(all="ignore"):
+            if inside is None or inside.all():
+                log_p = self._log_prob(theta, rows)
+            else:
+                log_p = np.full(len(theta), -np.inf)
+                if inside.any():
+                    log_p[inside] = self._log_prob(theta[inside], rows[inside])
+        return np.where(np.isnan(log_p), -np.inf, log_p)
 
     def modes(self, generator: np.random.Generator) -> Array:
         """
@@ -338,8 +338,3 @@ class PosteriorAt(ABC):
         if self.prior is None:
             return z
         return self.prior.from_unbounded(z.reshape(-1, z.shape[-1])).reshape(z.shape)
-
-
-def _without_nan(log_p: Array) -> Array:
-    """Let NaN count as no density."""
-    return np.where(np.isnan(log_p), -np.inf, log_p)

@@ -131,9 +131,8 @@ class DensityAt(NormalisedAt):
 
     def _log_prob(self, theta: Array, rows: Rows) -> Array:
         """Add the log-determinant of the way to the network."""
-        with np.errstate(over="ignore", invalid="ignore"):
-            u, ladj = self.theta_space.to_network(theta)
-            return self._log_density(u, rows) + ladj
+        u, ladj = self.theta_space.to_network(theta)
+        return self._log_density(u, rows) + ladj
 
     def _log_density(self, u: Array, rows: Rows) -> Array:
         """Evaluate the network at u[i], in the context of rows[i]."""

@@ -14,6 +14,7 @@ from collections.abc import Sequence
 from typing import Self
 
 import numpy as np
+from sklearn.utils.metaestimators import available_if
 
 from sksbi.posteriors.base import Array, Draws, Posterior, PosteriorAt, Rows
 
@@ -71,6 +72,11 @@ class NormalisedAt(PosteriorAt):
         return self.sample(_CANDIDATES, generator).theta
 
 
+def _all_have_marginals(mixture: Mixture) -> bool:
+    """Tell whether all members have marginals."""
+    return all(hasattr(member, "marginal") for member in mixture.members)
+
+
 class Mixture(Normalised):
     """
     Equally weighted mixture.
@@ -84,6 +90,23 @@ class Mixture(Normalised):
     def __init__(self, members: Sequence[Normalised]) -> None:
         self.members = members
         self.prior = members[0].prior
+
+    @available_if(_all_have_marginals)
+    def marginal(self, columns: Sequence[int]) -> Mixture:
+        """
+        Mix the members' marginals.
+
+        Parameters
+        ----------
+        columns : sequence of int
+            The parameters, in the order wanted.
+
+        Returns
+        -------
+        Mixture
+            The posterior of these.
+        """
+        return Mixture([member.marginal(columns) for member in self.members])
 
     def _at(self, x: Array) -> MixtureAt:
         """Fix observations for every member."""

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable
-from numbers import Integral
 from typing import Generic, TypeVar
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+
+from sksbi.utils.columns import find_columns
 
 __all__ = ["DerivedPriorsMixin", "no_marginal"]
 
@@ -72,7 +73,7 @@ class DerivedPriorsMixin(ABC, Generic[P]):
         >>> check_prior({"a": stats.norm(), "b": stats.uniform(0, 1)}).marginal(["b"])
         MarginalPrior(b=uniform(0, 1))
         """
-        positions = _positions(columns, self.names, self.n_features)
+        positions = find_columns(columns, self.names, self.n_features)
         return self if positions == [*range(self.n_features)] else self._marginal(positions)
 
     def truncated(self, low: ArrayLike, high: ArrayLike) -> P:
@@ -178,34 +179,6 @@ class DerivedPriorsMixin(ABC, Generic[P]):
     @abstractmethod
     def _within(self, region: Callable[[Array], NDArray[np.bool_]]) -> P:
         """Restrict to a region."""
-
-
-def _positions(columns: Iterable[int | str], names: list[str] | None, n_features: int) -> list[int]:
-    """Turn names and positions into positions."""
-    if isinstance(columns, str) or not isinstance(columns, Iterable):
-        raise TypeError(
-            f"columns must be a list of names or positions, got {columns!r}: put it in a list."
-        )
-    positions = [_position(column, names, n_features) for column in columns]
-    if not positions or len(set(positions)) < len(positions):
-        raise ValueError(
-            f"columns must name at least one parameter, and none twice, got {[*columns]}."
-        )
-    return positions
-
-
-def _position(column: int | str, names: list[str] | None, n_features: int) -> int:
-    """Find one column."""
-    if isinstance(column, str):
-        if column not in (names or ()):
-            has = "has no names: give positions" if names is None else f"has the names {names}"
-            raise ValueError(f"columns must be among the prior's, got {column!r}; the prior {has}.")
-        return names.index(column)
-    if not isinstance(column, Integral) or isinstance(column, bool | np.bool_):
-        raise TypeError(f"columns must be names or integer positions, got {column!r}.")
-    if not 0 <= column < n_features:
-        raise ValueError(f"columns must be positions from 0 to {n_features - 1}, got {column}.")
-    return int(column)
 
 
 def _bound(bound: ArrayLike, name: str, n_features: int) -> Array:

@@ -214,7 +214,7 @@ def test_what_has_no_closed_form_is_refused(prior: Prior, columns: list) -> None
         (
             ["width"],
             ValueError,
-            r"got 'width'; the prior has the names \['mass', 'rate', 'angle'\]",
+            r"got 'width'; these have the names \['mass', 'rate', 'angle'\]",
         ),
     ],
 )
@@ -224,7 +224,7 @@ def test_wrong_columns_are_refused(columns: object, error: type, message: str) -
 
 
 def test_names_need_names() -> None:
-    with pytest.raises(ValueError, match="got 'mass'; the prior has no names: give positions"):
+    with pytest.raises(ValueError, match="got 'mass'; these have no names: give positions"):
         check_prior([MASS]).marginal(["mass"])
 
 

@@ -1,0 +1,119 @@
+"""Warnings before an answer is given: of what it may be wrong about, and for which observations."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from sksbi.exceptions import MisspecificationWarning, SamplingWarning
+from sksbi.posteriors.base import Doubt, Draws
+from sksbi.preprocessing import TypicalObservations
+from sksbi.tables.layout import Observations
+from sksbi.utils.warn import warn_user
+
+__all__ = ["warn_of_doubts", "warn_of_outliers", "warn_of_sampling"]
+
+_FEWEST_TO_JUDGE = 8
+_MOST_R_HAT, _LEAST_ESS = 1.3, 0.1
+_MOST_NAMED = 10
+
+
+def warn_of_outliers(
+    typical: TypicalObservations,
+    observations: Observations,
+    names: Sequence[str] | None,
+    *,
+    trials: bool,
+) -> bool:
+    """
+    Warn of observations that are far from all that were simulated.
+
+    Parameters
+    ----------
+    typical : TypicalObservations
+        The region that x filled in fit.
+    observations : Observations
+        The observations.
+    names : sequence of str or None
+        The columns of x.
+    trials : bool
+        Whether an observation consists of trials.
+
+    Returns
+    -------
+    bool
+        Whether a warning was given.
+    """
+    x = observations.values
+    rows = x.reshape(-1, *x.shape[2:]) if trials else x
+    far = typical.are_far(rows)
+    if not far.any():
+        return False
+    row = int(np.argmax(far))
+    first = row * len(x) // len(rows)
+    n_far = np.count_nonzero(far.reshape(len(x), -1).any(axis=1))
+    what = typical.describe(rows[row : row + 1], names)
+    single = observations.single
+    who = "x is" if single else f"{n_far} of {len(x)} observations in x are"
+    where = "" if single else f"in observation {observations.index[first]} "
+    warn_user(
+        f"{who} far from everything that was simulated: {where}{what}. The posterior there is an "
+        "extrapolation and may mean nothing.",
+        MisspecificationWarning,
+    )
+    return True
+
+
+def warn_of_doubts(
+    doubts: Sequence[Doubt], observations: Observations, parameters: Sequence[str]
+) -> None:
+    """
+    Warn of observations about which a fit contradicts itself.
+
+    Parameters
+    ----------
+    doubts : sequence of Doubt
+        The reasons.
+    observations : Observations
+        The observations.
+    parameters : sequence of str
+        The names of the parameters.
+    """
+    for doubt in doubts:
+        who = "x"
+        if not observations.single:
+            first = observations.index[doubt.rows[0]]
+            of = "" if doubt.n_seen == len(observations.values) else " looked at"
+            who = f"{len(doubt.rows)} of {doubt.n_seen} observations{of}, first {first},"
+        name = parameters[doubt.parameter]
+        warn_user(doubt.text.format(who=who, parameter=name), doubt.category)
+
+
+def warn_of_sampling(draws: Draws, observations: Observations) -> None:
+    """
+    Warn of observations whose chains disagree or are worth little.
+
+    Parameters
+    ----------
+    draws : Draws
+        The draws, with the statistics of a sampler if they come from one.
+    observations : Observations
+        The observations.
+    """
+    statistics, n_samples = draws.statistics, draws.theta.shape[1]
+    if statistics is None:
+        return
+    r_hat = np.max(np.nan_to_num(statistics.r_hat, nan=1.0), axis=1)
+    unknown = 0.0 if n_samples >= _FEWEST_TO_JUDGE else np.inf
+    ess = np.min(np.nan_to_num(statistics.ess, nan=unknown), axis=1)
+    bad = (r_hat > _MOST_R_HAT) | (ess < _LEAST_ESS * n_samples)
+    if bad.any():
+        names = "" if observations.single else f" {list(observations.index[bad][:_MOST_NAMED])}"
+        warn_user(
+            f"the draws are not to be trusted for {np.count_nonzero(bad)} of {len(bad)} "
+            f"observations{names}: R-hat is up to {r_hat.max():.2f} (at most {_MOST_R_HAT} is "
+            f"good), the effective sample size down to {ess.min():.0f}. See "
+            "sample(..., return_report=True); give the sampler more warm-up or chains.",
+            SamplingWarning,
+        )
