@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike
 from sksbi.diagnostics.checks import check_observed, table_of_checks
 from sksbi.diagnostics.figure import draw_checks
 from sksbi.inspection._estimators import sample_many
-from sksbi.inspection._plotting import import_pyplot
+from sksbi.inspection._style import import_pyplot
 from sksbi.utils.random import check_generator, draw_seed
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from sksbi.inspection import CoverageDisplay, MisspecificationDisplay, RankDisplay, TarpDisplay
-from sksbi.inspection._plotting import COLORS, INK, MARKERS, import_pyplot, legend_above
+from sksbi.inspection._style import COLORS, INK, MARKERS, import_pyplot, legend_above
 from sksbi.metrics import HeldOutDraws, posterior_contraction, posterior_z_score
 
 if TYPE_CHECKING:

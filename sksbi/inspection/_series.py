@@ -6,22 +6,27 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pandas as pd
+from numpy.typing import ArrayLike
 
-from sksbi.inspection._named import check_row
+from sksbi.inspection._named import Row, Table, check_row
 from sksbi.tables.draws import check_draws
 
-__all__ = ["check_coordinates", "split_series"]
+__all__ = ["Coordinates", "Groups", "check_coordinates", "split_series"]
+
+Groups = Mapping[str, Sequence | slice]
+Coordinates = ArrayLike | pd.Index | pd.Series
+Arrays = dict[str, np.ndarray]
 
 
 def split_series(
-    simulated: object, observed: object, groups: Mapping[str, Sequence | slice] | None
-) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
+    simulated: Table | Mapping[str, Table],
+    observed: Row | Mapping[str, Row],
+    groups: Groups | None,
+) -> tuple[Arrays, Arrays]:
     """Check simulations and observation and split them into series."""
     if isinstance(simulated, Mapping):
-        return _check_series(simulated, observed, groups)
-    values, names = check_draws(simulated, "x_simulated", 2)
-    names = names or [str(j) for j in range(values.shape[1])]
-    row = check_row(observed, names, "x_observed")
+        return _check_each(simulated, observed, groups)
+    values, row, names = _check_series(simulated, observed, "")
     columns = {"x": slice(None)} if groups is None else groups
     if not columns:
         raise ValueError("groups must name at least one series, got an empty dict.")
@@ -32,7 +37,9 @@ def split_series(
     )
 
 
-def check_coordinates(coordinates: object, simulated: dict[str, np.ndarray]) -> dict[str, pd.Index]:
+def check_coordinates(
+    coordinates: Coordinates | Mapping[str, Coordinates] | None, simulated: Arrays
+) -> dict[str, pd.Index]:
     """Check that every series has one coordinate a column."""
     if not isinstance(coordinates, Mapping):
         coordinates = dict.fromkeys(simulated, coordinates)
@@ -46,9 +53,9 @@ def check_coordinates(coordinates: object, simulated: dict[str, np.ndarray]) -> 
     }
 
 
-def _check_series(
-    simulated: Mapping[str, object], observed: object, groups: object
-) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
+def _check_each(
+    simulated: Mapping[str, Table], observed: Row | Mapping[str, Row], groups: Groups | None
+) -> tuple[Arrays, Arrays]:
     """Check a dict of tables and a dict of observations."""
     if groups is not None:
         raise ValueError(
@@ -59,12 +66,21 @@ def _check_series(
         raise ValueError(
             f"x_observed must be a dict of the series {list(simulated)} of x_simulated, got {got}."
         )
-    values, rows = {}, {}
-    for key, table in simulated.items():
-        values[key], names = check_draws(table, f"x_simulated[{key!r}]", 2)
-        names = names or [str(j) for j in range(values[key].shape[1])]
-        rows[key] = check_row(observed[key], names, f"x_observed[{key!r}]")
-    return values, rows
+    checked = {
+        key: _check_series(table, observed[key], f"[{key!r}]") for key, table in simulated.items()
+    }
+    return {key: part[0] for key, part in checked.items()}, {
+        key: part[1] for key, part in checked.items()
+    }
+
+
+def _check_series(
+    simulated: Table, observed: Row, key: str
+) -> tuple[np.ndarray, np.ndarray, list[str]]:
+    """Check the simulations and the observation of one series, and name its columns."""
+    values, names = check_draws(simulated, f"x_simulated{key}", 2)
+    names = names or [str(j) for j in range(values.shape[1])]
+    return values, check_row(observed, names, f"x_observed{key}"), names
 
 
 def _positions(key: str, group: Sequence | slice, names: list[str]) -> np.ndarray:
@@ -82,7 +98,7 @@ def _positions(key: str, group: Sequence | slice, names: list[str]) -> np.ndarra
     return np.array(positions)
 
 
-def _check_coordinate(coordinate: object, n_columns: int, key: str) -> pd.Index:
+def _check_coordinate(coordinate: Coordinates | None, n_columns: int, key: str) -> pd.Index:
     """Check one series' coordinates; by default they count from 0."""
     if coordinate is None:
         return pd.RangeIndex(n_columns, name="position")

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 import pandas as pd
 
 from sksbi.inspection._estimators import fitted_step
-from sksbi.inspection._plotting import COLORS, INK, given_axes
+from sksbi.inspection._plot import AxesDisplay, Drawing
+from sksbi.inspection._style import COLORS, INK, draw_legend, label_axes
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -16,7 +18,8 @@ if TYPE_CHECKING:
 __all__ = ["LossDisplay"]
 
 
-class LossDisplay:
+@dataclass(repr=False, eq=False)
+class LossDisplay(AxesDisplay):
     """
     Training and validation loss by epoch, with the best epoch marked.
 
@@ -50,11 +53,10 @@ class LossDisplay:
     2
     """
 
-    def __init__(self, history: pd.DataFrame) -> None:
-        self.history = history
+    history: pd.DataFrame
 
     @classmethod
-    def from_estimator(cls, estimator: Any, **plot_options: Any) -> LossDisplay:
+    def from_estimator(cls, estimator: Any, **plot_options: Any) -> Self:
         """
         Plot the history of a fitted estimator.
 
@@ -79,7 +81,7 @@ class LossDisplay:
         return cls.from_history(history, **plot_options)
 
     @classmethod
-    def from_history(cls, history: pd.DataFrame, **plot_options: Any) -> LossDisplay:
+    def from_history(cls, history: pd.DataFrame, **plot_options: Any) -> Self:
         """
         Plot a history.
 
@@ -115,56 +117,32 @@ class LossDisplay:
             )
         return cls(history).plot(**plot_options)
 
-    def plot(
-        self, *, ax: Axes | None = None, figsize: tuple[float, float] = (3.4, 2.5)
-    ) -> LossDisplay:
-        """
-        Draw the losses.
+    def _drawing(self) -> Drawing:
+        """Say what draws the losses."""
+        return (3.4, 2.5), self._draw
 
-        Parameters
-        ----------
-        ax : matplotlib Axes, default=None
-            Where to draw; by default a new figure.
-        figsize : (float, float), default=(3.4, 2.5)
-            Width and height of a new figure in inches.
-
-        Returns
-        -------
-        LossDisplay
-            The display itself.
-
-        Raises
-        ------
-        ImportError
-            If matplotlib is missing.
-        TypeError
-            If ``ax`` is no Axes.
-        """
-        self.ax_ = given_axes(ax, figsize)
-        self.figure_ = self.ax_.figure
-        self.best_epoch_ = self._plot_runs()
-        self.ax_.set_xlabel("epoch", fontsize=9)
-        self.ax_.set_ylabel("loss", fontsize=9)
-        self.ax_.tick_params(labelsize=8)
+    def _draw(self) -> None:
+        """Draw into the axes."""
+        self.best_epoch_ = self._draw_runs()
+        label_axes(self.ax_, "epoch", "loss")
         self.ax_.xaxis.get_major_locator().set_params(integer=True)
         handles, labels = self.ax_.get_legend_handles_labels()
         once = dict(zip(labels, handles, strict=True))
-        self.ax_.legend(once.values(), once.keys(), fontsize=8, frameon=False)
-        return self
+        draw_legend(self.ax_, once.values(), once.keys())
 
-    def _plot_runs(self) -> int | list[int] | None:
+    def _draw_runs(self) -> int | list[int] | None:
         """Draw one training, or those of an ensemble's members; return the best epochs."""
         if "member" in self.history:
             members = self.history.groupby("member")
-            best = [_plot_run(self.ax_, member, "best epochs") for _, member in members]
+            best = [_draw_run(self.ax_, member, "best epochs") for _, member in members]
             return None if None in best else best
-        best = _plot_run(self.ax_, self.history, "best, epoch {}")
+        best = _draw_run(self.ax_, self.history, "best, epoch {}")
         if best is not None:
             self.ax_.axvline(best, color=INK, lw=0.8, ls=":")
         return best
 
 
-def _plot_run(ax: Axes, history: pd.DataFrame, mark: str) -> int | None:
+def _draw_run(ax: Axes, history: pd.DataFrame, mark: str) -> int | None:
     """Draw the losses of one training, and mark and return its best epoch."""
     epoch = history["epoch"].to_numpy()
     ax.plot(epoch, history["train_loss"], color=COLORS[0], lw=1.2, label="training")

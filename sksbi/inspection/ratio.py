@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
 
-from sksbi.inspection._plotting import COLORS, INK, empty_figure, legend_above
+from sksbi.inspection._named import RandomState, Table
+from sksbi.inspection._plot import Drawing, FigureDisplay
 from sksbi.inspection._reliability import check_log_ratios, histogram_edges, reliability_table
+from sksbi.inspection._style import COLORS, EXACT, label_axes, legend_above
 from sksbi.tables.draws import check_draws
 from sksbi.utils.derangement import derangement
 from sksbi.utils.random import check_generator
@@ -18,13 +21,13 @@ from sksbi.utils.validation import check_count
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.container import ErrorbarContainer
-    from matplotlib.figure import Figure, SubFigure
     from matplotlib.patches import StepPatch
 
 __all__ = ["RatioDisplay"]
 
 
-class RatioDisplay:
+@dataclass(repr=False, eq=False)
+class RatioDisplay(FigureDisplay):
     """
     Reliability of a ratio r(theta, x), and its distribution for joint and for marginal pairs.
 
@@ -76,27 +79,20 @@ class RatioDisplay:
     [[0.1, 0.1], [0.3, 0.3], [0.5, 0.5], [0.7, 0.7], [0.9, 0.9]]
     """
 
-    def __init__(
-        self,
-        reliability: pd.DataFrame,
-        log_ratio_joint: np.ndarray,
-        log_ratio_marginal: np.ndarray,
-    ) -> None:
-        self.reliability = reliability
-        self.log_ratio_joint = log_ratio_joint
-        self.log_ratio_marginal = log_ratio_marginal
+    reliability: pd.DataFrame
+    log_ratio_joint: np.ndarray
+    log_ratio_marginal: np.ndarray
 
     @classmethod
     def from_estimator(
         cls,
         estimator: Any,
-        theta: object,
+        theta: Table,
         x: ArrayLike,
         *,
-        n_bins: int = 10,
-        random_state: object = 0,
-        **plot_options: Any,
-    ) -> RatioDisplay:
+        random_state: RandomState = 0,
+        **options: Any,
+    ) -> Self:
         """
         Estimate the ratios of held-out pairs, and of pairs with another row's theta, and plot them.
 
@@ -108,12 +104,10 @@ class RatioDisplay:
             Parameters from the prior that the estimator was not fitted to.
         x : array-like, Series or DataFrame of shape (n, ...)
             What was simulated from them, in the form of fit's x.
-        n_bins : int, default=10
-            The number of bins of the probability, all of the same width.
         random_state : None, int, RandomState or Generator, default=0
             Chooses the other rows.
-        **plot_options
-            Passed to :meth:`plot`.
+        **options
+            Passed to :meth:`from_predictions`.
 
         Returns
         -------
@@ -138,12 +132,8 @@ class RatioDisplay:
             raise ValueError(f"theta has {len(values)} rows and x has {len(x)}: give as many.")
         others = derangement(values, check_generator(random_state))
         shuffled = theta.iloc[others] if isinstance(theta, pd.DataFrame) else values[others]
-        return cls.from_predictions(
-            estimator.predict_log_ratio(theta, x),
-            estimator.predict_log_ratio(shuffled, x),
-            n_bins=n_bins,
-            **plot_options,
-        )
+        log_ratios = (estimator.predict_log_ratio(rows, x) for rows in (theta, shuffled))
+        return cls.from_predictions(*log_ratios, **options)
 
     @classmethod
     def from_predictions(
@@ -153,7 +143,7 @@ class RatioDisplay:
         *,
         n_bins: int = 10,
         **plot_options: Any,
-    ) -> RatioDisplay:
+    ) -> Self:
         """
         Plot given log-ratios, of any origin.
 
@@ -187,74 +177,35 @@ class RatioDisplay:
         table = reliability_table(joint, marginal, check_count(n_bins, "n_bins"))
         return cls(table, joint, marginal).plot(**plot_options)
 
-    def plot(
-        self,
-        *,
-        fig: Figure | SubFigure | None = None,
-        figsize: tuple[float, float] = (3.4, 4.2),
-    ) -> RatioDisplay:
-        """
-        Draw the reliability, and the histograms beneath it.
+    def _drawing(self) -> Drawing:
+        """Say what draws the reliability, and the histograms beneath it."""
+        return (3.4, 4.2), self._draw
 
-        Parameters
-        ----------
-        fig : matplotlib Figure or SubFigure, default=None
-            An empty figure to draw into; by default a new one.
-        figsize : (float, float), default=(3.4, 4.2)
-            Width and height of a new figure in inches.
-
-        Returns
-        -------
-        RatioDisplay
-            The display itself.
-
-        Raises
-        ------
-        ImportError
-            If matplotlib is missing.
-        TypeError
-            If ``fig`` is no figure.
-        ValueError
-            If ``fig`` is not empty.
-        """
-        self.figure_ = empty_figure(fig, figsize)
-        self.axes_ = self.figure_.subplots(2, height_ratios=[5, 3])
-        self.errorbar_ = _draw_reliability(self.axes_[0], self.reliability)
+    def _draw(self) -> None:
+        """Draw into the figure."""
+        self.axes_ = above, below = self.figure_.subplots(2, height_ratios=[5, 3])
+        self.errorbar_ = _draw_reliability(above, self.reliability)
         edges = histogram_edges(self.log_ratio_joint, self.log_ratio_marginal)
         kinds = {"joint pairs": self.log_ratio_joint, "marginal pairs": self.log_ratio_marginal}
         self.histograms_ = [
-            _draw_histogram(self.axes_[1], log_ratio, edges, k)
+            _draw_histogram(below, log_ratio, edges, k)
             for k, log_ratio in enumerate(kinds.values())
         ]
         labels = [name + _unseen(log_ratio, edges) for name, log_ratio in kinds.items()]
-        legend_above(self.axes_[1], self.histograms_, labels)
-        self.axes_[1].set_xlabel("log r", fontsize=9)
-        self.axes_[1].set_ylabel("density", fontsize=9)
-        self.axes_[1].set_xlim(edges[0], edges[-1])
-        for ax in self.axes_:
-            ax.tick_params(labelsize=8)
+        legend_above(below, self.histograms_, labels)
+        below.set_xlim(edges[0], edges[-1])
+        label_axes(below, "log r", "density")
         self.figure_.align_ylabels(self.axes_)
-        return self
 
 
 def _draw_reliability(ax: Axes, table: pd.DataFrame) -> ErrorbarContainer:
     """Draw the share of joint pairs over the predicted one, and the diagonal."""
-    ax.plot([0, 1], [0, 1], color=INK, lw=0.7, zorder=1)
+    ax.plot([0, 1], [0, 1], zorder=1, **EXACT)
     below, above = table["fraction"] - table["lower"], table["upper"] - table["fraction"]
-    drawn = ax.errorbar(
-        table["predicted"],
-        table["fraction"],
-        [below, above],
-        fmt="o",
-        color=COLORS[0],
-        lw=1.0,
-        markersize=3.5,
-        capsize=2,
-    )
     ax.set(xlim=(-0.02, 1.02), ylim=(-0.02, 1.02))
-    ax.set_xlabel("predicted probability r / (1 + r)", fontsize=9)
-    ax.set_ylabel("fraction of joint pairs", fontsize=9)
-    return drawn
+    label_axes(ax, "predicted probability r / (1 + r)", "fraction of joint pairs")
+    style = {"fmt": "o", "color": COLORS[0], "lw": 1.0, "markersize": 3.5, "capsize": 2}
+    return ax.errorbar(table["predicted"], table["fraction"], [below, above], **style)
 
 
 def _draw_histogram(ax: Axes, log_ratio: np.ndarray, edges: np.ndarray, k: int) -> StepPatch:
