@@ -8,13 +8,7 @@ import numpy as np
 
 from sksbi.diagnostics.results import HeldOutChecks
 from sksbi.inspection import CoverageDisplay, MisspecificationDisplay, RankDisplay, TarpDisplay
-from sksbi.inspection._style import (
-    EXACT,
-    empty_figure,
-    label_axes,
-    legend_above,
-    point_style,
-)
+from sksbi.inspection._style import EXACT, empty_figure, label_axes, legend_above, point_style
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from dataclasses import KW_ONLY, dataclass
 from typing import TYPE_CHECKING, NamedTuple, Self
 
@@ -9,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sksbi.inspection._held_out import HeldOutDisplay
-from sksbi.inspection._plot import AxesDisplay, Drawing
+from sksbi.inspection._plot import AxesDisplay, Size
 from sksbi.inspection._style import EXACT, curve_style, label_axes, legend_above, p_text
 from sksbi.metrics import ecdf_band, rank_ecdf, uniformity_test
 
@@ -18,22 +19,13 @@ if TYPE_CHECKING:
     from matplotlib.collections import PolyCollection
     from matplotlib.lines import Line2D
 
-__all__ = [
-    "CurveDisplay",
-    "RankCurve",
-    "curve_label",
-    "draw_band",
-    "draw_curve",
-    "make_square",
-    "rank_curve",
-    "rank_legend",
-]
+__all__ = ["CurveDisplay", "RankCurve", "curve_label", "draw_curves", "rank_curve"]
 
 Array = NDArray[np.float64]
 
 # Marks on artists, by which a second display in the same axes knows those of the first.
 _CURVE, _BAND, _EXACT = "sksbi curve", "sksbi band", "sksbi exact"
-_BAND_LABEL = "95% band if exact"
+_LABEL = "95% band if exact"
 
 
 class RankCurve(NamedTuple):
@@ -70,51 +62,38 @@ class CurveDisplay(HeldOutDisplay, AxesDisplay):
         """Make the display of a curve."""
         return cls(*curve[:4], p_value=curve.p_value, label=label)
 
-    def _drawing(self) -> Drawing:
-        """Say what draws the coverage, the diagonal and the band."""
-        return (3.4, 3.6), self._draw
-
-    def _draw(self) -> None:
-        """Draw into the axes."""
-        edges, label = (self.lower, self.upper), curve_label(self.label, self.p_value)
-        self.band_ = draw_band(self.ax_, self.levels, edges, self.levels)
-        self.line_ = draw_curve(self.ax_, self.levels, self.coverage, label)
-        make_square(self.ax_)
+    def _draw(self) -> Iterator[Size]:
+        """Draw the coverage, the diagonal and the band."""
+        yield 3.4, 3.6
+        labels, edges = [curve_label(self.label, self.p_value)], (self.lower, self.upper)
+        drawn = draw_curves(self.ax_, self.levels, [self.coverage], labels, edges)
+        (self.line_,), self.band_ = drawn
         label_axes(self.ax_, "credible level", "coverage")
-        rank_legend(self.ax_)
 
 
-def make_square(ax: Axes) -> None:
-    """Show probabilities on both axes, in a square."""
-    ax.set(xlim=(0, 1), ylim=(0, 1))
-    ax.set_box_aspect(1)
-
-
-def draw_band(ax: Axes, levels: Array, edges: tuple[Array, Array], exact: Array) -> PolyCollection:
-    """Draw where exact curves lie, unless another display has drawn the same."""
-    others = [band for band in ax.collections if band.get_gid() == _BAND]
-    label = None if others else _BAND_LABEL
-    band = ax.fill_between(levels, *edges, color="0.87", lw=0, zorder=0, label=label, gid=_BAND)
-    if not any(line.get_gid() == _EXACT for line in ax.lines):
-        ax.plot(levels, exact, zorder=1, gid=_EXACT, **EXACT)
-    for other in others:
-        if np.array_equal(_vertices(other), _vertices(band)):
-            band.remove()
-            return other
-    return band
-
-
-def draw_curve(ax: Axes, levels: Array, values: Array, label: str | None) -> Line2D:
-    """Draw a curve in the next style."""
+def draw_curves(
+    ax: Axes,
+    levels: Array,
+    curves: Sequence[Array],
+    labels: Sequence[str | None],
+    edges: tuple[Array, Array],
+    difference: bool = False,
+) -> tuple[list[Line2D], PolyCollection]:
+    """Draw curves in their band, or the differences from exact ones, and a legend above them."""
+    base = levels if difference else np.zeros_like(levels)
+    band = _draw_band(ax, levels, [edge - base for edge in edges], levels - base)
     k = sum(line.get_gid() == _CURVE for line in ax.lines)
-    return ax.plot(levels, values, **curve_style(k), label=label, gid=_CURVE)[0]
-
-
-def rank_legend(ax: Axes) -> None:
-    """Draw the legend above the axes, the band last."""
+    lines = [
+        ax.plot(levels, values - base, **curve_style(k + j), label=label, gid=_CURVE)[0]
+        for j, (values, label) in enumerate(zip(curves, labels, strict=True))
+    ]
+    ax.set_xlim(0, 1)
+    if not difference:
+        ax.set_ylim(0, 1)
+        ax.set_box_aspect(1)
     entries = zip(*ax.get_legend_handles_labels(), strict=True)
-    ordered = sorted(entries, key=lambda entry: entry[1] == _BAND_LABEL)
-    legend_above(ax, *zip(*ordered, strict=True))
+    legend_above(ax, *zip(*sorted(entries, key=lambda entry: entry[1] == _LABEL), strict=True))
+    return lines, band
 
 
 def curve_label(label: str | None, p_value: float | None) -> str | None:
@@ -123,6 +102,15 @@ def curve_label(label: str | None, p_value: float | None) -> str | None:
     return ", ".join(parts if p_value is None else [*parts, p_text(p_value)]) or None
 
 
-def _vertices(band: PolyCollection) -> Array:
-    """Return the outline of a band."""
-    return band.get_paths()[0].vertices
+def _draw_band(ax: Axes, levels: Array, edges: Sequence[Array], exact: Array) -> PolyCollection:
+    """Draw where exact curves lie, unless another display has drawn the same."""
+    others = [band for band in ax.collections if band.get_gid() == _BAND]
+    label = None if others else _LABEL
+    band = ax.fill_between(levels, *edges, color="0.87", lw=0, zorder=0, label=label, gid=_BAND)
+    if not any(line.get_gid() == _EXACT for line in ax.lines):
+        ax.plot(levels, exact, zorder=1, gid=_EXACT, **EXACT)
+    for other in others:
+        if np.array_equal(other.get_paths()[0].vertices, band.get_paths()[0].vertices):
+            band.remove()
+            return other
+    return band

@@ -28,11 +28,7 @@ def fitted_step(estimator: Any, attribute: str) -> Any:
 
 
 def sample_one(estimator: Any, x: Row, n_samples: int, random_state: RandomState) -> Any:
-    """
-    Draw from the posterior of one observation, (n_samples, D); a batch raises.
-
-    Where theta was an array in fit and the prior has names, the draws are a table with these names.
-    """
+    """Draw for one observation, (n_samples, D): a table where fit or the prior knew names."""
     _check_samples(estimator, x)
     draws = estimator.sample(x, n_samples, random_state=random_state)
     index = getattr(draws, "index", None)

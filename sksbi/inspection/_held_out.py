@@ -10,26 +10,20 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from sksbi.inspection._estimators import sample_many
-from sksbi.inspection._named import Draws, RandomState, Table, check_named_batch
+from sksbi.inspection._named import Draws, RandomState, Table, parameter_labels
 from sksbi.metrics import HeldOutDraws
+from sksbi.tables.draws import check_batch
 
-__all__ = ["HeldOutDisplay", "all_pairs", "held_out_batch", "unpack"]
+__all__ = ["HeldOutDisplay", "Options", "Prepared", "all_pairs", "held_out_batch", "unpack"]
 
 Options = dict[str, Any]
-Prepare = Callable[
-    [Table, ArrayLike, RandomState, Options], tuple[Table, ArrayLike, RandomState, Options]
-]
+Prepared = tuple[Table, ArrayLike, RandomState, Options]
 
 
 class HeldOutDisplay(ABC):
-    """
-    What draws at pairs of known theta show of the posteriors.
+    """What draws at pairs of known theta show; ``_prepare`` says for which an estimator draws."""
 
-    A display says by ``_prepare`` for which pairs an estimator draws, from which random state, and
-    with which options they are shown.
-    """
-
-    _prepare: ClassVar[Prepare]
+    _prepare: ClassVar[Callable[..., Prepared]]
 
     @classmethod
     @abstractmethod
@@ -55,10 +49,8 @@ class HeldOutDisplay(ABC):
 
         Raises
         ------
-        TypeError
-            If ``held_out`` is something else.
-        ValueError
-            If an option does not match the draws.
+        TypeError, ValueError
+            If ``held_out`` is something else, or an option does not match the draws.
         """
         if not isinstance(held_out, HeldOutDraws):
             raise TypeError(
@@ -107,21 +99,18 @@ class HeldOutDisplay(ABC):
 
         Raises
         ------
-        TypeError
-            If the estimator has no ``sample`` or no ``log_prob``.
-        ValueError
-            If theta and x do not match, or do not look like fit's, or an option does not match.
+        TypeError, ValueError
+            If the estimator has no ``sample`` or no ``log_prob``, theta and x do not match, or do
+            not look like fit's, or an option does not match.
         """
         theta, x, seed, options = cls._prepare(theta, x, random_state, options)
         held_out = sample_many(estimator, theta, x, n_samples, seed, verbose)
         return cls.from_predictions(held_out, **options)
 
 
-def all_pairs(
-    theta: Table, x: ArrayLike, random_state: RandomState, options: Options
-) -> tuple[Table, ArrayLike, RandomState, Options]:
+def all_pairs(*prepared: *Prepared) -> Prepared:
     """Draw for all pairs; nothing else is random."""
-    return theta, x, random_state, options
+    return prepared
 
 
 def unpack(
@@ -150,4 +139,5 @@ def held_out_batch(
     """Check draws (n, n_samples, D) and theta (n, D), held out or given, and find the names."""
     if isinstance(draws, HeldOutDraws) and names is None:
         names = draws.names
-    return check_named_batch(*unpack(draws, theta, ("draws", "theta")), names, min_draws)
+    values, theta, columns = check_batch(*unpack(draws, theta, ("draws", "theta")), min_draws)
+    return values, theta, parameter_labels(names, columns, theta.shape[1])

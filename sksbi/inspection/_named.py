@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
 
-from sksbi.tables.draws import as_float, check_batch, check_draws, check_same_columns
+from sksbi.tables.draws import as_float
 
 __all__ = [
     "Draws",
@@ -16,10 +16,8 @@ __all__ = [
     "Row",
     "Table",
     "check_levels",
-    "check_named_batch",
     "check_names",
     "check_row",
-    "check_tables",
     "parameter_labels",
 ]
 
@@ -27,32 +25,6 @@ Table = ArrayLike | pd.DataFrame  # of shape (n, D)
 Draws = ArrayLike | pd.DataFrame  # of shape (n, n_samples, D), or a table as ``sample`` returns it
 Row = ArrayLike | pd.Series | pd.DataFrame | Mapping[str, float]  # by position or by name
 RandomState = int | np.random.RandomState | np.random.Generator | None
-
-
-def check_tables(
-    tables: Mapping[str, Table], argument: str, min_rows: int = 2
-) -> tuple[dict[str, np.ndarray], list[str] | None]:
-    """Check labelled tables of the same columns; return their values and the names, if any."""
-    values, names = {}, None
-    for label, table in tables.items():
-        where = f"{argument}[{label!r}]" if len(tables) > 1 else argument
-        values[str(label)], columns = check_draws(table, where, min_rows)
-        check_same_columns(columns, names, where, "the tables before it")
-        names = names or columns
-    widths = {label: table.shape[1] for label, table in values.items()}
-    if len(set(widths.values())) != 1:
-        raise ValueError(
-            f"{argument} must hold tables of the same number of columns, got {widths or 'none'}."
-        )
-    return values, names
-
-
-def check_named_batch(
-    draws: Draws, theta: Table, names: Sequence[str] | None, min_draws: int = 1
-) -> tuple[np.ndarray, np.ndarray, list[str]]:
-    """Check draws (n, n_samples, D) and theta (n, D); find or check the names."""
-    values, theta, columns = check_batch(draws, theta, min_draws)
-    return values, theta, parameter_labels(names, columns, theta.shape[1])
 
 
 def parameter_labels(

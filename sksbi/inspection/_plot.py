@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, Self
 
 from sksbi.inspection._style import empty_figure, given_axes
@@ -12,18 +12,17 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure, SubFigure
 
-__all__ = ["AxesDisplay", "Drawing", "FigureDisplay"]
+__all__ = ["AxesDisplay", "FigureDisplay", "Size"]
 
 Size = tuple[float, float]
-Drawing = tuple[Size, Callable[[], None]]  # the size of a new figure in inches, and what draws
 
 
 class AxesDisplay(ABC):
     """What is drawn in one pair of axes, ``ax_``."""
 
     @abstractmethod
-    def _drawing(self, **options: Any) -> Drawing:
-        """Check the options, before there is a figure, and say what draws into the axes."""
+    def _draw(self, **options: Any) -> Iterator[Size]:
+        """Check the options, yield the size of a new figure in inches, and then draw into it."""
 
     def plot(self, *, ax: Axes | None = None, figsize: Size | None = None, **options: Any) -> Self:
         """
@@ -49,10 +48,11 @@ class AxesDisplay(ABC):
         ImportError, TypeError, ValueError
             If matplotlib is missing, ``ax`` is no Axes, or an option is not what it should be.
         """
-        size, draw = self._drawing(**options)
+        drawing = self._draw(**options)
+        size = next(drawing)
         self.ax_ = given_axes(ax, figsize or size)
         self.figure_ = self.ax_.figure
-        draw()
+        next(drawing, None)
         return self
 
 
@@ -60,15 +60,11 @@ class FigureDisplay(ABC):
     """What is drawn in panels of a figure, ``figure_``."""
 
     @abstractmethod
-    def _drawing(self, **options: Any) -> Drawing:
-        """Check the options, before there is a figure, and say what draws into the figure."""
+    def _draw(self, **options: Any) -> Iterator[Size]:
+        """Check the options, yield the size of a new figure in inches, and then draw into it."""
 
     def plot(
-        self,
-        *,
-        fig: Figure | SubFigure | None = None,
-        figsize: Size | None = None,
-        **options: Any,
+        self, *, fig: Figure | SubFigure | None = None, figsize: Size | None = None, **options: Any
     ) -> Self:
         """
         Draw the panels.
@@ -94,7 +90,8 @@ class FigureDisplay(ABC):
             If matplotlib is missing, ``fig`` is no figure or not empty, or an option is not what it
             should be.
         """
-        size, draw = self._drawing(**options)
+        drawing = self._draw(**options)
+        size = next(drawing)
         self.figure_ = empty_figure(fig, figsize or size)
-        draw()
+        next(drawing, None)
         return self

@@ -34,16 +34,14 @@ class CoverageDisplay(CurveDisplay):
     lower, upper : ndarray of shape (k,)
         The edges of the band.
     p_value : float, default=None
-        The p-value of :func:`sksbi.metrics.uniformity_test`.
+        The p-value of :func:`sksbi.metrics.uniformity_test`, which the band belongs to.
     label : str, default=None
         The name in the legend.
 
     Attributes
     ----------
-    figure_ : matplotlib Figure
-        The figure.
-    ax_ : matplotlib Axes
-        The axes.
+    figure_, ax_ : matplotlib Figure and Axes
+        Where it is drawn.
     line_ : matplotlib Line2D
         The coverage.
     band_ : matplotlib PolyCollection
@@ -58,8 +56,6 @@ class CoverageDisplay(CurveDisplay):
     ----------
     .. [1] A Trust Crisis In Simulation-Based Inference? Your Posterior Approximations Can Be
        Unfaithful (Hermans et al., 2021). https://arxiv.org/abs/2110.06581
-    .. [2] Graphical test for discrete uniformity and its applications in goodness of fit evaluation
-       and multiple sample comparison (Säilynoja et al., 2022). https://arxiv.org/abs/2103.10522
 
     Examples
     --------
@@ -113,10 +109,9 @@ class CoverageDisplay(CurveDisplay):
 
         Raises
         ------
-        TypeError
-            If an entry is no real number, or ``log_prob_theta`` is missing.
-        ValueError
-            If the shapes do not match, or an entry is NaN or +inf.
+        TypeError, ValueError
+            If an entry is no real number, NaN or +inf, the shapes do not match, or
+            ``log_prob_theta`` is missing.
         """
         draws, theta = unpack(log_prob_draws, log_prob_theta, ("log_prob_draws", "log_prob_theta"))
         ranks = (hpd_levels if grid else hpd_ranks)(draws, theta)

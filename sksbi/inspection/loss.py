@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Self
 
@@ -9,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from sksbi.inspection._estimators import fitted_step
-from sksbi.inspection._plot import AxesDisplay, Drawing
+from sksbi.inspection._plot import AxesDisplay, Size
 from sksbi.inspection._style import COLORS, INK, draw_legend, label_axes
 
 if TYPE_CHECKING:
@@ -34,10 +35,8 @@ class LossDisplay(AxesDisplay):
 
     Attributes
     ----------
-    figure_ : matplotlib Figure
-        The figure.
-    ax_ : matplotlib Axes
-        The axes.
+    figure_, ax_ : matplotlib Figure and Axes
+        Where it is drawn.
     best_epoch_ : int, list of int or None
         The epoch of the least validation loss; a list, one a member, for an ensemble; None without
         validation data.
@@ -100,10 +99,8 @@ class LossDisplay(AxesDisplay):
 
         Raises
         ------
-        TypeError
-            If the history is no DataFrame.
-        ValueError
-            If it is empty or lacks a column.
+        TypeError, ValueError
+            If the history is no DataFrame, is empty or lacks a column.
         """
         if not isinstance(history, pd.DataFrame):
             raise TypeError(
@@ -117,29 +114,22 @@ class LossDisplay(AxesDisplay):
             )
         return cls(history).plot(**plot_options)
 
-    def _drawing(self) -> Drawing:
-        """Say what draws the losses."""
-        return (3.4, 2.5), self._draw
-
-    def _draw(self) -> None:
-        """Draw into the axes."""
-        self.best_epoch_ = self._draw_runs()
+    def _draw(self) -> Iterator[Size]:
+        """Draw one training, or those of an ensemble's members, and mark the best epochs."""
+        yield 3.4, 2.5
+        if "member" in self.history:
+            members = self.history.groupby("member")
+            best = [_draw_run(self.ax_, member, "best epochs") for _, member in members]
+            self.best_epoch_ = None if None in best else best
+        else:
+            self.best_epoch_ = best = _draw_run(self.ax_, self.history, "best, epoch {}")
+            if best is not None:
+                self.ax_.axvline(best, color=INK, lw=0.8, ls=":")
         label_axes(self.ax_, "epoch", "loss")
         self.ax_.xaxis.get_major_locator().set_params(integer=True)
         handles, labels = self.ax_.get_legend_handles_labels()
         once = dict(zip(labels, handles, strict=True))
         draw_legend(self.ax_, once.values(), once.keys())
-
-    def _draw_runs(self) -> int | list[int] | None:
-        """Draw one training, or those of an ensemble's members; return the best epochs."""
-        if "member" in self.history:
-            members = self.history.groupby("member")
-            best = [_draw_run(self.ax_, member, "best epochs") for _, member in members]
-            return None if None in best else best
-        best = _draw_run(self.ax_, self.history, "best, epoch {}")
-        if best is not None:
-            self.ax_.axvline(best, color=INK, lw=0.8, ls=":")
-        return best
 
 
 def _draw_run(ax: Axes, history: pd.DataFrame, mark: str) -> int | None:

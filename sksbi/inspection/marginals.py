@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import partial
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 import pandas as pd
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
-from sksbi.inspection._held_out import HeldOutDisplay, Options, held_out_batch
+from sksbi.inspection._held_out import HeldOutDisplay, Options, Prepared, held_out_batch
 from sksbi.inspection._named import Draws, RandomState, Table
-from sksbi.inspection._plot import Drawing, FigureDisplay
+from sksbi.inspection._plot import FigureDisplay, Size
 from sksbi.inspection._style import COLORS, EXACT, draw_legend, fold_factor, label_axes
 from sksbi.metrics import HeldOutDraws
 from sksbi.utils.random import check_generator, draw_seed
@@ -26,22 +25,25 @@ if TYPE_CHECKING:
 
 __all__ = ["MarginalsDisplay"]
 
-Array = NDArray[np.float64]
-
 _MOST_OBSERVATIONS = 200
 _MOST_COLUMNS = 4
+_MARKERS = {"fmt": "o"}, {"fmt": "s", "markerfacecolor": "white"}
 
 
 def _some_pairs(
     theta: Table, x: ArrayLike, random_state: RandomState, options: Options
-) -> tuple[Table, ArrayLike, int, Options]:
+) -> Prepared:
     """Draw for as many pairs as are shown, and seed the choice and the draws."""
     generator = check_generator(random_state)
     seeds = [draw_seed(generator), draw_seed(generator)]
     if len(theta) != len(x):
         raise ValueError(f"theta has {len(theta)} rows and x has {len(x)}: give as many.")
     rows = _choose(len(theta), options.get("max_observations", _MOST_OBSERVATIONS), seeds[0])
-    return _take(theta, rows), _take(x, rows), seeds[1], {**options, "max_observations": len(rows)}
+    theta, x = (
+        table.iloc[rows] if hasattr(table, "iloc") else np.asarray(table)[rows]
+        for table in (theta, x)
+    )
+    return theta, x, seeds[1], {**options, "max_observations": len(rows)}
 
 
 @dataclass(repr=False, eq=False)
@@ -64,10 +66,8 @@ class MarginalsDisplay(HeldOutDisplay, FigureDisplay):
 
     Attributes
     ----------
-    figure_ : matplotlib Figure
-        The figure.
-    axes_ : ndarray of shape (D,)
-        The axes, one a parameter.
+    figure_, axes_ : matplotlib Figure and ndarray of D Axes
+        Where it is drawn, one panel a parameter.
     errorbars_ : list of D lists of two matplotlib ErrorbarContainer
         The intervals that hold the true value, and those that do not.
 
@@ -136,30 +136,32 @@ class MarginalsDisplay(HeldOutDisplay, FigureDisplay):
 
         Raises
         ------
-        TypeError
-            If an entry is no real number, or ``theta`` is missing.
-        ValueError
-            If shapes or names do not match, an entry is not finite, or ``level`` or
-            ``max_observations`` are not what they should be.
+        TypeError, ValueError
+            If an entry is no finite number, shapes or names do not match, ``theta`` is missing, or
+            ``level`` or ``max_observations`` are not what they should be.
         """
         level = check_real(level, "level", high=1.0)
         draws, theta, names = held_out_batch(draws, theta, names, 2)
         rows = _choose(len(theta), max_observations, random_state)
-        table = _interval_table(draws[rows], theta[rows], names, level)
-        return cls(table.set_index(rows), level).plot(**plot_options)
+        tails = [0.5, (1 - level) / 2, (1 + level) / 2]
+        values = [theta[rows], *np.quantile(draws[rows], tails, axis=1)]
+        columns = pd.MultiIndex.from_product(
+            [names, ["true", "median", "lower", "upper"]], names=["parameter", "value"]
+        )
+        table = pd.DataFrame(np.stack(values, -1).reshape(len(rows), -1), rows, columns)
+        return cls(table, level).plot(**plot_options)
 
     from_samples = from_predictions
 
-    def _drawing(self) -> Drawing:
-        """Choose a size: one column of a journal wide for one parameter, else two."""
-        n_rows, n_columns = shape = _grid(self.intervals.shape[1] // 4)
-        width = 3.4 if shape == (1, 1) else 7.1
-        return (width, 0.25 + n_rows * (width / n_columns - 0.1)), partial(self._draw, shape)
-
-    def _draw(self, shape: tuple[int, int]) -> None:
+    def _draw(self) -> Iterator[Size]:
         """Draw one panel a parameter, and the legend above them."""
-        names = list(dict.fromkeys(self.intervals.columns.get_level_values(0)))
-        axes = self.figure_.subplots(*shape, squeeze=False).ravel()
+        n_features = self.intervals.shape[1] // 4
+        n_rows = math.ceil(n_features / _MOST_COLUMNS)
+        n_columns = math.ceil(n_features / n_rows)
+        width = 3.4 if n_features == 1 else 7.1
+        yield width, 0.25 + n_rows * (width / n_columns - 0.1)
+        names = self.intervals.columns.unique(0)
+        axes = self.figure_.subplots(n_rows, n_columns, squeeze=False).ravel()
         for ax in axes[len(names) :]:
             ax.remove()
         self.axes_ = axes[: len(names)]
@@ -174,30 +176,8 @@ class MarginalsDisplay(HeldOutDisplay, FigureDisplay):
 def _choose(n: int, max_observations: int, random_state: RandomState) -> np.ndarray:
     """Choose rows at random where there are too many, in ascending order."""
     most = check_count(max_observations, "max_observations")
-    if n <= most:
-        return np.arange(n)
-    return np.sort(check_generator(random_state).choice(n, most, replace=False))
-
-
-def _take(table: Table, rows: np.ndarray) -> Table:
-    """Take rows of an array, a list or a table."""
-    return table.iloc[rows] if hasattr(table, "iloc") else np.asarray(table)[rows]
-
-
-def _interval_table(draws: Array, theta: Array, names: list[str], level: float) -> pd.DataFrame:
-    """Tell the true value, the median and the interval, (parameter, column) by observation."""
-    median, lower, upper = np.quantile(draws, [0.5, (1 - level) / 2, (1 + level) / 2], axis=1)
-    parts = {"true": theta, "median": median, "lower": lower, "upper": upper}
-    columns = {
-        (name, part): values[:, j] for j, name in enumerate(names) for part, values in parts.items()
-    }
-    return pd.DataFrame(columns).rename_axis(columns=["parameter", "value"])
-
-
-def _grid(n_features: int) -> tuple[int, int]:
-    """Choose the numbers of rows and columns of panels."""
-    n_rows = math.ceil(n_features / _MOST_COLUMNS)
-    return n_rows, math.ceil(n_features / n_rows)
+    generator = check_generator(random_state)
+    return np.arange(n) if n <= most else np.sort(generator.choice(n, most, replace=False))
 
 
 def _draw_panel(ax: Axes, name: str, values: pd.DataFrame) -> list[ErrorbarContainer]:
@@ -207,10 +187,11 @@ def _draw_panel(ax: Axes, name: str, values: pd.DataFrame) -> list[ErrorbarConta
     ends = low - margin, high + margin
     ax.plot(ends, ends, zorder=3, **EXACT)
     holds = values["true"].between(values["lower"], values["upper"])
-    drawn = [
-        _draw_errorbars(ax, values[holds], color=COLORS[0], fmt="o"),
-        _draw_errorbars(ax, values[~holds], color=COLORS[1], fmt="s", markerfacecolor="white"),
-    ]
+    drawn = []
+    for k, some in enumerate((values[holds], values[~holds])):
+        reach = [some["median"] - some["lower"], some["upper"] - some["median"]]
+        style = {"lw": 0.6, "alpha": 0.8, "markersize": 2.5, "color": COLORS[k], **_MARKERS[k]}
+        drawn.append(ax.errorbar(some["true"], some["median"], reach, **style))
     ax.set(xlim=ends, ylim=ends)
     ax.set_box_aspect(1)
     ax.locator_params(nbins=5)
@@ -218,11 +199,3 @@ def _draw_panel(ax: Axes, name: str, values: pd.DataFrame) -> list[ErrorbarConta
     for axis, label in ((ax.xaxis, f"true {name}"), (ax.yaxis, f"estimated {name}")):
         fold_factor(axis, np.array(ends), label)
     return drawn
-
-
-def _draw_errorbars(ax: Axes, values: pd.DataFrame, **style: Any) -> ErrorbarContainer:
-    """Draw medians with their intervals."""
-    reach = [values["median"] - values["lower"], values["upper"] - values["median"]]
-    return ax.errorbar(
-        values["true"], values["median"], reach, lw=0.6, alpha=0.8, markersize=2.5, **style
-    )

@@ -2,22 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import partial
-from typing import TYPE_CHECKING, Any, Self
+from typing import Any, Self
 
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
 
 from sksbi.inspection._named import RandomState, Row, check_names
-from sksbi.inspection._plot import AxesDisplay, Drawing
+from sksbi.inspection._plot import AxesDisplay, Size
 from sksbi.inspection._style import label_axes, legend_above, line_style, p_text
 from sksbi.metrics.misspecification import neighbor_distances, share_as_far
-
-if TYPE_CHECKING:
-    from matplotlib.lines import Line2D
 
 __all__ = ["MisspecificationDisplay"]
 
@@ -49,10 +45,8 @@ class MisspecificationDisplay(AxesDisplay):
 
     Attributes
     ----------
-    figure_ : matplotlib Figure
-        The figure.
-    ax_ : matplotlib Axes
-        The axes.
+    figure_, ax_ : matplotlib Figure and Axes
+        Where it is drawn.
     histogram_ : matplotlib StepPatch
         The histogram.
     lines_ : list of matplotlib Line2D
@@ -123,10 +117,8 @@ class MisspecificationDisplay(AxesDisplay):
 
         Raises
         ------
-        TypeError
-            If an entry is no real number.
-        ValueError
-            If the shapes do not match, an entry is not finite, half of x has fewer than
+        TypeError, ValueError
+            If an entry is no finite number, the shapes do not match, half of x has fewer than
             ``n_neighbors`` rows, ``names`` do not match the observations, or ``log`` is asked of
             distances that are zero.
         """
@@ -147,42 +139,30 @@ class MisspecificationDisplay(AxesDisplay):
         asked = np.atleast_1d(asked)
         return cls(away, asked, share_as_far(away, asked), names)
 
-    def _drawing(self, *, log: bool | None = None) -> Drawing:
-        """Choose the axis, or hold that the one asked for can be."""
+    def _draw(self, *, log: bool | None = None) -> Iterator[Size]:
+        """Draw the histogram and the lines."""
         least = min(self.distances.min(), self.distances_observed.min())
         if log and least <= 0:
             raise ValueError(f"log must be False where distances are zero, got {least}.")
         far = self.distances_observed.max() > _FAR * self.distances.max()
         log = bool(far and least > 0) if log is None else bool(log)
-        return (3.4, 2.5), partial(self._draw, log)
-
-    def _draw(self, log: bool) -> None:
-        """Draw the histogram and the lines."""
-        edges = _edges(self.distances, log)
+        yield 3.4, 2.5
+        low, high = self.distances.min(), self.distances.max()
+        if low == high:  # bins of some width
+            low, high = (low / 2, 2 * high) if high > 0 else (-0.5, 0.5)
+        edges = (np.geomspace if log else np.linspace)(low, high, _N_BINS + 1)
         counts, _ = np.histogram(self.distances, edges)
         self.histogram_ = self.ax_.stairs(counts, edges, fill=True, color="0.75")
-        self.lines_ = self._draw_observed()
-        self.ax_.set_xscale("log" if log else "linear")
-        label_axes(self.ax_, "distance from the nearest simulations", "simulations")
-        legend_above(self.ax_, *self.ax_.get_legend_handles_labels())
-
-    def _draw_observed(self) -> list[Line2D]:
-        """Draw a line an observation, short ones in one style where there are many."""
-        n = len(self.names)
+        n = len(self.names)  # where there are many, short lines in one style
         labels = [f"{name}, {p_text(p)}" for name, p in zip(self.names, self.p_values, strict=True)]
         styles, ymax = range(n), 1.0
         if n > _MOST_NAMED:
             labels = [f"{n} observations, least {p_text(self.p_values.min())}"] + (n - 1) * [None]
             styles, ymax = n * [0], 0.1
-        return [
+        self.lines_ = [
             self.ax_.axvline(where, ymax=ymax, lw=1.2, label=label, **line_style(k))
             for where, label, k in zip(self.distances_observed, labels, styles, strict=True)
         ]
-
-
-def _edges(distances: np.ndarray, log: bool) -> np.ndarray:
-    """Cut the range of distances into bins, of some width where all are equal."""
-    low, high = distances.min(), distances.max()
-    if low == high:
-        low, high = (low / 2, 2 * high) if high > 0 else (-0.5, 0.5)
-    return (np.geomspace if log else np.linspace)(low, high, _N_BINS + 1)
+        self.ax_.set_xscale("log" if log else "linear")
+        label_axes(self.ax_, "distance from the nearest simulations", "simulations")
+        legend_above(self.ax_, *self.ax_.get_legend_handles_labels())

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass
-from functools import partial
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 import pandas as pd
 
-from sksbi.inspection._density import grid_density, panel_limits
+from sksbi.inspection._density import GridDensity, grid_density, panel_limits
 from sksbi.inspection._estimators import sample_one
 from sksbi.inspection._named import (
     RandomState,
@@ -18,10 +17,9 @@ from sksbi.inspection._named import (
     Table,
     check_levels,
     check_row,
-    check_tables,
     parameter_labels,
 )
-from sksbi.inspection._plot import Drawing, FigureDisplay
+from sksbi.inspection._plot import FigureDisplay, Size
 from sksbi.inspection._style import (
     ALPHA,
     COLORS,
@@ -32,13 +30,15 @@ from sksbi.inspection._style import (
     line_style,
     region_handles,
 )
+from sksbi.tables.draws import check_draws, check_same_columns
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure, SubFigure
-    from matplotlib.lines import Line2D
 
 __all__ = ["PosteriorDisplay"]
+
+_TRUTH = {"color": INK, "linewidth": 0.8}
 
 
 @dataclass(repr=False, eq=False)
@@ -59,10 +59,8 @@ class PosteriorDisplay(FigureDisplay):
 
     Attributes
     ----------
-    figure_ : matplotlib Figure
-        The figure.
-    axes_ : ndarray of shape (D, D)
-        The axes; None above the diagonal.
+    figure_, axes_ : matplotlib Figure and ndarray of Axes of shape (D, D)
+        Where it is drawn; None above the diagonal.
 
     References
     ----------
@@ -121,10 +119,9 @@ class PosteriorDisplay(FigureDisplay):
 
         Raises
         ------
-        TypeError
-            If ``estimator`` cannot sample, as a search: give its ``best_estimator_``.
-        ValueError
-            If ``x`` is a batch of observations.
+        TypeError, ValueError
+            If ``estimator`` cannot sample, as a search: give its ``best_estimator_``; if ``x`` is a
+            batch of observations.
         """
         draws = sample_one(estimator, x, n_samples, random_state)
         return cls.from_predictions(draws, **options)
@@ -172,7 +169,7 @@ class PosteriorDisplay(FigureDisplay):
             and 1.
         """
         tables = samples if isinstance(samples, Mapping) else {label or "": samples}
-        values, columns = check_tables(tables, "samples")
+        values, columns = _check_tables(tables)
         n_features = next(iter(values.values())).shape[1]
         columns = parameter_labels(None, columns, n_features)
         shown = parameter_labels(names, columns, n_features)
@@ -183,143 +180,112 @@ class PosteriorDisplay(FigureDisplay):
 
     from_samples = from_predictions
 
-    def _drawing(self, *, levels: Sequence[float] = (0.5, 0.9)) -> Drawing:
-        """Choose a size between the widths of one and of two columns of a journal."""
-        n_features = next(iter(self.samples.values())).shape[1]
-        side = min(max(3.4, 0.4 + 1.25 * n_features), 7.1)
-        size = (3.4, 2.5) if n_features == 1 else (side, side)
-        return size, partial(self._draw, check_levels(levels))
-
-    def _draw(self, levels: list[float]) -> None:
+    def _draw(self, *, levels: Sequence[float] = (0.5, 0.9)) -> Iterator[Size]:
         """Draw the posteriors over each other, and the true values."""
+        levels = check_levels(levels)
         samples = [frame.to_numpy() for frame in self.samples.values()]
         names = [str(name) for name in next(iter(self.samples.values())).columns]
+        side = min(max(3.4, 0.4 + 1.25 * len(names)), 7.1)
+        yield (3.4, 2.5) if len(names) == 1 else (side, side)
+        from matplotlib.lines import Line2D
+
         given = self.true_theta is not None
         truth = np.asarray(self.true_theta) if given else np.full(len(names), np.nan)
         limits = panel_limits(samples, truth)
-        self.axes_ = _lay_out(self.figure_, names)
-        for k, draws in enumerate(samples):
-            _draw_posterior(self.axes_, draws, limits, levels, k)
-        _draw_truth(self.axes_, truth)
-        _set_limits(self.axes_, limits)
-        _fold_factors(self.axes_, limits, names)
-        handles = _legend_handles(list(self.samples), truth) + region_handles(levels, "region")
+        self.axes_ = _lay_out(self.figure_, names, limits)
+        for i, j in zip(*np.tril_indices(len(names)), strict=True):
+            ax, columns = self.axes_[i, j], [i] if i == j else [j, i]
+            for k, (label, draws) in enumerate(zip(self.samples, samples, strict=True)):
+                density = grid_density(draws[:, columns], limits[columns])
+                cuts = np.unique(density.thresholds(draws[:, columns], levels))
+                (_draw_marginal if i == j else _draw_pair)(ax, density, cuts, k, label)
+            _draw_truth(ax, *truth[columns])
+            ax.set(xlim=limits[j], ylim=(0, None) if i == j else limits[i])
+        handles, _ = self.axes_[0, 0].get_legend_handles_labels()
+        if np.isfinite(truth).any():
+            handles.append(Line2D([], [], marker="s", markersize=2.5, label="true value", **_TRUTH))
+        handles += region_handles(levels, "region")
         if len(names) == 1:
             draw_legend(self.axes_[0, 0], handles, fontsize=7)
         else:
             draw_legend(self.figure_, handles, loc="upper right")
 
 
-def _lay_out(fig: Figure | SubFigure, names: list[str]) -> np.ndarray:
+def _check_tables(tables: Mapping[str, Table]) -> tuple[dict[str, np.ndarray], list[str] | None]:
+    """Check labelled tables of the same columns; return their values and the names, if any."""
+    values, names = {}, None
+    for label, table in tables.items():
+        where = f"samples[{label!r}]" if len(tables) > 1 else "samples"
+        values[str(label)], columns = check_draws(table, where, 2)
+        check_same_columns(columns, names, where, "the tables before it")
+        names = names or columns
+    widths = {label: table.shape[1] for label, table in values.items()}
+    if len(set(widths.values())) != 1:
+        raise ValueError(
+            f"samples must hold tables of the same number of columns, got {widths or 'none'}."
+        )
+    return values, names
+
+
+def _lay_out(fig: Figure | SubFigure, names: list[str], limits: np.ndarray) -> np.ndarray:
     """Make the lower triangle of axes, labelled at its outside only."""
     d = len(names)
-    grid = fig.add_gridspec(d, d)
-    axes = np.full((d, d), None, dtype=object)
-    for i, j in _panels(axes):
+    grid, axes = fig.add_gridspec(d, d), np.full((d, d), None, dtype=object)
+    for i, j in zip(*np.tril_indices(d), strict=True):
         axes[i, j] = fig.add_subplot(grid[i, j])
-        _label(axes[i, j], names, i, j)
-    if d > 1:
+        _thin_out(axes[i, j], d, i, j)
+    separator = " " if d < 3 else "\n"
+    for j, name in enumerate(names):
+        fold_factor(axes[-1, j].xaxis, limits[j], name, separator)
+        if j > 0:
+            fold_factor(axes[j, 0].yaxis, limits[j], name, separator)
+    if d == 1:
+        axes[0, 0].set_ylabel("density")
+    else:
         fig.align_labels([ax for ax in axes.flat if ax is not None])
     return axes
 
 
-def _panels(axes: np.ndarray) -> list[tuple[int, int]]:
-    """List rows and columns of the lower triangle."""
-    return list(zip(*np.tril_indices(len(axes)), strict=True))
-
-
-def _label(ax: Axes, names: list[str], row: int, column: int) -> None:
-    """Label one panel and thin out its ticks."""
-    d = len(names)
+def _thin_out(ax: Axes, d: int, row: int, column: int) -> None:
+    """Keep few ticks, small ones, with numbers at the outside."""
     size = 9 if d <= 5 else 8
     bottom, left = row == d - 1, column == 0 and row > 0
-    label_axes(ax, names[column] if bottom else None, names[row] if left else None, size)
+    label_axes(ax, size=size)
     ax.tick_params(labelsize=size - 1.5, length=2.5, pad=2, labelbottom=bottom, labelleft=left)
     ax.locator_params(axis="x", nbins=5 if d == 1 else 3)
+    if bottom:
+        ax.tick_params(axis="x", labelrotation=45 if d > 2 else 0)
     if row == column:
         ax.set_yticks([])
         ax.spines[["left", "right", "top"]].set_visible(False)
     else:
         ax.locator_params(axis="y", nbins=3)
-    if bottom:
-        ax.tick_params(axis="x", labelrotation=45 if d > 2 else 0)
-    if d == 1:
-        ax.set_ylabel("density")
+    ax.xaxis.offsetText.set_visible(False)
+    ax.yaxis.offsetText.set_visible(False)
 
 
-def _draw_posterior(
-    axes: np.ndarray, draws: np.ndarray, limits: np.ndarray, levels: list[float], k: int
-) -> None:
-    """Draw the k-th posterior in every panel; the first is filled, so that lines stay visible."""
-    for i, j in _panels(axes):
-        columns = [i] if i == j else [j, i]
-        draw = _draw_marginal if i == j else _draw_pair
-        draw(axes[i, j], draws[:, columns], limits[columns], levels, k)
-
-
-def _draw_marginal(
-    ax: Axes, draws: np.ndarray, limits: np.ndarray, levels: list[float], k: int
-) -> None:
-    """Draw the density of draws (n, 1) and, for the first, its regions under the curve."""
-    density = grid_density(draws, limits)
+def _draw_marginal(ax: Axes, density: GridDensity, cuts: np.ndarray, k: int, label: str) -> None:
+    """Draw the k-th density and, under the first, its regions: more would hide each other."""
     (x,), height = density.outline()
-    ax.plot(x, height, linewidth=1.1, **line_style(k))
-    for cut in density.thresholds(draws, levels) if k == 0 else ():
+    ax.plot(x, height, linewidth=1.1, label=label, **line_style(k))
+    for cut in cuts if k == 0 else ():
         ax.fill_between(x, height, where=height >= cut, color=COLORS[k], alpha=ALPHA, lw=0)
 
 
-def _draw_pair(
-    ax: Axes, draws: np.ndarray, limits: np.ndarray, levels: list[float], k: int
-) -> None:
-    """Draw the regions of draws (n, 2), the wider ones first."""
-    density = grid_density(draws, limits)
+def _draw_pair(ax: Axes, density: GridDensity, cuts: np.ndarray, k: int, _: str) -> None:
+    """Draw the k-th posterior's regions, the wider ones first, and fill the first one's."""
     (x, y), values = density.outline()
-    cuts = np.unique(density.thresholds(draws, levels))
     for cut in cuts if k == 0 else ():
         ax.contourf(x, y, values.T, [cut, np.inf], colors=[COLORS[k]], alpha=ALPHA)
     style = {f"{key}s": [value] for key, value in line_style(k).items()}
     ax.contour(x, y, values.T, cuts, linewidths=0.9, **style)
 
 
-def _draw_truth(axes: np.ndarray, true_theta: np.ndarray) -> None:
+def _draw_truth(ax: Axes, x: float, y: float = np.nan) -> None:
     """Mark the true values that are known by lines and, where they cross, a square."""
-    line = {"color": INK, "linewidth": 0.8}
-    for i, j in _panels(axes):
-        ax, x, y = axes[i, j], true_theta[j], true_theta[i]
-        if np.isfinite(x):
-            ax.axvline(x, **line)
-        if i != j and np.isfinite(y):
-            ax.axhline(y, **line)
-        if i != j and np.isfinite(x + y):
-            ax.plot(x, y, "s", color=INK, markersize=2.5)
-
-
-def _set_limits(axes: np.ndarray, limits: np.ndarray) -> None:
-    """Give a column one x range and a row one y range."""
-    for i, j in _panels(axes):
-        axes[i, j].set_xlim(*limits[j])
-        axes[i, j].set_ylim(*(limits[i] if i != j else (0, None)))
-
-
-def _fold_factors(axes: np.ndarray, limits: np.ndarray, names: list[str]) -> None:
-    """Move the factors and offsets of the ticks, for which there is no room, into the labels."""
-    for ax in axes[np.tril_indices(len(axes))]:
-        ax.xaxis.offsetText.set_visible(False)
-        ax.yaxis.offsetText.set_visible(False)
-    separator = " " if len(axes) < 3 else "\n"
-    for j, name in enumerate(names):
-        fold_factor(axes[-1, j].xaxis, limits[j], name, separator)
-        if j > 0:
-            fold_factor(axes[j, 0].yaxis, limits[j], name, separator)
-
-
-def _legend_handles(labels: list[str], true_theta: np.ndarray) -> list[Line2D]:
-    """Make the legend's entries for the posteriors and the true value."""
-    from matplotlib.lines import Line2D
-
-    handles = [Line2D([], [], label=label, **line_style(k)) for k, label in enumerate(labels)]
-    handles = [handle for handle, label in zip(handles, labels, strict=True) if label]
-    if np.isfinite(true_theta).any():
-        style = {"color": INK, "linewidth": 0.8, "marker": "s", "markersize": 2.5}
-        handles.append(Line2D([], [], label="true value", **style))
-    return handles
+    if np.isfinite(x):
+        ax.axvline(x, **_TRUTH)
+    if np.isfinite(y):
+        ax.axhline(y, **_TRUTH)
+    if np.isfinite(x + y):
+        ax.plot(x, y, "s", color=INK, markersize=2.5)

@@ -2,33 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 import pandas as pd
+from numpy.typing import ArrayLike, NDArray
 
 from sksbi.inspection._estimators import sample_one
-from sksbi.inspection._named import RandomState, Row, Table, check_levels
-from sksbi.inspection._plot import Drawing, FigureDisplay
-from sksbi.inspection._series import Coordinates, Groups, check_coordinates, split_series
-from sksbi.inspection._style import (
-    ALPHA,
-    COLORS,
-    INK,
-    draw_legend,
-    label_axes,
-    region_handles,
-)
+from sksbi.inspection._named import RandomState, Row, Table, check_levels, check_row
+from sksbi.inspection._plot import FigureDisplay, Size
+from sksbi.inspection._style import ALPHA, COLORS, INK, draw_legend, label_axes, region_handles
 from sksbi.simulation import run_simulator
+from sksbi.tables.draws import check_draws
 from sksbi.utils.random import check_generator, draw_seed
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 __all__ = ["PredictiveDisplay"]
+
+Array = NDArray[np.float64]
+Arrays = dict[str, Array]
+Coordinates = ArrayLike | pd.Index | pd.Series
+Groups = Mapping[str, Sequence | slice]
+Series = dict[str, tuple[Array, Array]]
 
 
 @dataclass(repr=False, eq=False)
@@ -52,10 +51,8 @@ class PredictiveDisplay(FigureDisplay):
 
     Attributes
     ----------
-    figure_ : matplotlib Figure
-        The figure.
-    axes_ : ndarray of Axes
-        One a series.
+    figure_, axes_ : matplotlib Figure and ndarray of Axes
+        Where it is drawn, one panel a series.
 
     References
     ----------
@@ -68,19 +65,16 @@ class PredictiveDisplay(FigureDisplay):
     >>> from sksbi.inspection import PredictiveDisplay
     >>> rng = np.random.default_rng(0)
     >>> simulated, observed = rng.normal(size=(200, 6)), np.zeros(6)
+    >>> groups = {"prey": range(3), "predator": range(3, 6)}
     >>> display = PredictiveDisplay.from_predictions(
-    ...     simulated,
-    ...     observed,
-    ...     groups={"prey": range(3), "predator": range(3, 6)},
-    ...     coordinates=[1900, 1901, 1902],
-    ...     xlabel="year",
+    ...     simulated, observed, groups=groups, coordinates=[1900, 1901, 1902], xlabel="year"
     ... )
     >>> [ax.get_ylabel() for ax in display.axes_]
     ['prey', 'predator']
     """
 
-    simulated: dict[str, np.ndarray]
-    observed: dict[str, np.ndarray]
+    simulated: Arrays
+    observed: Arrays
     coordinates: dict[str, pd.Index]
 
     @classmethod
@@ -126,11 +120,9 @@ class PredictiveDisplay(FigureDisplay):
 
         Raises
         ------
-        TypeError
-            If ``estimator`` cannot sample, as a search: give its ``best_estimator_``.
-        ValueError
-            If ``x_observed`` is a batch, or the simulator's output is no vector or does not match
-            it.
+        TypeError, ValueError
+            If ``estimator`` cannot sample, as a search: give its ``best_estimator_``; if
+            ``x_observed`` is a batch, or the simulator's output is no vector or does not match it.
         """
         seeds = [None, None]
         if random_state is not None:
@@ -192,21 +184,17 @@ class PredictiveDisplay(FigureDisplay):
             holds NaN or infinity or has fewer than two rows; if a level is not strictly between 0
             and 1, or ``log`` is asked of values that are not positive.
         """
-        simulated, observed = split_series(x_simulated, x_observed, groups)
-        coordinates = check_coordinates(coordinates, simulated)
+        simulated, observed = _split_series(x_simulated, x_observed, groups)
+        coordinates = _check_coordinates(coordinates, simulated)
         display = cls(simulated, observed, coordinates)
         return display.plot(levels=levels, log=log, xlabel=xlabel, **plot_options)
 
     from_samples = from_predictions
 
-    def _drawing(
-        self,
-        *,
-        levels: Sequence[float] = (0.5, 0.9),
-        log: bool = False,
-        xlabel: str | None = None,
-    ) -> Drawing:
-        """Check that a logarithmic axis can be; one column of a journal is wide enough."""
+    def _draw(
+        self, *, levels: Sequence[float] = (0.5, 0.9), log: bool = False, xlabel: str | None = None
+    ) -> Iterator[Size]:
+        """Draw one panel a series, below each other."""
         levels = check_levels(levels)
         for name, values in self.simulated.items() if log else ():
             least = min(values.min(), np.fmin.reduce(self.observed[name], initial=np.inf))
@@ -215,10 +203,7 @@ class PredictiveDisplay(FigureDisplay):
                     f"log must be False where values are not positive, got {least} in the series "
                     f"{name!r}."
                 )
-        return (3.4, 0.7 + 1.6 * len(self.simulated)), partial(self._draw, levels, log, xlabel)
-
-    def _draw(self, levels: list[float], log: bool, xlabel: str | None) -> None:
-        """Draw one panel a series, below each other."""
+        yield 3.4, 0.7 + 1.6 * len(self.simulated)
         shared = len({tuple(where) for where in self.coordinates.values()}) == 1
         axes = self.figure_.subplots(len(self.simulated), squeeze=False, sharex=shared)[:, 0]
         for ax, (name, values) in zip(axes, self.simulated.items(), strict=True):
@@ -234,11 +219,7 @@ class PredictiveDisplay(FigureDisplay):
 
 
 def _draw_bands(
-    ax: Axes,
-    coordinates: pd.Index,
-    simulated: np.ndarray,
-    observed: np.ndarray,
-    levels: list[float],
+    ax: Axes, coordinates: pd.Index, simulated: Array, observed: Array, levels: list[float]
 ) -> None:
     """Draw the bands, the wider ones first, the median and the observed values."""
     x, wide = coordinates.to_numpy(), simulated
@@ -254,3 +235,84 @@ def _draw_bands(
     ax.plot(where, observed, "o", color=INK, markersize=3, label="observed", zorder=3)
     if np.issubdtype(x.dtype, np.integer):
         ax.xaxis.get_major_locator().set_params(integer=True)
+
+
+def _split_series(
+    simulated: Table | Mapping[str, Table], observed: Row | Mapping[str, Row], groups: Groups | None
+) -> tuple[Arrays, Arrays]:
+    """Check simulations and observation and split them into series."""
+    split = _check_each if isinstance(simulated, Mapping) else _check_groups
+    series = split(simulated, observed, groups).items()
+    return {key: values for key, (values, _) in series}, {key: row for key, (_, row) in series}
+
+
+def _check_coordinates(
+    coordinates: Coordinates | Mapping[str, Coordinates] | None, simulated: Arrays
+) -> dict[str, pd.Index]:
+    """Check that every series has one coordinate a column; by default they count from 0."""
+    if not isinstance(coordinates, Mapping):
+        coordinates = dict.fromkeys(simulated, coordinates)
+    if set(coordinates) != set(simulated):
+        raise ValueError(
+            f"coordinates must be given for the series {list(simulated)}, got {list(coordinates)}."
+        )
+    indices = {}
+    for key, values in simulated.items():
+        n, given = values.shape[1], coordinates[key]
+        indices[key] = pd.RangeIndex(n, name="position") if given is None else pd.Index(given)
+        if len(indices[key]) != n:
+            raise ValueError(
+                f"coordinates of the series {key!r} must have {n} values, got {len(indices[key])}."
+            )
+    return indices
+
+
+def _check_each(
+    simulated: Mapping[str, Table], observed: Row | Mapping[str, Row], groups: Groups | None
+) -> Series:
+    """Check a dict of tables and a dict of observations."""
+    if groups is not None:
+        raise ValueError(
+            "groups must be None where x_simulated is a dict: its keys are the series."
+        )
+    if not isinstance(observed, Mapping) or set(observed) != set(simulated) or not simulated:
+        got = list(observed) if isinstance(observed, Mapping) else type(observed).__name__
+        raise ValueError(
+            f"x_observed must be a dict of the series {list(simulated)} of x_simulated, got {got}."
+        )
+    return {
+        key: _check_series(table, observed[key], f"[{key!r}]")[:2]
+        for key, table in simulated.items()
+    }
+
+
+def _check_groups(simulated: Table, observed: Row, groups: Groups | None) -> Series:
+    """Check one table and one observation, and cut them into groups of columns."""
+    values, row, names = _check_series(simulated, observed, "")
+    columns = {"x": slice(None)} if groups is None else groups
+    if not columns:
+        raise ValueError("groups must name at least one series, got an empty dict.")
+    positions = {str(key): _positions(key, group, names) for key, group in columns.items()}
+    return {key: (values[:, where], row[where]) for key, where in positions.items()}
+
+
+def _check_series(simulated: Table, observed: Row, key: str) -> tuple[Array, Array, list[str]]:
+    """Check the simulations and the observation of one series, and name its columns."""
+    values, names = check_draws(simulated, f"x_simulated{key}", 2)
+    names = names or [str(j) for j in range(values.shape[1])]
+    return values, check_row(observed, names, f"x_observed{key}"), names
+
+
+def _positions(key: str, group: Sequence | slice, names: list[str]) -> np.ndarray:
+    """Return the positions of a group's columns."""
+    if isinstance(group, slice):
+        group = range(len(names))[group]
+    known = {name: j for j, name in enumerate(names)}
+    positions = [known.get(name, -1) if isinstance(name, str) else int(name) for name in group]
+    bad = [name for name, j in zip(group, positions, strict=True) if not 0 <= j < len(names)]
+    if bad or not positions:
+        raise ValueError(
+            f"groups[{key!r}] must hold names or positions of the {len(names)} columns of "
+            f"x_simulated, got {bad or 'none'}."
+        )
+    return np.array(positions)

@@ -2,24 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import KW_ONLY, dataclass
-from functools import partial
 from typing import Any, Self
 
 import numpy as np
 
-from sksbi.inspection._curve_display import (
-    curve_label,
-    draw_band,
-    draw_curve,
-    make_square,
-    rank_curve,
-    rank_legend,
-)
+from sksbi.inspection._curve_display import curve_label, draw_curves, rank_curve
 from sksbi.inspection._held_out import HeldOutDisplay, all_pairs, held_out_batch
 from sksbi.inspection._named import Draws, Table
-from sksbi.inspection._plot import AxesDisplay, Drawing
+from sksbi.inspection._plot import AxesDisplay, Size
 from sksbi.inspection._style import label_axes
 from sksbi.metrics import HeldOutDraws, sbc_ranks
 
@@ -56,10 +48,8 @@ class RankDisplay(HeldOutDisplay, AxesDisplay):
 
     Attributes
     ----------
-    figure_ : matplotlib Figure
-        The figure.
-    ax_ : matplotlib Axes
-        The axes.
+    figure_, ax_ : matplotlib Figure and Axes
+        Where it is drawn.
     lines_ : list of matplotlib Line2D
         The curves, one a parameter.
     band_ : matplotlib PolyCollection
@@ -139,43 +129,25 @@ class RankDisplay(HeldOutDisplay, AxesDisplay):
 
         Raises
         ------
-        TypeError
-            If an entry is no real number, or ``theta`` is missing.
-        ValueError
-            If shapes or names do not match, or an entry is not finite.
+        TypeError, ValueError
+            If an entry is no finite number, shapes or names do not match, or ``theta`` is missing.
         """
         draws, theta, names = held_out_batch(draws, theta, names)
         curve = rank_curve(sbc_ranks(draws, theta), draws.shape[1])
         display = cls(*curve[:4], names, p_values=curve.p_value, label=label)
         return display.plot(difference=difference, **plot_options)
 
-    def _drawing(self, *, difference: bool = True) -> Drawing:
-        """Make room for the legend."""
-        height = (2.3 if difference else 3.4) + 0.16 * (len(self.names) // 2 + 1)
-        return (3.4, height), partial(self._draw, difference)
-
-    def _draw(self, difference: bool) -> None:
-        """Draw the curves and the band."""
-        base = self.levels if difference else np.zeros_like(self.levels)
-        edges = self.lower - base, self.upper - base
-        self.band_ = draw_band(self.ax_, self.levels, edges, self.levels - base)
-        self.lines_ = [
-            draw_curve(self.ax_, self.levels, values - base, label)
-            for values, label in zip(self.ecdf.T, self._labels(), strict=True)
-        ]
-        minus = " \N{MINUS SIGN} uniform" if difference else ""
-        label_axes(self.ax_, "fractional rank", f"ECDF{minus}")
-        if difference:
-            self.ax_.set_xlim(0, 1)
-        else:
-            make_square(self.ax_)
-        rank_legend(self.ax_)
-
-    def _labels(self) -> list[str | None]:
-        """Name the curves, with their p-values."""
+    def _draw(self, *, difference: bool = True) -> Iterator[Size]:
+        """Draw the curves and the band, with room for the legend."""
+        yield 3.4, (2.3 if difference else 3.4) + 0.16 * (len(self.names) // 2 + 1)
         p_values = [None] * len(self.names) if self.p_values is None else self.p_values
         prefix = "" if self.label is None else f"{self.label}: "
-        return [
+        labels = [
             curve_label(f"{prefix}{name}", p_value)
             for name, p_value in zip(self.names, p_values, strict=True)
         ]
+        edges = self.lower, self.upper
+        drawn = draw_curves(self.ax_, self.levels, self.ecdf.T, labels, edges, difference)
+        self.lines_, self.band_ = drawn
+        minus = " \N{MINUS SIGN} uniform" if difference else ""
+        label_axes(self.ax_, "fractional rank", f"ECDF{minus}")

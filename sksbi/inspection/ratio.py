@@ -1,19 +1,33 @@
-"""The reliability of a ratio estimator, as a classifier of joint and marginal pairs."""
+r"""
+The reliability of a ratio estimator, as a classifier of joint and marginal pairs.
+
+With as many pairs of both kinds, a pair of ratio r is a joint one with probability r / (1 + r). So
+among the pairs of a bin of that probability the share of joint ones should be what was predicted.
+Where n_1 joint and n_0 marginal pairs are given, the share f among k pairs is turned into the one
+that there would be with as many of both,
+
+.. math::
+    \frac{f / n_1}{f / n_1 + (1 - f) / n_0} ,
+
+which increases in f, so that the ends of a binomial interval for f are turned in the same way.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 import pandas as pd
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
+from scipy.special import expit
+from scipy.stats import beta
 
 from sksbi.inspection._named import RandomState, Table
-from sksbi.inspection._plot import Drawing, FigureDisplay
-from sksbi.inspection._reliability import check_log_ratios, histogram_edges, reliability_table
+from sksbi.inspection._plot import FigureDisplay, Size
 from sksbi.inspection._style import COLORS, EXACT, label_axes, legend_above
-from sksbi.tables.draws import check_draws
+from sksbi.tables.draws import as_float, check_draws
 from sksbi.utils.derangement import derangement
 from sksbi.utils.random import check_generator
 from sksbi.utils.validation import check_count
@@ -21,9 +35,14 @@ from sksbi.utils.validation import check_count
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.container import ErrorbarContainer
-    from matplotlib.patches import StepPatch
 
 __all__ = ["RatioDisplay"]
+
+Array = NDArray[np.float64]
+
+_CONFIDENCE = 0.95
+_N_HISTOGRAM_BINS = 40
+_EXCLUDED = -10.0
 
 
 @dataclass(repr=False, eq=False)
@@ -43,8 +62,8 @@ class RatioDisplay(FigureDisplay):
     Parameters
     ----------
     reliability : DataFrame
-        One row a bin that is not empty, columns predicted, fraction, lower, upper, n_joint and
-        n_marginal.
+        One row a bin that is not empty, columns predicted, the mean probability; fraction, the
+        share, lower and upper, the ends of its exact 95% interval; n_joint and n_marginal.
     log_ratio_joint : ndarray of shape (n,)
         The log-ratios of joint pairs.
     log_ratio_marginal : ndarray of shape (m,)
@@ -52,10 +71,8 @@ class RatioDisplay(FigureDisplay):
 
     Attributes
     ----------
-    figure_ : matplotlib Figure
-        The figure.
-    axes_ : ndarray of shape (2,)
-        The axes of the reliability and of the histograms.
+    figure_, axes_ : matplotlib Figure and ndarray of two Axes
+        Where it is drawn, the reliability and the histograms.
     errorbar_ : matplotlib ErrorbarContainer
         The points with their intervals.
     histograms_ : list of matplotlib StepPatch
@@ -116,11 +133,9 @@ class RatioDisplay(FigureDisplay):
 
         Raises
         ------
-        TypeError
-            If the estimator has no ``predict_log_ratio``.
-        ValueError
-            If theta and x do not match, or do not look like fit's, or one theta stands in more than
-            half of the rows.
+        TypeError, ValueError
+            If the estimator has no ``predict_log_ratio``, theta and x do not match, or do not look
+            like fit's, or one theta stands in more than half of the rows.
         """
         if isinstance(estimator, type) or not hasattr(estimator, "predict_log_ratio"):
             raise TypeError(
@@ -166,36 +181,91 @@ class RatioDisplay(FigureDisplay):
 
         Raises
         ------
-        TypeError
-            If an entry is no real number, or ``n_bins`` no integer.
-        ValueError
-            If there are fewer than two pairs of a kind, an entry is NaN, or ``n_bins`` is not
-            positive.
+        TypeError, ValueError
+            If an entry is no real number or NaN, there are fewer than two pairs of a kind, or
+            ``n_bins`` is no positive integer.
         """
-        joint = check_log_ratios(log_ratio_joint, "log_ratio_joint")
-        marginal = check_log_ratios(log_ratio_marginal, "log_ratio_marginal")
-        table = reliability_table(joint, marginal, check_count(n_bins, "n_bins"))
+        joint = _check_log_ratios(log_ratio_joint, "log_ratio_joint")
+        marginal = _check_log_ratios(log_ratio_marginal, "log_ratio_marginal")
+        table = _reliability_table(joint, marginal, check_count(n_bins, "n_bins"))
         return cls(table, joint, marginal).plot(**plot_options)
 
-    def _drawing(self) -> Drawing:
-        """Say what draws the reliability, and the histograms beneath it."""
-        return (3.4, 4.2), self._draw
-
-    def _draw(self) -> None:
-        """Draw into the figure."""
+    def _draw(self) -> Iterator[Size]:
+        """Draw the reliability, and the histograms beneath it."""
+        yield 3.4, 4.2
         self.axes_ = above, below = self.figure_.subplots(2, height_ratios=[5, 3])
         self.errorbar_ = _draw_reliability(above, self.reliability)
-        edges = histogram_edges(self.log_ratio_joint, self.log_ratio_marginal)
+        edges = _histogram_edges(self.log_ratio_joint, self.log_ratio_marginal)
         kinds = {"joint pairs": self.log_ratio_joint, "marginal pairs": self.log_ratio_marginal}
-        self.histograms_ = [
-            _draw_histogram(below, log_ratio, edges, k)
-            for k, log_ratio in enumerate(kinds.values())
-        ]
-        labels = [name + _unseen(log_ratio, edges) for name, log_ratio in kinds.items()]
+        self.histograms_, labels = [], []
+        styles = {"fill": True, "alpha": 0.35}, {"fill": False, "ls": "--"}
+        for k, (name, log_ratio) in enumerate(kinds.items()):
+            counts, _ = np.histogram(log_ratio, edges)
+            density = counts / (len(log_ratio) * np.diff(edges))
+            drawn = below.stairs(density, edges, color=COLORS[k], lw=1.2, **styles[k])
+            self.histograms_.append(drawn)
+            unseen = np.mean(log_ratio < edges[0])
+            labels.append(f"{name} ({unseen:.0%} further left)" if unseen >= 0.01 else name)
         legend_above(below, self.histograms_, labels)
         below.set_xlim(edges[0], edges[-1])
         label_axes(below, "log r", "density")
         self.figure_.align_ylabels(self.axes_)
+
+
+def _check_log_ratios(log_ratio: ArrayLike, argument: str) -> Array:
+    """Check log-ratios of pairs: infinite ones are some, NaN is none."""
+    values = as_float(log_ratio, argument)
+    if values.ndim != 1 or len(values) < 2:
+        raise ValueError(
+            f"{argument} must have shape (n,), n at least 2, got shape {values.shape}."
+        )
+    bad = np.flatnonzero(np.isnan(values))
+    if len(bad):
+        raise ValueError(f"{argument} must hold numbers, got nan in row {bad[0]}.")
+    return values
+
+
+def _reliability_table(joint: Array, marginal: Array, n_bins: int) -> pd.DataFrame:
+    """Compute the share of joint pairs in equal bins of the probability, empty ones left out."""
+    sums, counts = zip(*(_bin(expit(kind), n_bins) for kind in (joint, marginal)), strict=True)
+    sizes = len(joint), len(marginal)
+    n_pairs = counts[0] + counts[1]
+    weight = counts[0] / sizes[0] + counts[1] / sizes[1]
+    tail = (1 - _CONFIDENCE) / 2
+    with np.errstate(invalid="ignore"):
+        predicted = (sums[0] / sizes[0] + sums[1] / sizes[1]) / weight
+        columns = {
+            "fraction": counts[0] / n_pairs,
+            "lower": np.nan_to_num(beta.ppf(tail, counts[0], counts[1] + 1), nan=0.0),
+            "upper": np.nan_to_num(beta.ppf(1 - tail, counts[0] + 1, counts[1]), nan=1.0),
+        }
+        balanced = {key: _balance(share, *sizes) for key, share in columns.items()}
+    table = pd.DataFrame(
+        {"predicted": predicted, **balanced, "n_joint": counts[0], "n_marginal": counts[1]}
+    )
+    return table[n_pairs > 0].reset_index(drop=True)
+
+
+def _histogram_edges(joint: Array, marginal: Array) -> Array:
+    """Choose bins for 99% of the finite log-ratios, but not far below what is excluded anyhow."""
+    finite = [values[np.isfinite(values)] for values in (joint, marginal)]
+    ends = [np.quantile(values, (0.005, 0.995)) for values in finite if len(values)]
+    low, high = (np.min(ends), np.max(ends)) if ends else (0.0, 0.0)
+    low = max(low, min(-3 * high, _EXCLUDED, ends[0][0] if ends else 0.0))
+    margin = 0.02 * (high - low) or 0.5
+    return np.linspace(low - margin, high + margin, _N_HISTOGRAM_BINS + 1)
+
+
+def _bin(probability: Array, n_bins: int) -> tuple[Array, NDArray[np.intp]]:
+    """Sum up and count the probabilities in every bin."""
+    bins = np.minimum((probability * n_bins).astype(int), n_bins - 1)
+    return (np.bincount(bins, probability, minlength=n_bins), np.bincount(bins, minlength=n_bins))
+
+
+def _balance(share: Array, n_joint: int, n_marginal: int) -> Array:
+    """Turn a share into the one with as many pairs of both kinds."""
+    joint, marginal = share / n_joint, (1 - share) / n_marginal
+    return joint / (joint + marginal)
 
 
 def _draw_reliability(ax: Axes, table: pd.DataFrame) -> ErrorbarContainer:
@@ -206,17 +276,3 @@ def _draw_reliability(ax: Axes, table: pd.DataFrame) -> ErrorbarContainer:
     label_axes(ax, "predicted probability r / (1 + r)", "fraction of joint pairs")
     style = {"fmt": "o", "color": COLORS[0], "lw": 1.0, "markersize": 3.5, "capsize": 2}
     return ax.errorbar(table["predicted"], table["fraction"], [below, above], **style)
-
-
-def _draw_histogram(ax: Axes, log_ratio: np.ndarray, edges: np.ndarray, k: int) -> StepPatch:
-    """Draw the share of all log-ratios a unit, filled for the first kind and dashed for others."""
-    counts, _ = np.histogram(log_ratio, edges)
-    density = counts / (len(log_ratio) * np.diff(edges))
-    style = {"fill": False, "ls": "--"} if k else {"fill": True, "alpha": 0.35}
-    return ax.stairs(density, edges, color=COLORS[k], lw=1.2, **style)
-
-
-def _unseen(log_ratio: np.ndarray, edges: np.ndarray) -> str:
-    """Say for the legend how many lie too far left to be shown."""
-    share = np.mean(log_ratio < edges[0])
-    return f" ({share:.0%} further left)" if share >= 0.01 else ""

@@ -7,7 +7,7 @@ from typing import Any, Self
 from numpy.typing import ArrayLike
 
 from sksbi.inspection._curve_display import CurveDisplay, rank_curve
-from sksbi.inspection._held_out import Options, held_out_batch
+from sksbi.inspection._held_out import Options, Prepared, held_out_batch
 from sksbi.inspection._named import Draws, RandomState, Table
 from sksbi.metrics import HeldOutDraws, tarp_ranks
 from sksbi.utils.random import check_generator, draw_seed
@@ -15,9 +15,7 @@ from sksbi.utils.random import check_generator, draw_seed
 __all__ = ["TarpDisplay"]
 
 
-def _seeded(
-    theta: Table, x: ArrayLike, random_state: RandomState, options: Options
-) -> tuple[Table, ArrayLike, int, Options]:
+def _seeded(theta: Table, x: ArrayLike, random_state: RandomState, options: Options) -> Prepared:
     """Draw for all pairs, and seed the draws and the references."""
     generator = check_generator(random_state)
     seeds = [draw_seed(generator), draw_seed(generator)]
@@ -44,16 +42,14 @@ class TarpDisplay(CurveDisplay):
     lower, upper : ndarray of shape (k,)
         The edges of the band.
     p_value : float, default=None
-        The p-value of :func:`sksbi.metrics.uniformity_test`.
+        The p-value of :func:`sksbi.metrics.uniformity_test`, which the band belongs to.
     label : str, default=None
         The name in the legend.
 
     Attributes
     ----------
-    figure_ : matplotlib Figure
-        The figure.
-    ax_ : matplotlib Axes
-        The axes.
+    figure_, ax_ : matplotlib Figure and Axes
+        Where it is drawn.
     line_ : matplotlib Line2D
         The coverage.
     band_ : matplotlib PolyCollection
@@ -68,8 +64,6 @@ class TarpDisplay(CurveDisplay):
     ----------
     .. [1] Sampling-Based Accuracy Testing of Posterior Estimators for General Inference (Lemos et
        al., 2023). https://arxiv.org/abs/2302.03026
-    .. [2] Graphical test for discrete uniformity and its applications in goodness of fit evaluation
-       and multiple sample comparison (Säilynoja et al., 2022). https://arxiv.org/abs/2103.10522
 
     Examples
     --------
@@ -124,10 +118,8 @@ class TarpDisplay(CurveDisplay):
 
         Raises
         ------
-        TypeError
-            If an entry is no real number, or ``theta`` is missing.
-        ValueError
-            If shapes or names do not match, or an entry is not finite.
+        TypeError, ValueError
+            If an entry is no finite number, shapes or names do not match, or ``theta`` is missing.
         """
         draws, theta, _ = held_out_batch(draws, theta)
         ranks = tarp_ranks(draws, theta, references=references, random_state=random_state)

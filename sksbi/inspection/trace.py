@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import KW_ONLY, dataclass
-from functools import partial
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
@@ -14,7 +13,7 @@ from scipy.stats import rankdata
 from sksbi.inspection._density import grid_density
 from sksbi.inspection._estimators import parameter_names
 from sksbi.inspection._named import RandomState, Row, parameter_labels
-from sksbi.inspection._plot import Drawing, FigureDisplay
+from sksbi.inspection._plot import FigureDisplay, Size
 from sksbi.inspection._style import EXACT, fold_factor, label_axes, legend_above, line_style
 from sksbi.metrics import effective_sample_size, split_r_hat
 from sksbi.tables.draws import as_float
@@ -60,10 +59,8 @@ class TraceDisplay(FigureDisplay):
 
     Attributes
     ----------
-    figure_ : matplotlib Figure
-        The figure.
-    axes_ : ndarray of shape (D, 2)
-        The axes of the traces and of the ranks or densities.
+    figure_, axes_ : matplotlib Figure and ndarray of Axes of shape (D, 2)
+        Where it is drawn, the traces and the ranks or densities.
     traces_ : list of D lists of matplotlib Line2D
         The traces, one a chain.
     distributions_ : list of D lists of matplotlib StepPatch or Line2D
@@ -131,10 +128,8 @@ class TraceDisplay(FigureDisplay):
 
         Raises
         ------
-        TypeError
-            If the estimator has no chains.
-        ValueError
-            If ``x`` is a batch.
+        TypeError, ValueError
+            If the estimator has no chains, or ``x`` is a batch.
         """
         if not callable(getattr(estimator, "sample_chains", None)):
             raise TypeError(
@@ -185,10 +180,8 @@ class TraceDisplay(FigureDisplay):
 
         Raises
         ------
-        TypeError
-            If an entry is no real number, or ``max_chains`` no integer.
-        ValueError
-            If the shape is another, an entry is not finite, or ``names``, ``max_chains`` or
+        TypeError, ValueError
+            If the shape is another, an entry is no finite number, or ``names``, ``max_chains`` or
             ``kind`` are not what they should be.
         """
         values = _check_chains(chains)
@@ -197,24 +190,22 @@ class TraceDisplay(FigureDisplay):
         n_shown = min(check_count(max_chains, "max_chains"), n_chains)
         numbers = np.linspace(0, n_chains - 1, n_shown).round().astype(int)
         r_hat, ess = split_r_hat(values), effective_sample_size(values)
-        ranks = _chain_ranks(values)[numbers]
-        display = cls(values[numbers], ranks, numbers, names, r_hat=r_hat, ess=ess)
+        flat = values.reshape(-1, n_features)
+        ranks = ((rankdata(flat, axis=0) - 0.5) / len(flat)).reshape(values.shape)
+        display = cls(values[numbers], ranks[numbers], numbers, names, r_hat=r_hat, ess=ess)
         return display.plot(kind=kind, **plot_options)
 
     from_chains = from_predictions
 
-    def _drawing(self, *, kind: str = "ranks") -> Drawing:
-        """Choose two columns of a journal, and what stands beside the traces."""
+    def _draw(self, *, kind: str = "ranks") -> Iterator[Size]:
+        """Draw one row a parameter, and the legend above them."""
         if kind not in ("ranks", "density"):
             raise ValueError(f'kind must be "ranks" or "density", got {kind!r}.')
-        return (7.1, 0.6 + 1.35 * len(self.names)), partial(self._draw, kind == "ranks")
-
-    def _draw(self, with_ranks: bool) -> None:
-        """Draw one row a parameter, and the legend above them."""
+        yield 7.1, 0.6 + 1.35 * len(self.names)
         grid = {"width_ratios": [2, 1], "wspace": 0.03}
         self.axes_ = self.figure_.subplots(len(self.names), 2, squeeze=False, gridspec_kw=grid)
         self.traces_ = [self._draw_trace(j, left) for j, left in enumerate(self.axes_[:, 0])]
-        draw = self._draw_ranks if with_ranks else self._draw_densities
+        draw = self._draw_ranks if kind == "ranks" else self._draw_densities
         self.distributions_ = [draw(j, right) for j, right in enumerate(self.axes_[:, 1])]
         for ax in self.axes_.flat:
             label_axes(ax)
@@ -223,7 +214,7 @@ class TraceDisplay(FigureDisplay):
         for ax in self.axes_[:-1].flat:
             ax.tick_params(labelbottom=False)
         self.axes_[-1, 0].set_xlabel("step")
-        self.axes_[-1, 1].set_xlabel("fractional rank" if with_ranks else "density")
+        self.axes_[-1, 1].set_xlabel("fractional rank" if kind == "ranks" else "density")
         self.figure_.align_labels(self.axes_)
         labels = [f"chain {number}" for number in self.numbers]
         legend_above(self.axes_[0, 0], self.distributions_[0], labels, 6)
@@ -289,9 +280,3 @@ def _check_chains(chains: ArrayLike) -> Array:
             f"{step}, column {column}."
         )
     return values
-
-
-def _chain_ranks(chains: Array) -> Array:
-    """Compute the fractional ranks of draws among those of all chains, between 0 and 1."""
-    flat = chains.reshape(-1, chains.shape[2])
-    return ((rankdata(flat, axis=0) - 0.5) / len(flat)).reshape(chains.shape)
