@@ -38,7 +38,7 @@ def draw_checks(checks: HeldOutChecks, observed: MisspecificationDisplay | None)
         The figure, 7.1 inches wide, two columns of a journal, and higher for many parameters.
     """
     names = checks.held_out.names
-    legends = 0.28 * max(0, len(names) // 2 - 1)
+    legends = 0.36 * max(0, len(names) // 2 - 1)
     figure = empty_figure(None, (7.1, (6.6 if observed is None else 9.0) + legends))
     figure.get_layout_engine().set(w_pad=0.04, h_pad=0.04, hspace=0.06, wspace=0.06)
     rows = [[0, 1], [2, 3], [4, 4]][: 2 if observed is None else 3]
@@ -50,8 +50,9 @@ def draw_checks(checks: HeldOutChecks, observed: MisspecificationDisplay | None)
     _draw_shape(axes[3], checks)
     if observed is not None:
         observed.plot(ax=axes[4])
-    for k in (0, 3):
+    for k in range(4):
         axes[k].set_box_aspect(1)
+        axes[k].set_anchor("N")
     return figure
 
 

@@ -142,7 +142,7 @@ def legend_above(
         excess = legend.get_window_extent().width / _room(ax)
         if excess <= 1:
             return
-    draw_legend(ax, handles, labels, **place, fontsize=8 / excess)
+    draw_legend(ax, handles, labels, **place, fontsize=7.2 / excess)
 
 
 def _room(ax: Axes) -> float:
