@@ -7,10 +7,13 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import pandas as pd
 from numpy.typing import ArrayLike
 
-from sksbi.diagnostics.checks import check_observed, table_of_checks
+from sksbi.diagnostics.checks import table_of_checks
 from sksbi.diagnostics.figure import draw_checks
+from sksbi.diagnostics.results import HeldOutChecks
+from sksbi.inspection import MisspecificationDisplay
 from sksbi.inspection._estimators import sample_many
-from sksbi.inspection._plotting import import_pyplot
+from sksbi.inspection._named import RandomState, Row, Table
+from sksbi.inspection._style import import_pyplot
 from sksbi.utils.random import check_generator, draw_seed
 
 if TYPE_CHECKING:
@@ -45,13 +48,13 @@ class Diagnosis(NamedTuple):
 
 def diagnose(
     estimator: Any,
-    theta: object,
+    theta: Table,
     x: ArrayLike,
-    x_observed: object = None,
+    x_observed: Row | None = None,
     *,
     n_samples: int = 1000,
     plot: bool = True,
-    random_state: object = 0,
+    random_state: RandomState = 0,
     verbose: int = 0,
 ) -> Diagnosis:
     """
@@ -129,7 +132,10 @@ def diagnose(
         )
     generator = check_generator(random_state)
     seed = draw_seed(generator)
-    observed = [] if x_observed is None else list(check_observed(x, x_observed, seed))
+    observed = None
+    if x_observed is not None:
+        observed = MisspecificationDisplay._measure(x, x_observed, random_state=seed)
     held_out = sample_many(estimator, theta, x, n_samples, generator, verbose)
-    table = table_of_checks(held_out, observed, seed)
-    return Diagnosis(table, draw_checks(held_out, x, x_observed, seed) if plot else None)
+    checks = HeldOutChecks(held_out, seed)
+    table = table_of_checks(checks, observed)
+    return Diagnosis(table, draw_checks(checks, observed) if plot else None)

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
+from sksbi.inspection._named import Draws, Table, parameter_labels
 from sksbi.tables.draws import as_float, check_draws, check_same_columns, check_stack, is_stack
 
 if TYPE_CHECKING:
@@ -20,13 +21,13 @@ Array = NDArray[np.float64]
 
 
 def to_inference_data(
-    draws: object,
+    draws: Table | Draws,
     *,
     chains: bool = False,
     names: Sequence[str] | None = None,
-    prior: object = None,
-    posterior_predictive: object = None,
-    observed_data: object = None,
+    prior: Table | None = None,
+    posterior_predictive: Table | None = None,
+    observed_data: ArrayLike | None = None,
 ) -> DataTree:
     """
     Put draws into ArviZ's form.
@@ -73,7 +74,7 @@ def to_inference_data(
     """
     from_dict = _import_from_dict()
     values, columns, labels = _read(draws)
-    names = _names(names, columns, values.shape[2])
+    names = parameter_labels(names, columns, values.shape[2])
     has_observations = is_stack(draws) and not chains
     if has_observations:
         values = values.swapaxes(0, 1)[None]  # chain, draw, observation
@@ -106,7 +107,7 @@ def _variables(values: Array, names: list[str]) -> dict[str, Array]:
     return {name: values[..., j] for j, name in enumerate(names)}
 
 
-def _check_prior(prior: object, names: list[str], columns: list[str] | None) -> Array:
+def _check_prior(prior: Table, names: list[str], columns: list[str] | None) -> Array:
     """Check draws from the prior against the names of the parameters."""
     table, prior_columns = check_draws(prior, "prior")
     check_same_columns(prior_columns, names if columns else None, "prior", "draws")
@@ -115,7 +116,7 @@ def _check_prior(prior: object, names: list[str], columns: list[str] | None) -> 
     return table
 
 
-def _read(draws: object) -> tuple[Array, list[str] | None, list[Any]]:
+def _read(draws: Table | Draws) -> tuple[Array, list[str] | None, list[Any]]:
     """Check draws: values of three dimensions, the names of the columns, those of the first."""
     if not is_stack(draws):
         values, columns = check_draws(draws, "draws")
@@ -124,12 +125,3 @@ def _read(draws: object) -> tuple[Array, list[str] | None, list[Any]]:
     is_table = isinstance(draws, pd.DataFrame)
     labels = list(draws.index.unique(0)) if is_table else list(range(len(values)))
     return values, columns, labels
-
-
-def _names(names: Sequence[str] | None, columns: list[str] | None, n: int) -> list[str]:
-    """Name the parameters."""
-    if names is None:
-        return columns or [f"theta_{j}" for j in range(n)]
-    if isinstance(names, str) or len(names) != n or len(set(names)) != n:
-        raise ValueError(f"names must be {n} distinct names, got {names!r}.")
-    return [str(name) for name in names]

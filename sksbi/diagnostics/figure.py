@@ -5,11 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import ArrayLike
 
+from sksbi.diagnostics.results import HeldOutChecks
 from sksbi.inspection import CoverageDisplay, MisspecificationDisplay, RankDisplay, TarpDisplay
-from sksbi.inspection._plotting import COLORS, INK, MARKERS, import_pyplot, legend_above
-from sksbi.metrics import HeldOutDraws, posterior_contraction, posterior_z_score
+from sksbi.inspection._style import EXACT, empty_figure, label_axes, legend_above, point_style
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -22,57 +21,48 @@ _LARGEST_Z = 5.0
 _LOWEST_CONTRACTION = -0.5
 
 
-def draw_checks(held_out: HeldOutDraws, x: ArrayLike, x_observed: object, seed: int) -> Figure:
+def draw_checks(checks: HeldOutChecks, observed: MisspecificationDisplay | None) -> Figure:
     """
     Draw ranks, coverage, TARP, contraction against z-score, and the observation if there is one.
 
     Parameters
     ----------
-    held_out : HeldOutDraws
-        The draws.
-    x : array-like of shape (n, ...)
-        The observations behind them.
-    x_observed : object
-        One observation or a batch, or None.
-    seed : int
-        Seeds the references of TARP and the halves of the misspecification test.
+    checks : HeldOutChecks
+        The numbers of the held-out draws.
+    observed : MisspecificationDisplay or None
+        The distances of observations.
 
     Returns
     -------
     Figure
-        The figure, 7.1 inches wide, two columns of a journal.
+        The figure, 7.1 inches wide, two columns of a journal, and higher for many parameters.
     """
-    plt = import_pyplot()
-    has_observed = x_observed is not None
-    figure = plt.figure(figsize=(7.1, 9.0 if has_observed else 6.6), layout="constrained")
-    figure.get_layout_engine().set(hspace=0.06, wspace=0.06)
-    rows = [[0, 1], [2, 3], [4, 4]] if has_observed else [[0, 1], [2, 3]]
-    heights = [1.0, 1.0, 0.65][: len(rows)]
-    axes = figure.subplot_mosaic(rows, height_ratios=heights)
-    RankDisplay.from_held_out(held_out, ax=axes[0])
-    CoverageDisplay.from_held_out(held_out, label="regions", ax=axes[1])
-    TarpDisplay.from_held_out(held_out, label="TARP", random_state=seed, ax=axes[2])
-    _draw_shape(axes[3], held_out)
-    if has_observed:
-        MisspecificationDisplay.from_samples(x, x_observed, random_state=seed, ax=axes[4])
-    for k in (0, 3):
+    names = checks.held_out.names
+    legends = 0.36 * max(0, len(names) // 2 - 1)
+    figure = empty_figure(None, (7.1, (6.6 if observed is None else 9.0) + legends))
+    figure.get_layout_engine().set(w_pad=0.04, h_pad=0.04, hspace=0.06, wspace=0.06)
+    rows = [[0, 1], [2, 3], [4, 4]][: 2 if observed is None else 3]
+    axes = figure.subplot_mosaic(rows, height_ratios=[1.0, 1.0, 0.65][: len(rows)])
+    curves, coverage, tarp = checks.rank_curves, checks.coverage, checks.tarp
+    RankDisplay(*curves[:4], names, p_values=curves.p_value).plot(ax=axes[0])
+    CoverageDisplay(*coverage[:4], p_value=coverage.p_value, label="regions").plot(ax=axes[1])
+    TarpDisplay(*tarp[:4], p_value=tarp.p_value, label="TARP").plot(ax=axes[2])
+    _draw_shape(axes[3], checks)
+    if observed is not None:
+        observed.plot(ax=axes[4])
+    for k in range(4):
         axes[k].set_box_aspect(1)
+        axes[k].set_anchor("N")
     return figure
 
 
-def _draw_shape(ax: Axes, held_out: HeldOutDraws) -> None:
+def _draw_shape(ax: Axes, checks: HeldOutChecks) -> None:
     """Draw the z-score of every posterior over its contraction."""
-    some = slice(0, _MOST_POINTS)
-    contraction = posterior_contraction(held_out.draws, held_out.theta)[some]
-    z = posterior_z_score(held_out.draws, held_out.theta)[some]
-    contraction = np.maximum(contraction, _LOWEST_CONTRACTION)
-    z = np.clip(z, -_LARGEST_Z, _LARGEST_Z)
-    for k, name in enumerate(held_out.names):
-        style = {"color": COLORS[k % len(COLORS)], "marker": MARKERS[1 + k % (len(MARKERS) - 1)]}
-        ax.plot(contraction[:, k], z[:, k], ls="", ms=3, mew=0.7, mfc="none", label=name, **style)
-    ax.axhline(0, color=INK, lw=0.7)
+    contraction = np.maximum(checks.contraction[:_MOST_POINTS], _LOWEST_CONTRACTION)
+    z = np.clip(checks.z_score[:_MOST_POINTS], -_LARGEST_Z, _LARGEST_Z)
+    for k, name in enumerate(checks.held_out.names):
+        ax.plot(contraction[:, k], z[:, k], ms=3, mew=0.7, label=name, **point_style(k))
+    ax.axhline(0, **EXACT)
     ax.set(xlim=(min(-0.02, contraction.min()), 1.02), ylim=(-_LARGEST_Z, _LARGEST_Z))
-    ax.set_xlabel("contraction", fontsize=9)
-    ax.set_ylabel("z-score", fontsize=9)
-    ax.tick_params(labelsize=8)
+    label_axes(ax, "contraction", "z-score")
     legend_above(ax, *ax.get_legend_handles_labels())

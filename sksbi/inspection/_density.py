@@ -32,16 +32,7 @@ TOLERANCE = 0.03
 
 @dataclass(frozen=True)
 class GridDensity:
-    """
-    A density on a grid of equal cells.
-
-    Parameters
-    ----------
-    low, high : ndarray of shape (d,)
-        The corners of the box.
-    values : ndarray of d axes
-        The density at the centres of the cells.
-    """
+    """A density at the centres of equal cells, (d axes), of the box from low to high, (d,) each."""
 
     low: np.ndarray
     high: np.ndarray

@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pandas as pd
+from numpy.typing import ArrayLike
 
+from sksbi.inspection._named import RandomState, Row, Table
 from sksbi.metrics import HeldOutDraws, draw_held_out
 
-__all__ = ["check_held_out", "fitted_step", "parameter_names", "sample_many", "sample_one"]
+__all__ = ["fitted_step", "parameter_names", "sample_many", "sample_one"]
 
 
 def fitted_step(estimator: Any, attribute: str) -> Any:
     """Return the object that has this attribute: the estimator, or a pipeline's last step."""
-    for step in (estimator, _last_step(estimator)):
+    for step in _steps(estimator):
         if hasattr(step, attribute):
             return step
     raise ValueError(
@@ -24,12 +27,8 @@ def fitted_step(estimator: Any, attribute: str) -> Any:
     )
 
 
-def sample_one(estimator: Any, x: object, n_samples: int, random_state: object) -> Any:
-    """
-    Draw from the posterior of one observation, (n_samples, D); a batch raises.
-
-    Where theta was an array in fit and the prior has names, the draws are a table with these names.
-    """
+def sample_one(estimator: Any, x: Row, n_samples: int, random_state: RandomState) -> Any:
+    """Draw for one observation, (n_samples, D): a table where fit or the prior knew names."""
     _check_samples(estimator, x)
     draws = estimator.sample(x, n_samples, random_state=random_state)
     index = getattr(draws, "index", None)
@@ -43,7 +42,12 @@ def sample_one(estimator: Any, x: object, n_samples: int, random_state: object) 
 
 
 def sample_many(
-    estimator: Any, theta: object, x: Any, n_samples: int, random_state: object, verbose: int = 0
+    estimator: Any,
+    theta: Table,
+    x: ArrayLike,
+    n_samples: int,
+    random_state: RandomState,
+    verbose: int = 0,
 ) -> HeldOutDraws:
     """Draw at held-out pairs; where theta is an array and the prior has names, they are used."""
     held_out = draw_held_out(
@@ -55,31 +59,30 @@ def sample_many(
 
 def parameter_names(estimator: Any) -> list[str] | None:
     """Return what fit knew of the parameters' names, from theta's columns or from the prior."""
-    for step in (estimator, _last_step(estimator)):
+    for step in _steps(estimator):
         if hasattr(step, "parameter_names_"):
             return [str(name) for name in step.parameter_names_]
     return None
 
 
-def check_held_out(held_out: object) -> HeldOutDraws:
-    """Check that these are held-out draws."""
-    if not isinstance(held_out, HeldOutDraws):
-        raise TypeError(
-            "held_out must be HeldOutDraws, as draw_held_out returns them, got "
-            f"{type(held_out).__name__}."
-        )
-    return held_out
+def _prior_names(estimator: Any) -> list[str] | None:
+    """Return the parameters' names if fit knew them from the prior."""
+    for step in _steps(estimator):
+        if getattr(getattr(step, "prior_", None), "names", None) is not None:
+            return step.parameter_names_
+    return None
 
 
-def _last_step(estimator: Any) -> Any:
-    """Return the last step of a pipeline, None of anything else."""
+def _steps(estimator: Any) -> Iterator[Any]:
+    """Give the estimator, and the last step if it is a pipeline."""
+    yield estimator
     try:
-        return estimator[-1]
+        yield estimator[-1]
     except (TypeError, KeyError, IndexError):
-        return None
+        return
 
 
-def _check_samples(estimator: Any, x: object) -> None:
+def _check_samples(estimator: Any, x: Row) -> None:
     """Check that the estimator can draw; a table's own ``sample`` is something else."""
     no_estimator = isinstance(estimator, type | pd.DataFrame | pd.Series)
     if not no_estimator and callable(getattr(estimator, "sample", None)):
@@ -93,11 +96,3 @@ def _check_samples(estimator: Any, x: object) -> None:
         "estimator must be a fitted object that can sample, such as NPE after fit, got "
         f"{estimator if isinstance(estimator, type) else type(estimator).__name__}. {hint}"
     )
-
-
-def _prior_names(estimator: Any) -> list[str] | None:
-    """Return the parameters' names if fit knew them from the prior."""
-    for step in (estimator, _last_step(estimator)):
-        if getattr(getattr(step, "prior_", None), "names", None) is not None:
-            return step.parameter_names_
-    return None

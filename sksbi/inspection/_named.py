@@ -1,4 +1,4 @@
-"""Named tables and rows for the displays: several tables at once, and one row of values."""
+"""Tables, rows and draws of many forms, and the names in them."""
 
 from __future__ import annotations
 
@@ -6,55 +6,57 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pandas as pd
+from numpy.typing import ArrayLike
 
-from sksbi.tables.draws import as_float, check_batch, check_draws, check_same_columns
+from sksbi.tables.draws import as_float
 
-__all__ = ["check_named_batch", "check_names", "check_row", "check_tables", "count_names"]
+__all__ = [
+    "Draws",
+    "RandomState",
+    "Row",
+    "Table",
+    "check_levels",
+    "check_names",
+    "check_row",
+    "parameter_labels",
+]
 
-
-def check_tables(
-    tables: Mapping[str, object], argument: str, min_rows: int = 2
-) -> tuple[dict[str, np.ndarray], list[str] | None]:
-    """Check labelled tables of the same columns; return their values and the names, if any."""
-    values, names = {}, None
-    for label, table in tables.items():
-        where = f"{argument}[{label!r}]" if len(tables) > 1 else argument
-        values[str(label)], columns = check_draws(table, where, min_rows)
-        check_same_columns(columns, names, where, "the tables before it")
-        names = names or columns
-    widths = {label: table.shape[1] for label, table in values.items()}
-    if len(set(widths.values())) != 1:
-        raise ValueError(
-            f"{argument} must hold tables of the same number of columns, got {widths or 'none'}."
-        )
-    return values, names
+Table = ArrayLike | pd.DataFrame  # of shape (n, D)
+Draws = ArrayLike | pd.DataFrame  # of shape (n, n_samples, D), or a table as ``sample`` returns it
+Row = ArrayLike | pd.Series | pd.DataFrame | Mapping[str, float]  # by position or by name
+RandomState = int | np.random.RandomState | np.random.Generator | None
 
 
-def check_named_batch(
-    draws: object, theta: object, names: Sequence[str] | None, min_draws: int = 1
-) -> tuple[np.ndarray, np.ndarray, list[str]]:
-    """Check draws (n, n_samples, D) and theta (n, D); find or check the names."""
-    values, theta, columns = check_batch(draws, theta, min_draws)
-    n_features = theta.shape[1]
-    if names is not None:
-        return values, theta, check_names(names, n_features, "names")
-    return values, theta, columns or count_names(n_features)
+def parameter_labels(
+    names: Sequence[str] | None, columns: list[str] | None, n_features: int
+) -> list[str]:
+    """Take the names that were given, else those of the columns, else count."""
+    if names is None:
+        return columns or [f"theta_{j}" for j in range(n_features)]
+    return check_names(names, n_features)
 
 
-def count_names(n_features: int) -> list[str]:
-    """Name parameters by their numbers."""
-    return [f"theta_{j}" for j in range(n_features)]
-
-
-def check_names(names: Sequence[str], n_names: int, argument: str) -> list[str]:
-    """Check that there is one distinct name a column."""
+def check_names(names: Sequence[str], n_names: int) -> list[str]:
+    """Check that there is one distinct name for each."""
     checked = [names] if isinstance(names, str) else [str(name) for name in names]
     if len(checked) != n_names or len(set(checked)) != n_names:
-        raise ValueError(f"{argument} must be {n_names} distinct names, got {names!r}.")
+        raise ValueError(f"names must be {n_names} distinct names, got {names!r}.")
     return checked
 
 
-def check_row(row: object, names: list[str], argument: str) -> np.ndarray:
+def check_levels(levels: Sequence[float]) -> list[float]:
+    """Check probabilities strictly between 0 and 1, and sort them from wide to narrow."""
+    rule = "levels must be probabilities strictly between 0 and 1, such as (0.5, 0.9), got"
+    try:
+        values = np.unique(np.asarray(levels, dtype=np.float64))[::-1]
+    except (TypeError, ValueError) as error:
+        raise TypeError(f"{rule} {levels!r}.") from error
+    if values.size == 0 or not np.all((values > 0) & (values < 1)):
+        raise ValueError(f"{rule} {levels!r}.")
+    return values.tolist()
+
+
+def check_row(row: Row, names: list[str], argument: str) -> np.ndarray:
     """Check one row of values, by name or by position; NaN where a name has none."""
     labelled = _labelled(row)
     if labelled is None:
@@ -72,7 +74,7 @@ def check_row(row: object, names: list[str], argument: str) -> np.ndarray:
     return as_float([labelled.get(name, np.nan) for name in names], argument)
 
 
-def _labelled(row: object) -> dict[str, object] | None:
+def _labelled(row: Row) -> dict[str, float] | None:
     """Return what a dict, a table of one row or a Series with names says by name, else None."""
     if isinstance(row, pd.DataFrame):
         if len(row) != 1:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 import pandas as pd
 
 from sksbi.inspection._estimators import fitted_step
-from sksbi.inspection._plotting import COLORS, INK, given_axes
+from sksbi.inspection._plot import AxesDisplay, Size
+from sksbi.inspection._style import COLORS, INK, draw_legend, label_axes
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -16,7 +19,8 @@ if TYPE_CHECKING:
 __all__ = ["LossDisplay"]
 
 
-class LossDisplay:
+@dataclass(repr=False, eq=False)
+class LossDisplay(AxesDisplay):
     """
     Training and validation loss by epoch, with the best epoch marked.
 
@@ -31,10 +35,8 @@ class LossDisplay:
 
     Attributes
     ----------
-    figure_ : matplotlib Figure
-        The figure.
-    ax_ : matplotlib Axes
-        The axes.
+    figure_, ax_ : matplotlib Figure and Axes
+        Where it is drawn.
     best_epoch_ : int, list of int or None
         The epoch of the least validation loss; a list, one a member, for an ensemble; None without
         validation data.
@@ -50,11 +52,10 @@ class LossDisplay:
     2
     """
 
-    def __init__(self, history: pd.DataFrame) -> None:
-        self.history = history
+    history: pd.DataFrame
 
     @classmethod
-    def from_estimator(cls, estimator: Any, **plot_options: Any) -> LossDisplay:
+    def from_estimator(cls, estimator: Any, **plot_options: Any) -> Self:
         """
         Plot the history of a fitted estimator.
 
@@ -79,7 +80,7 @@ class LossDisplay:
         return cls.from_history(history, **plot_options)
 
     @classmethod
-    def from_history(cls, history: pd.DataFrame, **plot_options: Any) -> LossDisplay:
+    def from_history(cls, history: pd.DataFrame, **plot_options: Any) -> Self:
         """
         Plot a history.
 
@@ -98,10 +99,8 @@ class LossDisplay:
 
         Raises
         ------
-        TypeError
-            If the history is no DataFrame.
-        ValueError
-            If it is empty or lacks a column.
+        TypeError, ValueError
+            If the history is no DataFrame, is empty or lacks a column.
         """
         if not isinstance(history, pd.DataFrame):
             raise TypeError(
@@ -115,56 +114,25 @@ class LossDisplay:
             )
         return cls(history).plot(**plot_options)
 
-    def plot(
-        self, *, ax: Axes | None = None, figsize: tuple[float, float] = (3.4, 2.5)
-    ) -> LossDisplay:
-        """
-        Draw the losses.
-
-        Parameters
-        ----------
-        ax : matplotlib Axes, default=None
-            Where to draw; by default a new figure.
-        figsize : (float, float), default=(3.4, 2.5)
-            Width and height of a new figure in inches.
-
-        Returns
-        -------
-        LossDisplay
-            The display itself.
-
-        Raises
-        ------
-        ImportError
-            If matplotlib is missing.
-        TypeError
-            If ``ax`` is no Axes.
-        """
-        self.ax_ = given_axes(ax, figsize)
-        self.figure_ = self.ax_.figure
-        self.best_epoch_ = self._plot_runs()
-        self.ax_.set_xlabel("epoch", fontsize=9)
-        self.ax_.set_ylabel("loss", fontsize=9)
-        self.ax_.tick_params(labelsize=8)
+    def _draw(self) -> Iterator[Size]:
+        """Draw one training, or those of an ensemble's members, and mark the best epochs."""
+        yield 3.4, 2.5
+        if "member" in self.history:
+            members = self.history.groupby("member")
+            best = [_draw_run(self.ax_, member, "best epochs") for _, member in members]
+            self.best_epoch_ = None if None in best else best
+        else:
+            self.best_epoch_ = best = _draw_run(self.ax_, self.history, "best, epoch {}")
+            if best is not None:
+                self.ax_.axvline(best, color=INK, lw=0.8, ls=":")
+        label_axes(self.ax_, "epoch", "loss")
         self.ax_.xaxis.get_major_locator().set_params(integer=True)
         handles, labels = self.ax_.get_legend_handles_labels()
         once = dict(zip(labels, handles, strict=True))
-        self.ax_.legend(once.values(), once.keys(), fontsize=8, frameon=False)
-        return self
-
-    def _plot_runs(self) -> int | list[int] | None:
-        """Draw one training, or those of an ensemble's members; return the best epochs."""
-        if "member" in self.history:
-            members = self.history.groupby("member")
-            best = [_plot_run(self.ax_, member, "best epochs") for _, member in members]
-            return None if None in best else best
-        best = _plot_run(self.ax_, self.history, "best, epoch {}")
-        if best is not None:
-            self.ax_.axvline(best, color=INK, lw=0.8, ls=":")
-        return best
+        draw_legend(self.ax_, once.values(), once.keys())
 
 
-def _plot_run(ax: Axes, history: pd.DataFrame, mark: str) -> int | None:
+def _draw_run(ax: Axes, history: pd.DataFrame, mark: str) -> int | None:
     """Draw the losses of one training, and mark and return its best epoch."""
     epoch = history["epoch"].to_numpy()
     ax.plot(epoch, history["train_loss"], color=COLORS[0], lw=1.2, label="training")

@@ -2,35 +2,59 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 import pandas as pd
+from numpy.typing import ArrayLike
 
-from sksbi.inspection._estimators import check_held_out, sample_many
-from sksbi.inspection._intervals import draw_intervals, interval_table, intervals_size
-from sksbi.inspection._named import check_named_batch
-from sksbi.inspection._plotting import empty_figure
+from sksbi.inspection._held_out import HeldOutDisplay, Options, Prepared, held_out_batch
+from sksbi.inspection._named import Draws, RandomState, Table
+from sksbi.inspection._plot import FigureDisplay, Size
+from sksbi.inspection._style import COLORS, EXACT, draw_legend, fold_factor, label_axes
+from sksbi.metrics import HeldOutDraws
 from sksbi.utils.random import check_generator, draw_seed
 from sksbi.utils.validation import check_count, check_real
 
 if TYPE_CHECKING:
-    from matplotlib.figure import Figure, SubFigure
-
-    from sksbi.metrics import HeldOutDraws
+    from matplotlib.axes import Axes
+    from matplotlib.container import ErrorbarContainer
 
 __all__ = ["MarginalsDisplay"]
 
+_MOST_OBSERVATIONS = 200
+_MOST_COLUMNS = 4
+_MARKERS = {"fmt": "o"}, {"fmt": "s", "markerfacecolor": "white"}
 
-class MarginalsDisplay:
+
+def _some_pairs(
+    theta: Table, x: ArrayLike, random_state: RandomState, options: Options
+) -> Prepared:
+    """Draw for as many pairs as are shown, and seed the choice and the draws."""
+    generator = check_generator(random_state)
+    seeds = [draw_seed(generator), draw_seed(generator)]
+    if len(theta) != len(x):
+        raise ValueError(f"theta has {len(theta)} rows and x has {len(x)}: give as many.")
+    rows = _choose(len(theta), options.get("max_observations", _MOST_OBSERVATIONS), seeds[0])
+    theta, x = (
+        table.iloc[rows] if hasattr(table, "iloc") else np.asarray(table)[rows]
+        for table in (theta, x)
+    )
+    return theta, x, seeds[1], {**options, "max_observations": len(rows)}
+
+
+@dataclass(repr=False, eq=False)
+class MarginalsDisplay(HeldOutDisplay, FigureDisplay):
     """
     Posteriors of many observations over the true parameters, one panel a parameter.
 
-    Make it by :meth:`from_estimator`, :meth:`from_samples` or :meth:`from_held_out`. Every point is
-    the posterior median of one observation, with its central interval. Intervals that do not hold
-    the true value are drawn with open squares: of 90% intervals of exact posteriors one in ten.
-    Where x tells little, the medians lie flat, near the prior's.
+    Make it by :meth:`from_estimator`, :meth:`from_predictions` or :meth:`from_held_out`. Every
+    point is the posterior median of one observation, with its central interval. Intervals that do
+    not hold the true value are drawn with open squares: of 90% intervals of exact posteriors one in
+    ten. Where x tells little, the medians lie flat, near the prior's.
 
     Parameters
     ----------
@@ -42,10 +66,8 @@ class MarginalsDisplay:
 
     Attributes
     ----------
-    figure_ : matplotlib Figure
-        The figure.
-    axes_ : ndarray of shape (D,)
-        The axes, one a parameter.
+    figure_, axes_ : matplotlib Figure and ndarray of D Axes
+        Where it is drawn, one panel a parameter.
     errorbars_ : list of D lists of two matplotlib ErrorbarContainer
         The intervals that hold the true value, and those that do not.
 
@@ -61,164 +83,49 @@ class MarginalsDisplay:
     >>> rng = np.random.default_rng(0)
     >>> theta = rng.normal(size=(100, 2))
     >>> draws = theta[:, None] + 0.1 * rng.normal(size=(100, 1, 2)) + rng.normal(size=(100, 500, 2))
-    >>> display = MarginalsDisplay.from_samples(draws, theta, names=["mass", "rate"])
+    >>> display = MarginalsDisplay.from_predictions(draws, theta, names=["mass", "rate"])
     >>> [ax.get_xlabel() for ax in display.axes_]
     ['true mass', 'true rate']
     """
 
-    def __init__(self, intervals: pd.DataFrame, level: float) -> None:
-        self.intervals = intervals
-        self.level = level
+    intervals: pd.DataFrame
+    level: float
+
+    _prepare = staticmethod(_some_pairs)
 
     @classmethod
-    def from_estimator(
+    def from_predictions(
         cls,
-        estimator: Any,
-        theta: object,
-        x: Any,
-        *,
-        n_samples: int = 1000,
-        level: float = 0.9,
-        max_observations: int = 200,
-        random_state: object = 0,
-        verbose: int = 0,
-        names: Sequence[str] | None = None,
-        **plot_options: Any,
-    ) -> MarginalsDisplay:
-        """
-        Draw from the posteriors at held-out pairs and plot the intervals.
-
-        Parameters
-        ----------
-        estimator : estimator or pipeline
-            Fitted, with ``sample`` and ``log_prob``.
-        theta : array-like or DataFrame of shape (n, D)
-            Parameters that the estimator was not fitted to.
-        x : array-like, Series or DataFrame of shape (n, ...)
-            What was simulated from them, in the form of fit's x.
-        n_samples : int, default=1000
-            The number of draws for each observation.
-        level : float, default=0.9
-            The mass of the intervals.
-        max_observations : int, default=200
-            Of more observations so many are chosen at random, and drawn for.
-        random_state : None, int, RandomState or Generator, default=0
-            Seeds the choice and the draws; None takes fresh entropy.
-        verbose : int, default=0
-            Whether to show a progress bar.
-        names : sequence of D str, default=None
-            What the parameters are called; the default is theta's columns, else the prior's names,
-            else theta_0, theta_1 and so on.
-        **plot_options
-            Passed to :meth:`plot`.
-
-        Returns
-        -------
-        MarginalsDisplay
-            The plotted display.
-
-        Raises
-        ------
-        TypeError
-            If the estimator has no ``sample`` or no ``log_prob``.
-        ValueError
-            If theta and x do not match, or do not look like fit's, or ``level``,
-            ``max_observations`` or ``names`` are not what they should be.
-        """
-        generator = check_generator(random_state)
-        seeds = [draw_seed(generator), draw_seed(generator)]
-        if len(theta) != len(x):
-            raise ValueError(f"theta has {len(theta)} rows and x has {len(x)}: give as many.")
-        rows = _choose(len(theta), max_observations, seeds[0])
-        held_out = sample_many(
-            estimator, _take(theta, rows), _take(x, rows), n_samples, seeds[1], verbose
-        )
-        return cls.from_held_out(
-            held_out, level=level, max_observations=len(rows), names=names, **plot_options
-        )
-
-    @classmethod
-    def from_held_out(
-        cls,
-        held_out: HeldOutDraws,
+        draws: Draws | HeldOutDraws,
+        theta: Table | None = None,
         *,
         level: float = 0.9,
-        max_observations: int = 200,
-        random_state: object = 0,
+        max_observations: int = _MOST_OBSERVATIONS,
+        random_state: RandomState = 0,
         names: Sequence[str] | None = None,
         **plot_options: Any,
-    ) -> MarginalsDisplay:
-        """
-        Plot the intervals of draws at held-out pairs.
-
-        Parameters
-        ----------
-        held_out : HeldOutDraws
-            What :func:`sksbi.metrics.draw_held_out` returned.
-        level : float, default=0.9
-            The mass of the intervals.
-        max_observations : int, default=200
-            Of more observations so many are chosen at random.
-        random_state : None, int, RandomState or Generator, default=0
-            Seeds the choice.
-        names : sequence of D str, default=None
-            What the parameters are called; the default is what ``held_out`` calls them.
-        **plot_options
-            Passed to :meth:`plot`.
-
-        Returns
-        -------
-        MarginalsDisplay
-            The plotted display.
-
-        Raises
-        ------
-        TypeError
-            If ``held_out`` is something else.
-        ValueError
-            If ``level``, ``max_observations`` or ``names`` are not what they should be.
-        """
-        held_out = check_held_out(held_out)
-        return cls.from_samples(
-            held_out.draws,
-            held_out.theta,
-            level=level,
-            max_observations=max_observations,
-            random_state=random_state,
-            names=held_out.names if names is None else names,
-            **plot_options,
-        )
-
-    @classmethod
-    def from_samples(
-        cls,
-        draws: object,
-        theta: object,
-        *,
-        level: float = 0.9,
-        max_observations: int = 200,
-        random_state: object = 0,
-        names: Sequence[str] | None = None,
-        **plot_options: Any,
-    ) -> MarginalsDisplay:
+    ) -> Self:
         """
         Plot the intervals of given draws, of any origin.
 
         Parameters
         ----------
-        draws : array-like of shape (n, n_samples, D) or DataFrame
-            Draws for n observations; a table as ``sample`` returns it for a batch.
-        theta : array-like or DataFrame of shape (n, D)
-            The parameters that the observations were simulated from.
+        draws : array-like of shape (n, n_samples, D), DataFrame or HeldOutDraws
+            Draws for n observations; a table as ``sample`` returns it for a batch, or what
+            :func:`sksbi.metrics.draw_held_out` returned.
+        theta : array-like or DataFrame of shape (n, D), default=None
+            The parameters that the observations were simulated from; left out where the draws are
+            HeldOutDraws.
         level : float, default=0.9
             The mass of the intervals.
         max_observations : int, default=200
-            Of more observations so many are chosen at random.
+            Of more observations so many are chosen at random; :meth:`from_estimator` draws for
+            these only.
         random_state : None, int, RandomState or Generator, default=0
             Seeds the choice.
         names : sequence of D str, default=None
-            What the parameters are called; the default is the columns, for arrays theta_0, theta_1
-            and so on.
+            What the parameters are called; the default is the columns or what HeldOutDraws call
+            them, for arrays theta_0, theta_1 and so on.
         **plot_options
             Passed to :meth:`plot`.
 
@@ -229,63 +136,66 @@ class MarginalsDisplay:
 
         Raises
         ------
-        TypeError
-            If an entry is no real number.
-        ValueError
-            If shapes or names do not match, an entry is not finite, or ``level`` or
-            ``max_observations`` are not what they should be.
+        TypeError, ValueError
+            If an entry is no finite number, shapes or names do not match, ``theta`` is missing, or
+            ``level`` or ``max_observations`` are not what they should be.
         """
         level = check_real(level, "level", high=1.0)
-        values, theta, names = check_named_batch(draws, theta, names, 2)
+        draws, theta, names = held_out_batch(draws, theta, names, 2)
         rows = _choose(len(theta), max_observations, random_state)
-        table = interval_table(values[rows], theta[rows], names, level)
-        return cls(table.set_index(rows), level).plot(**plot_options)
+        tails = [0.5, (1 - level) / 2, (1 + level) / 2]
+        values = [theta[rows], *np.quantile(draws[rows], tails, axis=1)]
+        columns = pd.MultiIndex.from_product(
+            [names, ["true", "median", "lower", "upper"]], names=["parameter", "value"]
+        )
+        table = pd.DataFrame(np.stack(values, -1).reshape(len(rows), -1), rows, columns)
+        return cls(table, level).plot(**plot_options)
 
-    def plot(
-        self,
-        *,
-        fig: Figure | SubFigure | None = None,
-        figsize: tuple[float, float] | None = None,
-    ) -> MarginalsDisplay:
-        """
-        Draw the panels.
+    from_samples = from_predictions
 
-        Parameters
-        ----------
-        fig : matplotlib Figure or SubFigure, default=None
-            An empty figure to draw into; by default a new one.
-        figsize : (float, float), default=None
-            Width and height of a new figure in inches; the default is 3.4 wide for one parameter,
-            else 7.1, one and two columns of a journal.
-
-        Returns
-        -------
-        MarginalsDisplay
-            The display itself.
-
-        Raises
-        ------
-        ImportError
-            If matplotlib is missing.
-        TypeError
-            If ``fig`` is no figure.
-        ValueError
-            If ``fig`` is not empty.
-        """
+    def _draw(self) -> Iterator[Size]:
+        """Draw one panel a parameter, and the legend above them."""
         n_features = self.intervals.shape[1] // 4
-        self.figure_ = empty_figure(fig, figsize or intervals_size(n_features))
-        self.axes_, self.errorbars_ = draw_intervals(self.figure_, self.intervals, self.level)
-        return self
+        n_rows = math.ceil(n_features / _MOST_COLUMNS)
+        n_columns = math.ceil(n_features / n_rows)
+        width = 3.4 if n_features == 1 else 7.1
+        yield width, 0.25 + n_rows * (width / n_columns - 0.1)
+        names = self.intervals.columns.unique(0)
+        axes = self.figure_.subplots(n_rows, n_columns, squeeze=False).ravel()
+        for ax in axes[len(names) :]:
+            ax.remove()
+        self.axes_ = axes[: len(names)]
+        self.errorbars_ = [
+            _draw_panel(ax, name, self.intervals[name])
+            for ax, name in zip(self.axes_, names, strict=True)
+        ]
+        labels = [f"{100 * self.level:.4g}% interval, true value inside", "outside"]
+        draw_legend(self.figure_, self.errorbars_[0], labels, loc="outside upper center", ncols=2)
 
 
-def _choose(n: int, max_observations: int, random_state: object) -> np.ndarray:
+def _choose(n: int, max_observations: int, random_state: RandomState) -> np.ndarray:
     """Choose rows at random where there are too many, in ascending order."""
     most = check_count(max_observations, "max_observations")
-    if n <= most:
-        return np.arange(n)
-    return np.sort(check_generator(random_state).choice(n, most, replace=False))
+    generator = check_generator(random_state)
+    return np.arange(n) if n <= most else np.sort(generator.choice(n, most, replace=False))
 
 
-def _take(table: Any, rows: np.ndarray) -> Any:
-    """Take rows of an array, a list or a table."""
-    return table.iloc[rows] if hasattr(table, "iloc") else np.asarray(table)[rows]
+def _draw_panel(ax: Axes, name: str, values: pd.DataFrame) -> list[ErrorbarContainer]:
+    """Draw the intervals that hold the true value, those that do not, and the diagonal."""
+    low, high = values.to_numpy().min(), values.to_numpy().max()
+    margin = 0.04 * (high - low) or 0.5
+    ends = low - margin, high + margin
+    ax.plot(ends, ends, zorder=3, **EXACT)
+    holds = values["true"].between(values["lower"], values["upper"])
+    drawn = []
+    for k, some in enumerate((values[holds], values[~holds])):
+        reach = [some["median"] - some["lower"], some["upper"] - some["median"]]
+        style = {"lw": 0.6, "alpha": 0.8, "markersize": 2.5, "color": COLORS[k], **_MARKERS[k]}
+        drawn.append(ax.errorbar(some["true"], some["median"], reach, **style))
+    ax.set(xlim=ends, ylim=ends)
+    ax.set_box_aspect(1)
+    ax.locator_params(nbins=5)
+    label_axes(ax)
+    for axis, label in ((ax.xaxis, f"true {name}"), (ax.yaxis, f"estimated {name}")):
+        fold_factor(axis, np.array(ends), label)
+    return drawn

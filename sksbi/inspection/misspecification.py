@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, Self
 
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
 
-from sksbi.inspection._named import check_names
-from sksbi.inspection._plotting import COLORS, LINE_STYLES, given_axes, legend_above, p_text
+from sksbi.inspection._named import RandomState, Row, check_names
+from sksbi.inspection._plot import AxesDisplay, Size
+from sksbi.inspection._style import label_axes, legend_above, line_style, p_text
 from sksbi.metrics.misspecification import neighbor_distances, share_as_far
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-    from matplotlib.lines import Line2D
 
 __all__ = ["MisspecificationDisplay"]
 
@@ -24,7 +22,8 @@ _MOST_NAMED = 6
 _FAR = 5
 
 
-class MisspecificationDisplay:
+@dataclass(repr=False, eq=False)
+class MisspecificationDisplay(AxesDisplay):
     """
     Distances of observations from the simulations, in a histogram of the simulations' own.
 
@@ -46,10 +45,8 @@ class MisspecificationDisplay:
 
     Attributes
     ----------
-    figure_ : matplotlib Figure
-        The figure.
-    ax_ : matplotlib Axes
-        The axes.
+    figure_, ax_ : matplotlib Figure and Axes
+        Where it is drawn.
     histogram_ : matplotlib StepPatch
         The histogram.
     lines_ : list of matplotlib Line2D
@@ -74,29 +71,23 @@ class MisspecificationDisplay:
     ['observed, p < 0.001']
     """
 
-    def __init__(
-        self,
-        distances: np.ndarray,
-        distances_observed: np.ndarray,
-        p_values: np.ndarray,
-        names: list[str],
-    ) -> None:
-        self.distances = distances
-        self.distances_observed = distances_observed
-        self.p_values = p_values
-        self.names = names
+    distances: np.ndarray
+    distances_observed: np.ndarray
+    p_values: np.ndarray
+    names: list[str]
 
     @classmethod
     def from_samples(
         cls,
         x: ArrayLike,
-        x_observed: ArrayLike,
+        x_observed: Row,
         *,
         n_neighbors: int = 10,
-        random_state: object = 0,
+        random_state: RandomState = 0,
         names: Sequence[str] | None = None,
+        log: bool | None = None,
         **plot_options: Any,
-    ) -> MisspecificationDisplay:
+    ) -> Self:
         """
         Compute the distances and plot them.
 
@@ -113,6 +104,9 @@ class MisspecificationDisplay:
         names : sequence of m str, default=None
             What the observations are called; the default is "observed" for one, for more the index
             of a DataFrame or Series, else 0, 1, 2 and so on.
+        log : bool or None, default=None
+            Whether the distances are on a logarithmic axis; None: if an observation is more than
+            five times as far away as all simulations, and no distance is zero.
         **plot_options
             Passed to :meth:`plot`.
 
@@ -123,107 +117,52 @@ class MisspecificationDisplay:
 
         Raises
         ------
-        TypeError
-            If an entry is no real number.
-        ValueError
-            If the shapes do not match, an entry is not finite, half of x has fewer than
-            ``n_neighbors`` rows, or ``names`` do not match the observations.
+        TypeError, ValueError
+            If an entry is no finite number, the shapes do not match, half of x has fewer than
+            ``n_neighbors`` rows, ``names`` do not match the observations, or ``log`` is asked of
+            distances that are zero.
         """
-        away, asked = neighbor_distances(x, x_observed, n_neighbors, random_state)
-        p_values = np.atleast_1d(share_as_far(away, asked))
-        shown = _names(x_observed, asked)
+        display = cls._measure(x, x_observed, n_neighbors, random_state)
         if names is not None:
-            shown = check_names(names, len(p_values), "names")
-        return cls(away, np.atleast_1d(asked), p_values, shown).plot(**plot_options)
+            display.names = check_names(names, len(display.names))
+        return display.plot(log=log, **plot_options)
 
-    def plot(
-        self,
-        *,
-        ax: Axes | None = None,
-        log: bool | None = None,
-        figsize: tuple[float, float] = (3.4, 2.5),
-    ) -> MisspecificationDisplay:
-        """
-        Draw the histogram and the lines.
+    @classmethod
+    def _measure(
+        cls, x: ArrayLike, x_observed: Row, n_neighbors: int = 10, random_state: RandomState = 0
+    ) -> Self:
+        """Compute the distances, and name the observations by their index, or count them."""
+        away, asked = neighbor_distances(x, x_observed, n_neighbors, random_state)
+        labelled = isinstance(x_observed, pd.DataFrame | pd.Series)
+        labels = x_observed.index if labelled else range(np.size(asked))
+        names = [str(label) for label in labels] if np.ndim(asked) else ["observed"]
+        asked = np.atleast_1d(asked)
+        return cls(away, asked, share_as_far(away, asked), names)
 
-        Parameters
-        ----------
-        ax : matplotlib Axes, default=None
-            Where to draw; by default a new figure.
-        log : bool or None, default=None
-            Whether the distances are on a logarithmic axis; None: if an observation is more than
-            five times as far away as all simulations, and no distance is zero.
-        figsize : (float, float), default=(3.4, 2.5)
-            Width and height of a new figure in inches.
-
-        Returns
-        -------
-        MisspecificationDisplay
-            The display itself.
-
-        Raises
-        ------
-        ImportError
-            If matplotlib is missing.
-        TypeError
-            If ``ax`` is no Axes.
-        ValueError
-            If ``log`` is asked of distances that are zero.
-        """
-        log = self._check_log(log)
-        self.ax_ = given_axes(ax, figsize)
-        self.figure_ = self.ax_.figure
-        edges = _edges(self.distances, log)
-        counts, _ = np.histogram(self.distances, edges)
-        self.histogram_ = self.ax_.stairs(counts, edges, fill=True, color="0.75")
-        self.lines_ = self._draw_observed()
-        self.ax_.set_xscale("log" if log else "linear")
-        self.ax_.set_xlabel("distance from the nearest simulations", fontsize=9)
-        self.ax_.set_ylabel("simulations", fontsize=9)
-        self.ax_.tick_params(labelsize=8)
-        legend_above(self.ax_, *self.ax_.get_legend_handles_labels())
-        return self
-
-    def _check_log(self, log: bool | None) -> bool:
-        """Choose the axis, or hold that the one asked for can be."""
-        everything = np.concatenate([self.distances, self.distances_observed])
-        least = everything.min()
+    def _draw(self, *, log: bool | None = None) -> Iterator[Size]:
+        """Draw the histogram and the lines."""
+        least = min(self.distances.min(), self.distances_observed.min())
         if log and least <= 0:
             raise ValueError(f"log must be False where distances are zero, got {least}.")
         far = self.distances_observed.max() > _FAR * self.distances.max()
-        return bool(far and least > 0) if log is None else bool(log)
-
-    def _draw_observed(self) -> list[Line2D]:
-        """Draw a line an observation, short ones in one style where there are many."""
-        n = len(self.names)
-        if n <= _MOST_NAMED:
-            labels = [
-                f"{name}, {p_text(p_value)}"
-                for name, p_value in zip(self.names, self.p_values, strict=True)
-            ]
-            return [self._draw_line(k, k, label) for k, label in enumerate(labels)]
-        label = f"{n} observations, least {p_text(self.p_values.min())}"
-        return [self._draw_line(k, 0, None if k else label, ymax=0.1) for k in range(n)]
-
-    def _draw_line(self, k: int, style: int, label: str | None, ymax: float = 1.0) -> Line2D:
-        """Draw the line of the k-th observation."""
-        color = COLORS[style % len(COLORS)]
-        linestyle = LINE_STYLES[style % len(LINE_STYLES)]
-        where = self.distances_observed[k]
-        return self.ax_.axvline(where, ymax=ymax, color=color, ls=linestyle, lw=1.2, label=label)
-
-
-def _edges(distances: np.ndarray, log: bool) -> np.ndarray:
-    """Cut the range of distances into bins, of some width where all are equal."""
-    low, high = distances.min(), distances.max()
-    if low == high:
-        low, high = (low / 2, 2 * high) if high > 0 else (-0.5, 0.5)
-    return (np.geomspace if log else np.linspace)(low, high, _N_BINS + 1)
-
-
-def _names(x_observed: object, asked: np.ndarray) -> list[str]:
-    """Name the observations by their index, or count them."""
-    if np.ndim(asked) == 0:
-        return ["observed"]
-    labelled = isinstance(x_observed, pd.DataFrame | pd.Series)
-    return [str(label) for label in (x_observed.index if labelled else range(len(asked)))]
+        log = bool(far and least > 0) if log is None else bool(log)
+        yield 3.4, 2.5
+        low, high = self.distances.min(), self.distances.max()
+        if low == high:  # bins of some width
+            low, high = (low / 2, 2 * high) if high > 0 else (-0.5, 0.5)
+        edges = (np.geomspace if log else np.linspace)(low, high, _N_BINS + 1)
+        counts, _ = np.histogram(self.distances, edges)
+        self.histogram_ = self.ax_.stairs(counts, edges, fill=True, color="0.75")
+        n = len(self.names)  # where there are many, short lines in one style
+        labels = [f"{name}, {p_text(p)}" for name, p in zip(self.names, self.p_values, strict=True)]
+        styles, ymax = range(n), 1.0
+        if n > _MOST_NAMED:
+            labels = [f"{n} observations, least {p_text(self.p_values.min())}"] + (n - 1) * [None]
+            styles, ymax = n * [0], 0.1
+        self.lines_ = [
+            self.ax_.axvline(where, ymax=ymax, lw=1.2, label=label, **line_style(k))
+            for where, label, k in zip(self.distances_observed, labels, styles, strict=True)
+        ]
+        self.ax_.set_xscale("log" if log else "linear")
+        label_axes(self.ax_, "distance from the nearest simulations", "simulations")
+        legend_above(self.ax_, *self.ax_.get_legend_handles_labels())

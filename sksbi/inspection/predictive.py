@@ -2,31 +2,41 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 import pandas as pd
+from numpy.typing import ArrayLike, NDArray
 
-from sksbi.inspection._bands import draw_panels, panels_size
 from sksbi.inspection._estimators import sample_one
-from sksbi.inspection._plotting import check_levels, empty_figure
-from sksbi.inspection._series import check_coordinates, split_series
+from sksbi.inspection._named import RandomState, Row, Table, check_levels, check_row
+from sksbi.inspection._plot import FigureDisplay, Size
+from sksbi.inspection._style import ALPHA, COLORS, INK, draw_legend, label_axes, region_handles
 from sksbi.simulation import run_simulator
+from sksbi.tables.draws import check_draws
 from sksbi.utils.random import check_generator, draw_seed
 
 if TYPE_CHECKING:
-    from matplotlib.figure import Figure, SubFigure
+    from matplotlib.axes import Axes
 
 __all__ = ["PredictiveDisplay"]
 
+Array = NDArray[np.float64]
+Arrays = dict[str, Array]
+Coordinates = ArrayLike | pd.Index | pd.Series
+Groups = Mapping[str, Sequence | slice]
+Series = dict[str, tuple[Array, Array]]
 
-class PredictiveDisplay:
+
+@dataclass(repr=False, eq=False)
+class PredictiveDisplay(FigureDisplay):
     """
     Observed data inside the quantiles of simulated data, one panel a series.
 
     Make it by :meth:`from_estimator`, which simulates at draws from the posterior, or by
-    :meth:`from_samples`. The bands are central and hold pointwise: of the 90% band every single
+    :meth:`from_predictions`. The bands are central and hold pointwise: of the 90% band every single
     coordinate's simulations lie inside with probability 0.9. They are a check of the model, not a
     test: the data that the posterior was fitted to are used twice.
 
@@ -41,10 +51,8 @@ class PredictiveDisplay:
 
     Attributes
     ----------
-    figure_ : matplotlib Figure
-        The figure.
-    axes_ : ndarray of Axes
-        One a series.
+    figure_, axes_ : matplotlib Figure and ndarray of Axes
+        Where it is drawn, one panel a series.
 
     References
     ----------
@@ -57,42 +65,31 @@ class PredictiveDisplay:
     >>> from sksbi.inspection import PredictiveDisplay
     >>> rng = np.random.default_rng(0)
     >>> simulated, observed = rng.normal(size=(200, 6)), np.zeros(6)
-    >>> display = PredictiveDisplay.from_samples(
-    ...     simulated,
-    ...     observed,
-    ...     groups={"prey": range(3), "predator": range(3, 6)},
-    ...     coordinates=[1900, 1901, 1902],
-    ...     xlabel="year",
+    >>> groups = {"prey": range(3), "predator": range(3, 6)}
+    >>> display = PredictiveDisplay.from_predictions(
+    ...     simulated, observed, groups=groups, coordinates=[1900, 1901, 1902], xlabel="year"
     ... )
     >>> [ax.get_ylabel() for ax in display.axes_]
     ['prey', 'predator']
     """
 
-    def __init__(
-        self,
-        simulated: dict[str, np.ndarray],
-        observed: dict[str, np.ndarray],
-        coordinates: dict[str, pd.Index],
-    ) -> None:
-        self.simulated = simulated
-        self.observed = observed
-        self.coordinates = coordinates
+    simulated: Arrays
+    observed: Arrays
+    coordinates: dict[str, pd.Index]
 
     @classmethod
     def from_estimator(
         cls,
         estimator: Any,
         simulator: Callable,
-        x_observed: object,
+        x_observed: Row,
         *,
         n_samples: int = 1000,
         vectorized: bool = False,
         n_jobs: int | None = None,
-        random_state: object = None,
-        groups: Mapping[str, Sequence | slice] | None = None,
-        coordinates: object = None,
-        **plot_options: Any,
-    ) -> PredictiveDisplay:
+        random_state: RandomState = None,
+        **options: Any,
+    ) -> Self:
         """
         Draw from the posterior, simulate at the draws, and plot.
 
@@ -113,12 +110,8 @@ class PredictiveDisplay:
             How many simulations run at a time.
         random_state : None, int, RandomState or Generator, default=None
             Seeds the draws and the simulations.
-        groups : dict of str to columns, default=None
-            See :meth:`from_samples`.
-        coordinates : array-like, Index or dict, default=None
-            See :meth:`from_samples`.
-        **plot_options
-            Passed to :meth:`plot`.
+        **options
+            Passed to :meth:`from_predictions`.
 
         Returns
         -------
@@ -127,11 +120,9 @@ class PredictiveDisplay:
 
         Raises
         ------
-        TypeError
-            If ``estimator`` cannot sample, as a search: give its ``best_estimator_``.
-        ValueError
-            If ``x_observed`` is a batch, or the simulator's output is no vector or does not match
-            it.
+        TypeError, ValueError
+            If ``estimator`` cannot sample, as a search: give its ``best_estimator_``; if
+            ``x_observed`` is a batch, or the simulator's output is no vector or does not match it.
         """
         seeds = [None, None]
         if random_state is not None:
@@ -142,20 +133,21 @@ class PredictiveDisplay:
             simulator, theta, vectorized=vectorized, n_jobs=n_jobs, random_state=seeds[1]
         )
         x = np.reshape(x, (-1, 1)) if np.ndim(x) == 1 else x
-        return cls.from_samples(
-            x, x_observed, groups=groups, coordinates=coordinates, **plot_options
-        )
+        return cls.from_predictions(x, x_observed, **options)
 
     @classmethod
-    def from_samples(
+    def from_predictions(
         cls,
-        x_simulated: object,
-        x_observed: object,
+        x_simulated: Table | Mapping[str, Table],
+        x_observed: Row | Mapping[str, Row],
         *,
-        groups: Mapping[str, Sequence | slice] | None = None,
-        coordinates: object = None,
+        groups: Groups | None = None,
+        coordinates: Coordinates | Mapping[str, Coordinates] | None = None,
+        levels: Sequence[float] = (0.5, 0.9),
+        log: bool = False,
+        xlabel: str | None = None,
         **plot_options: Any,
-    ) -> PredictiveDisplay:
+    ) -> Self:
         """
         Plot given simulations.
 
@@ -171,6 +163,12 @@ class PredictiveDisplay:
             default all columns are one series, x.
         coordinates : array-like or Index of shape (L,), or dict of str to such, default=None
             Where the values lie on the x axis, for all series or for each. By default 0, 1, 2, ...
+        levels : sequence of float, default=(0.5, 0.9)
+            The masses of the central bands.
+        log : bool, default=False
+            Whether the y axes are logarithmic.
+        xlabel : str, default=None
+            The label of the x axes; the default is the name of the coordinates.
         **plot_options
             Passed to :meth:`plot`.
 
@@ -183,59 +181,138 @@ class PredictiveDisplay:
         ------
         ValueError
             If ``x_observed``, ``groups`` or ``coordinates`` do not match ``x_simulated``, or that
-            holds NaN or infinity or has fewer than two rows.
+            holds NaN or infinity or has fewer than two rows; if a level is not strictly between 0
+            and 1, or ``log`` is asked of values that are not positive.
         """
-        simulated, observed = split_series(x_simulated, x_observed, groups)
-        return cls(simulated, observed, check_coordinates(coordinates, simulated)).plot(
-            **plot_options
-        )
+        simulated, observed = _split_series(x_simulated, x_observed, groups)
+        coordinates = _check_coordinates(coordinates, simulated)
+        display = cls(simulated, observed, coordinates)
+        return display.plot(levels=levels, log=log, xlabel=xlabel, **plot_options)
 
-    def plot(
-        self,
-        *,
-        fig: Figure | SubFigure | None = None,
-        levels: Sequence[float] = (0.5, 0.9),
-        log: bool = False,
-        xlabel: str | None = None,
-        figsize: tuple[float, float] | None = None,
-    ) -> PredictiveDisplay:
-        """
-        Draw the panels.
+    from_samples = from_predictions
 
-        Parameters
-        ----------
-        fig : matplotlib Figure or SubFigure, default=None
-            An empty figure to draw into; by default a new one.
-        levels : sequence of float, default=(0.5, 0.9)
-            The masses of the central bands.
-        log : bool, default=False
-            Whether the y axes are logarithmic.
-        xlabel : str, default=None
-            The label of the x axes; the default is the name of the coordinates.
-        figsize : (float, float), default=None
-            Width and height of a new figure in inches; the default is 3.4 wide, one column of a
-            journal.
-
-        Returns
-        -------
-        PredictiveDisplay
-            The display itself.
-
-        Raises
-        ------
-        ImportError
-            If matplotlib is missing.
-        TypeError
-            If ``fig`` is no figure, or a level no number.
-        ValueError
-            If a level is not strictly between 0 and 1, ``fig`` is not empty, or ``log`` is asked of
-            values that are not positive.
-        """
+    def _draw(
+        self, *, levels: Sequence[float] = (0.5, 0.9), log: bool = False, xlabel: str | None = None
+    ) -> Iterator[Size]:
+        """Draw one panel a series, below each other."""
         levels = check_levels(levels)
-        self.figure_ = empty_figure(fig, figsize or panels_size(len(self.simulated)))
-        series = {
-            name: (self.coordinates[name], values, self.observed[name])
-            for name, values in self.simulated.items()
-        }
-        self.axes_ = draw_panels(self.figure_, series, levels, log, xlabel)
-        return self
+        for name, values in self.simulated.items() if log else ():
+            least = min(values.min(), np.fmin.reduce(self.observed[name], initial=np.inf))
+            if least <= 0:
+                raise ValueError(
+                    f"log must be False where values are not positive, got {least} in the series "
+                    f"{name!r}."
+                )
+        yield 3.4, 0.7 + 1.6 * len(self.simulated)
+        shared = len({tuple(where) for where in self.coordinates.values()}) == 1
+        axes = self.figure_.subplots(len(self.simulated), squeeze=False, sharex=shared)[:, 0]
+        for ax, (name, values) in zip(axes, self.simulated.items(), strict=True):
+            where = self.coordinates[name]
+            _draw_bands(ax, where, values, self.observed[name], levels)
+            ax.set_yscale("log" if log else "linear")
+            below = where.name if xlabel is None else xlabel
+            label_axes(ax, below if not shared or ax is axes[-1] else None, name)
+        self.figure_.align_ylabels(axes)
+        handles = region_handles(levels, "simulated") + axes[0].get_legend_handles_labels()[0]
+        draw_legend(axes[0], handles, ncols=2, loc="lower center", bbox_to_anchor=(0.5, 1.0))
+        self.axes_ = axes
+
+
+def _draw_bands(
+    ax: Axes, coordinates: pd.Index, simulated: Array, observed: Array, levels: list[float]
+) -> None:
+    """Draw the bands, the wider ones first, the median and the observed values."""
+    x, wide = coordinates.to_numpy(), simulated
+    if len(x) == 1:
+        x, wide = np.array([-0.4, 0.4]), np.repeat(simulated, 2, axis=1)
+        ax.set_xlim(-1, 1)
+        ax.set_xticks([0], [str(coordinates[0])])
+    for level in levels:
+        low, high = np.quantile(wide, [(1 - level) / 2, (1 + level) / 2], axis=0)
+        ax.fill_between(x, low, high, color=COLORS[0], alpha=ALPHA, lw=0)
+    ax.plot(x, np.median(wide, axis=0), color=COLORS[0], lw=1.2, label="median")
+    where = x if len(x) == len(observed) else [0]
+    ax.plot(where, observed, "o", color=INK, markersize=3, label="observed", zorder=3)
+    if np.issubdtype(x.dtype, np.integer):
+        ax.xaxis.get_major_locator().set_params(integer=True)
+
+
+def _split_series(
+    simulated: Table | Mapping[str, Table], observed: Row | Mapping[str, Row], groups: Groups | None
+) -> tuple[Arrays, Arrays]:
+    """Check simulations and observation and split them into series."""
+    split = _check_each if isinstance(simulated, Mapping) else _check_groups
+    series = split(simulated, observed, groups).items()
+    return {key: values for key, (values, _) in series}, {key: row for key, (_, row) in series}
+
+
+def _check_coordinates(
+    coordinates: Coordinates | Mapping[str, Coordinates] | None, simulated: Arrays
+) -> dict[str, pd.Index]:
+    """Check that every series has one coordinate a column; by default they count from 0."""
+    if not isinstance(coordinates, Mapping):
+        coordinates = dict.fromkeys(simulated, coordinates)
+    if set(coordinates) != set(simulated):
+        raise ValueError(
+            f"coordinates must be given for the series {list(simulated)}, got {list(coordinates)}."
+        )
+    indices = {}
+    for key, values in simulated.items():
+        n, given = values.shape[1], coordinates[key]
+        indices[key] = pd.RangeIndex(n, name="position") if given is None else pd.Index(given)
+        if len(indices[key]) != n:
+            raise ValueError(
+                f"coordinates of the series {key!r} must have {n} values, got {len(indices[key])}."
+            )
+    return indices
+
+
+def _check_each(
+    simulated: Mapping[str, Table], observed: Row | Mapping[str, Row], groups: Groups | None
+) -> Series:
+    """Check a dict of tables and a dict of observations."""
+    if groups is not None:
+        raise ValueError(
+            "groups must be None where x_simulated is a dict: its keys are the series."
+        )
+    if not isinstance(observed, Mapping) or set(observed) != set(simulated) or not simulated:
+        got = list(observed) if isinstance(observed, Mapping) else type(observed).__name__
+        raise ValueError(
+            f"x_observed must be a dict of the series {list(simulated)} of x_simulated, got {got}."
+        )
+    return {
+        key: _check_series(table, observed[key], f"[{key!r}]")[:2]
+        for key, table in simulated.items()
+    }
+
+
+def _check_groups(simulated: Table, observed: Row, groups: Groups | None) -> Series:
+    """Check one table and one observation, and cut them into groups of columns."""
+    values, row, names = _check_series(simulated, observed, "")
+    columns = {"x": slice(None)} if groups is None else groups
+    if not columns:
+        raise ValueError("groups must name at least one series, got an empty dict.")
+    positions = {str(key): _positions(key, group, names) for key, group in columns.items()}
+    return {key: (values[:, where], row[where]) for key, where in positions.items()}
+
+
+def _check_series(simulated: Table, observed: Row, key: str) -> tuple[Array, Array, list[str]]:
+    """Check the simulations and the observation of one series, and name its columns."""
+    values, names = check_draws(simulated, f"x_simulated{key}", 2)
+    names = names or [str(j) for j in range(values.shape[1])]
+    return values, check_row(observed, names, f"x_observed{key}"), names
+
+
+def _positions(key: str, group: Sequence | slice, names: list[str]) -> np.ndarray:
+    """Return the positions of a group's columns."""
+    if isinstance(group, slice):
+        group = range(len(names))[group]
+    known = {name: j for j, name in enumerate(names)}
+    positions = [known.get(name, -1) if isinstance(name, str) else int(name) for name in group]
+    bad = [name for name, j in zip(group, positions, strict=True) if not 0 <= j < len(names)]
+    if bad or not positions:
+        raise ValueError(
+            f"groups[{key!r}] must hold names or positions of the {len(names)} columns of "
+            f"x_simulated, got {bad or 'none'}."
+        )
+    return np.array(positions)

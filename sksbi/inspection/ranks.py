@@ -2,27 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterator, Sequence
+from dataclasses import KW_ONLY, dataclass
+from typing import Any, Self
 
 import numpy as np
-from numpy.typing import ArrayLike
 
-from sksbi.inspection._curves import curve_label, draw_band, draw_curve, draw_legend, make_square
-from sksbi.inspection._estimators import check_held_out, sample_many
-from sksbi.inspection._named import check_named_batch
-from sksbi.inspection._plotting import given_axes
-from sksbi.metrics import ecdf_band, rank_ecdf, sbc_ranks, uniformity_test
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-
-    from sksbi.metrics import HeldOutDraws
+from sksbi.inspection._curve_display import curve_label, draw_curves, rank_curve
+from sksbi.inspection._held_out import HeldOutDisplay, all_pairs, held_out_batch
+from sksbi.inspection._named import Draws, Table
+from sksbi.inspection._plot import AxesDisplay, Size
+from sksbi.inspection._style import label_axes
+from sksbi.metrics import HeldOutDraws, sbc_ranks
 
 __all__ = ["RankDisplay"]
 
 
-class RankDisplay:
+@dataclass(repr=False, eq=False)
+class RankDisplay(HeldOutDisplay, AxesDisplay):
     """
     Simulation-based calibration: the distribution of every true parameter's rank among draws.
 
@@ -51,10 +48,8 @@ class RankDisplay:
 
     Attributes
     ----------
-    figure_ : matplotlib Figure
-        The figure.
-    ax_ : matplotlib Axes
-        The axes.
+    figure_, ax_ : matplotlib Figure and Axes
+        Where it is drawn.
     lines_ : list of matplotlib Line2D
         The curves, one a parameter.
     band_ : matplotlib PolyCollection
@@ -84,144 +79,46 @@ class RankDisplay:
     ['mass, p = 0.53', 'rate, p < 0.001', '95% band if exact']
     """
 
-    def __init__(
-        self,
-        levels: np.ndarray,
-        ecdf: np.ndarray,
-        lower: np.ndarray,
-        upper: np.ndarray,
-        names: list[str],
-        *,
-        p_values: np.ndarray | None = None,
-        label: str | None = None,
-    ) -> None:
-        self.levels = levels
-        self.ecdf = ecdf
-        self.lower = lower
-        self.upper = upper
-        self.names = names
-        self.p_values = p_values
-        self.label = label
+    levels: np.ndarray
+    ecdf: np.ndarray
+    lower: np.ndarray
+    upper: np.ndarray
+    names: list[str]
+    _: KW_ONLY
+    p_values: np.ndarray | None = None
+    label: str | None = None
 
-    @classmethod
-    def from_estimator(
-        cls,
-        estimator: Any,
-        theta: object,
-        x: ArrayLike,
-        *,
-        n_samples: int = 1000,
-        random_state: object = 0,
-        verbose: int = 0,
-        names: Sequence[str] | None = None,
-        label: str | None = None,
-        **plot_options: Any,
-    ) -> RankDisplay:
-        """
-        Draw from the posteriors at held-out pairs and plot the ranks.
-
-        Parameters
-        ----------
-        estimator : estimator or pipeline
-            Fitted, with ``sample`` and ``log_prob``.
-        theta : array-like or DataFrame of shape (n, D)
-            Parameters from the prior that the estimator was not fitted to.
-        x : array-like, Series or DataFrame of shape (n, ...)
-            What was simulated from them, in the form of fit's x.
-        n_samples : int, default=1000
-            The number of draws for each observation.
-        random_state : None, int, RandomState or Generator, default=0
-            Seeds the draws; None takes fresh entropy.
-        verbose : int, default=0
-            Whether to show a progress bar.
-        names : sequence of D str, default=None
-            What the parameters are called; the default is theta's columns, else the prior's names,
-            else theta_0, theta_1 and so on.
-        label : str, default=None
-            The posterior's name, before those of the parameters in the legend.
-        **plot_options
-            Passed to :meth:`plot`.
-
-        Returns
-        -------
-        RankDisplay
-            The plotted display.
-
-        Raises
-        ------
-        TypeError
-            If the estimator has no ``sample`` or no ``log_prob``.
-        ValueError
-            If theta and x do not match, or do not look like fit's, or ``names`` do not match theta.
-        """
-        held_out = sample_many(estimator, theta, x, n_samples, random_state, verbose)
-        return cls.from_held_out(held_out, names=names, label=label, **plot_options)
-
-    @classmethod
-    def from_held_out(
-        cls,
-        held_out: HeldOutDraws,
-        *,
-        names: Sequence[str] | None = None,
-        label: str | None = None,
-        **plot_options: Any,
-    ) -> RankDisplay:
-        """
-        Plot the ranks of draws at held-out pairs.
-
-        Parameters
-        ----------
-        held_out : HeldOutDraws
-            What :func:`sksbi.metrics.draw_held_out` returned.
-        names : sequence of D str, default=None
-            What the parameters are called; the default is what ``held_out`` calls them.
-        label : str, default=None
-            The posterior's name, before those of the parameters in the legend.
-        **plot_options
-            Passed to :meth:`plot`.
-
-        Returns
-        -------
-        RankDisplay
-            The plotted display.
-
-        Raises
-        ------
-        TypeError
-            If ``held_out`` is something else.
-        ValueError
-            If ``names`` do not match theta.
-        """
-        held_out = check_held_out(held_out)
-        names = held_out.names if names is None else names
-        return cls.from_predictions(
-            held_out.draws, held_out.theta, names=names, label=label, **plot_options
-        )
+    _prepare = staticmethod(all_pairs)
 
     @classmethod
     def from_predictions(
         cls,
-        draws: object,
-        theta: object,
+        draws: Draws | HeldOutDraws,
+        theta: Table | None = None,
         *,
         names: Sequence[str] | None = None,
         label: str | None = None,
+        difference: bool = True,
         **plot_options: Any,
-    ) -> RankDisplay:
+    ) -> Self:
         """
         Plot the ranks of given draws, of any origin.
 
         Parameters
         ----------
-        draws : array-like of shape (n, n_samples, D) or DataFrame
-            Independent draws for n observations; a table as ``sample`` returns it for a batch.
-        theta : array-like or DataFrame of shape (n, D)
-            The parameters that the observations were simulated from.
+        draws : array-like of shape (n, n_samples, D), DataFrame or HeldOutDraws
+            Independent draws for n observations; a table as ``sample`` returns it for a batch, or
+            what :func:`sksbi.metrics.draw_held_out` returned.
+        theta : array-like or DataFrame of shape (n, D), default=None
+            The parameters that the observations were simulated from; left out where the draws are
+            HeldOutDraws.
         names : sequence of D str, default=None
-            What the parameters are called; the default is the columns, for arrays theta_0, theta_1
-            and so on.
+            What the parameters are called; the default is the columns or what HeldOutDraws call
+            them, for arrays theta_0, theta_1 and so on.
         label : str, default=None
             The posterior's name, before those of the parameters in the legend.
+        difference : bool, default=True
+            Whether to draw the ECDF minus the uniform one, rather than the ECDF itself.
         **plot_options
             Passed to :meth:`plot`.
 
@@ -232,78 +129,25 @@ class RankDisplay:
 
         Raises
         ------
-        TypeError
-            If an entry is no real number.
-        ValueError
-            If shapes or names do not match, or an entry is not finite.
+        TypeError, ValueError
+            If an entry is no finite number, shapes or names do not match, or ``theta`` is missing.
         """
-        values, theta, names = check_named_batch(draws, theta, names)
-        ranks, n_draws = sbc_ranks(values, theta), values.shape[1]
-        levels, ecdf = rank_ecdf(ranks, n_draws)
-        _, lower, upper = ecdf_band(len(ranks), n_draws)
-        p_values = uniformity_test(ranks, n_draws)
-        return cls(levels, ecdf, lower, upper, names, p_values=p_values, label=label).plot(
-            **plot_options
-        )
+        draws, theta, names = held_out_batch(draws, theta, names)
+        curve = rank_curve(sbc_ranks(draws, theta), draws.shape[1])
+        display = cls(*curve[:4], names, p_values=curve.p_value, label=label)
+        return display.plot(difference=difference, **plot_options)
 
-    def plot(
-        self,
-        *,
-        ax: Axes | None = None,
-        difference: bool = True,
-        figsize: tuple[float, float] | None = None,
-    ) -> RankDisplay:
-        """
-        Draw the curves and the band.
-
-        Parameters
-        ----------
-        ax : matplotlib Axes, default=None
-            Where to draw, also over another RankDisplay; by default a new figure.
-        difference : bool, default=True
-            Whether to draw the ECDF minus the uniform one, rather than the ECDF itself.
-        figsize : (float, float), default=None
-            Width and height of a new figure in inches; the default is 3.4 wide, one column of a
-            journal, and grows with the legend.
-
-        Returns
-        -------
-        RankDisplay
-            The display itself.
-
-        Raises
-        ------
-        ImportError
-            If matplotlib is missing.
-        TypeError
-            If ``ax`` is no Axes.
-        """
-        height = (2.3 if difference else 3.4) + 0.16 * (len(self.names) // 2 + 1)
-        self.ax_ = given_axes(ax, figsize or (3.4, height))
-        self.figure_ = self.ax_.figure
-        base = self.levels if difference else np.zeros_like(self.levels)
-        edges = self.lower - base, self.upper - base
-        self.band_ = draw_band(self.ax_, self.levels, edges, self.levels - base)
-        self.lines_ = [
-            draw_curve(self.ax_, self.levels, values - base, label)
-            for values, label in zip(self.ecdf.T, self._labels(), strict=True)
-        ]
-        minus = " \N{MINUS SIGN} uniform" if difference else ""
-        self.ax_.set_xlabel("fractional rank", fontsize=9)
-        self.ax_.set_ylabel(f"ECDF{minus}", fontsize=9)
-        self.ax_.tick_params(labelsize=8)
-        if difference:
-            self.ax_.set_xlim(0, 1)
-        else:
-            make_square(self.ax_)
-        draw_legend(self.ax_)
-        return self
-
-    def _labels(self) -> list[str | None]:
-        """Name the curves, with their p-values."""
+    def _draw(self, *, difference: bool = True) -> Iterator[Size]:
+        """Draw the curves and the band, with room for the legend."""
+        yield 3.4, (2.3 if difference else 3.4) + 0.16 * (len(self.names) // 2 + 1)
         p_values = [None] * len(self.names) if self.p_values is None else self.p_values
         prefix = "" if self.label is None else f"{self.label}: "
-        return [
+        labels = [
             curve_label(f"{prefix}{name}", p_value)
             for name, p_value in zip(self.names, p_values, strict=True)
         ]
+        edges = self.lower, self.upper
+        drawn = draw_curves(self.ax_, self.levels, self.ecdf.T, labels, edges, difference)
+        self.lines_, self.band_ = drawn
+        minus = " \N{MINUS SIGN} uniform" if difference else ""
+        label_axes(self.ax_, "fractional rank", f"ECDF{minus}")

@@ -1,16 +1,33 @@
-"""The reliability of a ratio estimator, as a classifier of joint and marginal pairs."""
+r"""
+The reliability of a ratio estimator, as a classifier of joint and marginal pairs.
+
+With as many pairs of both kinds, a pair of ratio r is a joint one with probability r / (1 + r). So
+among the pairs of a bin of that probability the share of joint ones should be what was predicted.
+Where n_1 joint and n_0 marginal pairs are given, the share f among k pairs is turned into the one
+that there would be with as many of both,
+
+.. math::
+    \frac{f / n_1}{f / n_1 + (1 - f) / n_0} ,
+
+which increases in f, so that the ends of a binomial interval for f are turned in the same way.
+"""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 import pandas as pd
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
+from scipy.special import expit
+from scipy.stats import beta
 
-from sksbi.inspection._plotting import COLORS, INK, empty_figure, legend_above
-from sksbi.inspection._reliability import check_log_ratios, histogram_edges, reliability_table
-from sksbi.tables.draws import check_draws
+from sksbi.inspection._named import RandomState, Table
+from sksbi.inspection._plot import FigureDisplay, Size
+from sksbi.inspection._style import COLORS, EXACT, label_axes, legend_above
+from sksbi.tables.draws import as_float, check_draws
 from sksbi.utils.derangement import derangement
 from sksbi.utils.random import check_generator
 from sksbi.utils.validation import check_count
@@ -18,13 +35,18 @@ from sksbi.utils.validation import check_count
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.container import ErrorbarContainer
-    from matplotlib.figure import Figure, SubFigure
-    from matplotlib.patches import StepPatch
 
 __all__ = ["RatioDisplay"]
 
+Array = NDArray[np.float64]
 
-class RatioDisplay:
+_CONFIDENCE = 0.95
+_N_HISTOGRAM_BINS = 40
+_EXCLUDED = -10.0
+
+
+@dataclass(repr=False, eq=False)
+class RatioDisplay(FigureDisplay):
     """
     Reliability of a ratio r(theta, x), and its distribution for joint and for marginal pairs.
 
@@ -40,8 +62,8 @@ class RatioDisplay:
     Parameters
     ----------
     reliability : DataFrame
-        One row a bin that is not empty, columns predicted, fraction, lower, upper, n_joint and
-        n_marginal.
+        One row a bin that is not empty, columns predicted, the mean probability; fraction, the
+        share, lower and upper, the ends of its exact 95% interval; n_joint and n_marginal.
     log_ratio_joint : ndarray of shape (n,)
         The log-ratios of joint pairs.
     log_ratio_marginal : ndarray of shape (m,)
@@ -49,10 +71,8 @@ class RatioDisplay:
 
     Attributes
     ----------
-    figure_ : matplotlib Figure
-        The figure.
-    axes_ : ndarray of shape (2,)
-        The axes of the reliability and of the histograms.
+    figure_, axes_ : matplotlib Figure and ndarray of two Axes
+        Where it is drawn, the reliability and the histograms.
     errorbar_ : matplotlib ErrorbarContainer
         The points with their intervals.
     histograms_ : list of matplotlib StepPatch
@@ -76,27 +96,20 @@ class RatioDisplay:
     [[0.1, 0.1], [0.3, 0.3], [0.5, 0.5], [0.7, 0.7], [0.9, 0.9]]
     """
 
-    def __init__(
-        self,
-        reliability: pd.DataFrame,
-        log_ratio_joint: np.ndarray,
-        log_ratio_marginal: np.ndarray,
-    ) -> None:
-        self.reliability = reliability
-        self.log_ratio_joint = log_ratio_joint
-        self.log_ratio_marginal = log_ratio_marginal
+    reliability: pd.DataFrame
+    log_ratio_joint: np.ndarray
+    log_ratio_marginal: np.ndarray
 
     @classmethod
     def from_estimator(
         cls,
         estimator: Any,
-        theta: object,
+        theta: Table,
         x: ArrayLike,
         *,
-        n_bins: int = 10,
-        random_state: object = 0,
-        **plot_options: Any,
-    ) -> RatioDisplay:
+        random_state: RandomState = 0,
+        **options: Any,
+    ) -> Self:
         """
         Estimate the ratios of held-out pairs, and of pairs with another row's theta, and plot them.
 
@@ -108,12 +121,10 @@ class RatioDisplay:
             Parameters from the prior that the estimator was not fitted to.
         x : array-like, Series or DataFrame of shape (n, ...)
             What was simulated from them, in the form of fit's x.
-        n_bins : int, default=10
-            The number of bins of the probability, all of the same width.
         random_state : None, int, RandomState or Generator, default=0
             Chooses the other rows.
-        **plot_options
-            Passed to :meth:`plot`.
+        **options
+            Passed to :meth:`from_predictions`.
 
         Returns
         -------
@@ -122,11 +133,9 @@ class RatioDisplay:
 
         Raises
         ------
-        TypeError
-            If the estimator has no ``predict_log_ratio``.
-        ValueError
-            If theta and x do not match, or do not look like fit's, or one theta stands in more than
-            half of the rows.
+        TypeError, ValueError
+            If the estimator has no ``predict_log_ratio``, theta and x do not match, or do not look
+            like fit's, or one theta stands in more than half of the rows.
         """
         if isinstance(estimator, type) or not hasattr(estimator, "predict_log_ratio"):
             raise TypeError(
@@ -138,12 +147,8 @@ class RatioDisplay:
             raise ValueError(f"theta has {len(values)} rows and x has {len(x)}: give as many.")
         others = derangement(values, check_generator(random_state))
         shuffled = theta.iloc[others] if isinstance(theta, pd.DataFrame) else values[others]
-        return cls.from_predictions(
-            estimator.predict_log_ratio(theta, x),
-            estimator.predict_log_ratio(shuffled, x),
-            n_bins=n_bins,
-            **plot_options,
-        )
+        log_ratios = (estimator.predict_log_ratio(rows, x) for rows in (theta, shuffled))
+        return cls.from_predictions(*log_ratios, **options)
 
     @classmethod
     def from_predictions(
@@ -153,7 +158,7 @@ class RatioDisplay:
         *,
         n_bins: int = 10,
         **plot_options: Any,
-    ) -> RatioDisplay:
+    ) -> Self:
         """
         Plot given log-ratios, of any origin.
 
@@ -176,96 +181,98 @@ class RatioDisplay:
 
         Raises
         ------
-        TypeError
-            If an entry is no real number, or ``n_bins`` no integer.
-        ValueError
-            If there are fewer than two pairs of a kind, an entry is NaN, or ``n_bins`` is not
-            positive.
+        TypeError, ValueError
+            If an entry is no real number or NaN, there are fewer than two pairs of a kind, or
+            ``n_bins`` is no positive integer.
         """
-        joint = check_log_ratios(log_ratio_joint, "log_ratio_joint")
-        marginal = check_log_ratios(log_ratio_marginal, "log_ratio_marginal")
-        table = reliability_table(joint, marginal, check_count(n_bins, "n_bins"))
+        joint = _check_log_ratios(log_ratio_joint, "log_ratio_joint")
+        marginal = _check_log_ratios(log_ratio_marginal, "log_ratio_marginal")
+        table = _reliability_table(joint, marginal, check_count(n_bins, "n_bins"))
         return cls(table, joint, marginal).plot(**plot_options)
 
-    def plot(
-        self,
-        *,
-        fig: Figure | SubFigure | None = None,
-        figsize: tuple[float, float] = (3.4, 4.2),
-    ) -> RatioDisplay:
-        """
-        Draw the reliability, and the histograms beneath it.
-
-        Parameters
-        ----------
-        fig : matplotlib Figure or SubFigure, default=None
-            An empty figure to draw into; by default a new one.
-        figsize : (float, float), default=(3.4, 4.2)
-            Width and height of a new figure in inches.
-
-        Returns
-        -------
-        RatioDisplay
-            The display itself.
-
-        Raises
-        ------
-        ImportError
-            If matplotlib is missing.
-        TypeError
-            If ``fig`` is no figure.
-        ValueError
-            If ``fig`` is not empty.
-        """
-        self.figure_ = empty_figure(fig, figsize)
-        self.axes_ = self.figure_.subplots(2, height_ratios=[5, 3])
-        self.errorbar_ = _draw_reliability(self.axes_[0], self.reliability)
-        edges = histogram_edges(self.log_ratio_joint, self.log_ratio_marginal)
+    def _draw(self) -> Iterator[Size]:
+        """Draw the reliability, and the histograms beneath it."""
+        yield 3.4, 4.2
+        self.axes_ = above, below = self.figure_.subplots(2, height_ratios=[5, 3])
+        self.errorbar_ = _draw_reliability(above, self.reliability)
+        edges = _histogram_edges(self.log_ratio_joint, self.log_ratio_marginal)
         kinds = {"joint pairs": self.log_ratio_joint, "marginal pairs": self.log_ratio_marginal}
-        self.histograms_ = [
-            _draw_histogram(self.axes_[1], log_ratio, edges, k)
-            for k, log_ratio in enumerate(kinds.values())
-        ]
-        labels = [name + _unseen(log_ratio, edges) for name, log_ratio in kinds.items()]
-        legend_above(self.axes_[1], self.histograms_, labels)
-        self.axes_[1].set_xlabel("log r", fontsize=9)
-        self.axes_[1].set_ylabel("density", fontsize=9)
-        self.axes_[1].set_xlim(edges[0], edges[-1])
-        for ax in self.axes_:
-            ax.tick_params(labelsize=8)
+        self.histograms_, labels = [], []
+        styles = {"fill": True, "alpha": 0.35}, {"fill": False, "ls": "--"}
+        for k, (name, log_ratio) in enumerate(kinds.items()):
+            counts, _ = np.histogram(log_ratio, edges)
+            density = counts / (len(log_ratio) * np.diff(edges))
+            drawn = below.stairs(density, edges, color=COLORS[k], lw=1.2, **styles[k])
+            self.histograms_.append(drawn)
+            unseen = np.mean(log_ratio < edges[0])
+            labels.append(f"{name} ({unseen:.0%} further left)" if unseen >= 0.01 else name)
+        legend_above(below, self.histograms_, labels)
+        below.set_xlim(edges[0], edges[-1])
+        label_axes(below, "log r", "density")
         self.figure_.align_ylabels(self.axes_)
-        return self
+
+
+def _check_log_ratios(log_ratio: ArrayLike, argument: str) -> Array:
+    """Check log-ratios of pairs: infinite ones are some, NaN is none."""
+    values = as_float(log_ratio, argument)
+    if values.ndim != 1 or len(values) < 2:
+        raise ValueError(
+            f"{argument} must have shape (n,), n at least 2, got shape {values.shape}."
+        )
+    bad = np.flatnonzero(np.isnan(values))
+    if len(bad):
+        raise ValueError(f"{argument} must hold numbers, got nan in row {bad[0]}.")
+    return values
+
+
+def _reliability_table(joint: Array, marginal: Array, n_bins: int) -> pd.DataFrame:
+    """Compute the share of joint pairs in equal bins of the probability, empty ones left out."""
+    sums, counts = zip(*(_bin(expit(kind), n_bins) for kind in (joint, marginal)), strict=True)
+    sizes = len(joint), len(marginal)
+    n_pairs = counts[0] + counts[1]
+    weight = counts[0] / sizes[0] + counts[1] / sizes[1]
+    tail = (1 - _CONFIDENCE) / 2
+    with np.errstate(invalid="ignore"):
+        predicted = (sums[0] / sizes[0] + sums[1] / sizes[1]) / weight
+        columns = {
+            "fraction": counts[0] / n_pairs,
+            "lower": np.nan_to_num(beta.ppf(tail, counts[0], counts[1] + 1), nan=0.0),
+            "upper": np.nan_to_num(beta.ppf(1 - tail, counts[0] + 1, counts[1]), nan=1.0),
+        }
+        balanced = {key: _balance(share, *sizes) for key, share in columns.items()}
+    table = pd.DataFrame(
+        {"predicted": predicted, **balanced, "n_joint": counts[0], "n_marginal": counts[1]}
+    )
+    return table[n_pairs > 0].reset_index(drop=True)
+
+
+def _histogram_edges(joint: Array, marginal: Array) -> Array:
+    """Choose bins for 99% of the finite log-ratios, but not far below what is excluded anyhow."""
+    finite = [values[np.isfinite(values)] for values in (joint, marginal)]
+    ends = [np.quantile(values, (0.005, 0.995)) for values in finite if len(values)]
+    low, high = (np.min(ends), np.max(ends)) if ends else (0.0, 0.0)
+    low = max(low, min(-3 * high, _EXCLUDED, ends[0][0] if ends else 0.0))
+    margin = 0.02 * (high - low) or 0.5
+    return np.linspace(low - margin, high + margin, _N_HISTOGRAM_BINS + 1)
+
+
+def _bin(probability: Array, n_bins: int) -> tuple[Array, NDArray[np.intp]]:
+    """Sum up and count the probabilities in every bin."""
+    bins = np.minimum((probability * n_bins).astype(int), n_bins - 1)
+    return (np.bincount(bins, probability, minlength=n_bins), np.bincount(bins, minlength=n_bins))
+
+
+def _balance(share: Array, n_joint: int, n_marginal: int) -> Array:
+    """Turn a share into the one with as many pairs of both kinds."""
+    joint, marginal = share / n_joint, (1 - share) / n_marginal
+    return joint / (joint + marginal)
 
 
 def _draw_reliability(ax: Axes, table: pd.DataFrame) -> ErrorbarContainer:
     """Draw the share of joint pairs over the predicted one, and the diagonal."""
-    ax.plot([0, 1], [0, 1], color=INK, lw=0.7, zorder=1)
+    ax.plot([0, 1], [0, 1], zorder=1, **EXACT)
     below, above = table["fraction"] - table["lower"], table["upper"] - table["fraction"]
-    drawn = ax.errorbar(
-        table["predicted"],
-        table["fraction"],
-        [below, above],
-        fmt="o",
-        color=COLORS[0],
-        lw=1.0,
-        markersize=3.5,
-        capsize=2,
-    )
     ax.set(xlim=(-0.02, 1.02), ylim=(-0.02, 1.02))
-    ax.set_xlabel("predicted probability r / (1 + r)", fontsize=9)
-    ax.set_ylabel("fraction of joint pairs", fontsize=9)
-    return drawn
-
-
-def _draw_histogram(ax: Axes, log_ratio: np.ndarray, edges: np.ndarray, k: int) -> StepPatch:
-    """Draw the share of all log-ratios a unit, filled for the first kind and dashed for others."""
-    counts, _ = np.histogram(log_ratio, edges)
-    density = counts / (len(log_ratio) * np.diff(edges))
-    style = {"fill": False, "ls": "--"} if k else {"fill": True, "alpha": 0.35}
-    return ax.stairs(density, edges, color=COLORS[k], lw=1.2, **style)
-
-
-def _unseen(log_ratio: np.ndarray, edges: np.ndarray) -> str:
-    """Say for the legend how many lie too far left to be shown."""
-    share = np.mean(log_ratio < edges[0])
-    return f" ({share:.0%} further left)" if share >= 0.01 else ""
+    label_axes(ax, "predicted probability r / (1 + r)", "fraction of joint pairs")
+    style = {"fmt": "o", "color": COLORS[0], "lw": 1.0, "markersize": 3.5, "capsize": 2}
+    return ax.errorbar(table["predicted"], table["fraction"], [below, above], **style)

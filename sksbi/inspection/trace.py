@@ -2,40 +2,45 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterator, Sequence
+from dataclasses import KW_ONLY, dataclass
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
+from scipy.stats import rankdata
 
-from sksbi.inspection._chains import (
-    chain_ranks,
-    check_chains,
-    draw_density,
-    draw_ranks,
-    draw_trace,
-)
+from sksbi.inspection._density import grid_density
 from sksbi.inspection._estimators import parameter_names
-from sksbi.inspection._named import check_names, count_names
-from sksbi.inspection._plotting import empty_figure, legend_above
-from sksbi.inspection._ticks import fold_factor
+from sksbi.inspection._named import RandomState, Row, parameter_labels
+from sksbi.inspection._plot import FigureDisplay, Size
+from sksbi.inspection._style import EXACT, fold_factor, label_axes, legend_above, line_style
 from sksbi.metrics import effective_sample_size, split_r_hat
+from sksbi.tables.draws import as_float
 from sksbi.utils.validation import check_count
 
 if TYPE_CHECKING:
-    from matplotlib.figure import Figure, SubFigure
+    from matplotlib.axes import Axes
+    from matplotlib.lines import Line2D
+    from matplotlib.patches import StepPatch
 
 __all__ = ["TraceDisplay"]
 
+Array = NDArray[np.float64]
 
-class TraceDisplay:
+_MOST_STEPS = 2_000
+_N_BINS = 20
+
+
+@dataclass(repr=False, eq=False)
+class TraceDisplay(FigureDisplay):
     """
     Traces of Markov chains over the steps, and beside them histograms of every chain's ranks.
 
-    Make it by :meth:`from_estimator` or :meth:`from_chains`. Chains that have converged look like
-    noise around one value. Every draw is ranked among those of all chains; where they agree, the
-    ranks of each are uniform [1]_. R-hat, about 1 where chains agree, and the effective sample size
-    stand above the panels; they are those of all chains, drawn or not.
+    Make it by :meth:`from_estimator` or :meth:`from_predictions`. Chains that have converged look
+    like noise around one value. Every draw is ranked among those of all chains; where they agree,
+    the ranks of each are uniform [1]_. R-hat, about 1 where chains agree, and the effective sample
+    size stand above the panels; they are those of all chains, drawn or not.
 
     Parameters
     ----------
@@ -54,10 +59,8 @@ class TraceDisplay:
 
     Attributes
     ----------
-    figure_ : matplotlib Figure
-        The figure.
-    axes_ : ndarray of shape (D, 2)
-        The axes of the traces and of the ranks or densities.
+    figure_, axes_ : matplotlib Figure and ndarray of Axes of shape (D, 2)
+        Where it is drawn, the traces and the ranks or densities.
     traces_ : list of D lists of matplotlib Line2D
         The traces, one a chain.
     distributions_ : list of D lists of matplotlib StepPatch or Line2D
@@ -78,40 +81,29 @@ class TraceDisplay:
     >>> import numpy as np
     >>> from sksbi.inspection import TraceDisplay
     >>> chains = np.random.default_rng(0).normal(size=(4, 500, 2))
-    >>> display = TraceDisplay.from_chains(chains, names=["mass", "rate"])
+    >>> display = TraceDisplay.from_predictions(chains, names=["mass", "rate"])
     >>> [ax.get_ylabel() for ax in display.axes_[:, 0]]
     ['mass', 'rate']
     """
 
-    def __init__(
-        self,
-        chains: np.ndarray,
-        ranks: np.ndarray,
-        numbers: np.ndarray,
-        names: list[str],
-        *,
-        r_hat: np.ndarray | None = None,
-        ess: np.ndarray | None = None,
-    ) -> None:
-        self.chains = chains
-        self.ranks = ranks
-        self.numbers = numbers
-        self.names = names
-        self.r_hat = r_hat
-        self.ess = ess
+    chains: np.ndarray
+    ranks: np.ndarray
+    numbers: np.ndarray
+    names: list[str]
+    _: KW_ONLY
+    r_hat: np.ndarray | None = None
+    ess: np.ndarray | None = None
 
     @classmethod
     def from_estimator(
         cls,
         estimator: Any,
-        x: object,
+        x: Row,
         *,
         n_samples: int = 4000,
-        random_state: object = None,
-        names: Sequence[str] | None = None,
-        max_chains: int = 4,
-        **plot_options: Any,
-    ) -> TraceDisplay:
+        random_state: RandomState = None,
+        **options: Any,
+    ) -> Self:
         """
         Run the chains of a ratio estimator at one observation and plot them.
 
@@ -126,12 +118,8 @@ class TraceDisplay:
             The number of draws that the chains are made for.
         random_state : None, int, RandomState or Generator, default=None
             Passed to ``estimator.sample_chains``.
-        names : sequence of D str, default=None
-            The parameters' names; the default is those of theta or of the prior.
-        max_chains : int, default=4
-            The number of chains that are drawn.
-        **plot_options
-            Passed to :meth:`plot`.
+        **options
+            Passed to :meth:`from_predictions`. Names are by default those of theta or of the prior.
 
         Returns
         -------
@@ -140,10 +128,8 @@ class TraceDisplay:
 
         Raises
         ------
-        TypeError
-            If the estimator has no chains.
-        ValueError
-            If ``x`` is a batch.
+        TypeError, ValueError
+            If the estimator has no chains, or ``x`` is a batch.
         """
         if not callable(getattr(estimator, "sample_chains", None)):
             raise TypeError(
@@ -155,18 +141,20 @@ class TraceDisplay:
             raise ValueError(
                 f"x must be one observation, got a batch of {len(chains)}; give one row of it."
             )
-        names = parameter_names(estimator) if names is None else names
-        return cls.from_chains(chains, names=names, max_chains=max_chains, **plot_options)
+        if options.get("names") is None:
+            options["names"] = parameter_names(estimator)
+        return cls.from_predictions(chains, **options)
 
     @classmethod
-    def from_chains(
+    def from_predictions(
         cls,
         chains: ArrayLike,
         *,
         names: Sequence[str] | None = None,
         max_chains: int = 4,
+        kind: str = "ranks",
         **plot_options: Any,
-    ) -> TraceDisplay:
+    ) -> Self:
         """
         Plot given chains, of any sampler.
 
@@ -179,6 +167,9 @@ class TraceDisplay:
             What the parameters are called; the default is theta_0, theta_1 and so on.
         max_chains : int, default=4
             How many chains are drawn: of more so many from the first to the last, evenly spaced.
+        kind : {"ranks", "density"}, default="ranks"
+            What stands beside the traces: histograms of the ranks of every chain, or densities of
+            its draws, sideways.
         **plot_options
             Passed to :meth:`plot`.
 
@@ -189,93 +180,79 @@ class TraceDisplay:
 
         Raises
         ------
-        TypeError
-            If an entry is no real number, or ``max_chains`` no integer.
-        ValueError
-            If the shape is another, an entry is not finite, or ``names`` or ``max_chains`` are not
-            what they should be.
+        TypeError, ValueError
+            If the shape is another, an entry is no finite number, or ``names``, ``max_chains`` or
+            ``kind`` are not what they should be.
         """
-        values = check_chains(chains)
+        values = _check_chains(chains)
         n_chains, _, n_features = values.shape
-        shown = count_names(n_features)
-        if names is not None:
-            shown = check_names(names, n_features, "names")
+        names = parameter_labels(names, None, n_features)
         n_shown = min(check_count(max_chains, "max_chains"), n_chains)
         numbers = np.linspace(0, n_chains - 1, n_shown).round().astype(int)
         r_hat, ess = split_r_hat(values), effective_sample_size(values)
-        ranks = chain_ranks(values)[numbers]
-        return cls(values[numbers], ranks, numbers, shown, r_hat=r_hat, ess=ess).plot(
-            **plot_options
-        )
+        flat = values.reshape(-1, n_features)
+        ranks = ((rankdata(flat, axis=0) - 0.5) / len(flat)).reshape(values.shape)
+        display = cls(values[numbers], ranks[numbers], numbers, names, r_hat=r_hat, ess=ess)
+        return display.plot(kind=kind, **plot_options)
 
-    def plot(
-        self,
-        *,
-        fig: Figure | SubFigure | None = None,
-        kind: str = "ranks",
-        figsize: tuple[float, float] | None = None,
-    ) -> TraceDisplay:
-        """
-        Draw the panels.
+    from_chains = from_predictions
 
-        Parameters
-        ----------
-        fig : matplotlib Figure or SubFigure, default=None
-            An empty figure to draw into; by default a new one.
-        kind : {"ranks", "density"}, default="ranks"
-            What stands beside the traces: histograms of the ranks of every chain, or densities of
-            its draws, sideways.
-        figsize : (float, float), default=None
-            Width and height of a new figure in inches; the default is 7.1 wide, two columns of a
-            journal, and grows with D.
-
-        Returns
-        -------
-        TraceDisplay
-            The display itself.
-
-        Raises
-        ------
-        ImportError
-            If matplotlib is missing.
-        TypeError
-            If ``fig`` is no figure.
-        ValueError
-            If ``kind`` is neither, or ``fig`` is not empty.
-        """
+    def _draw(self, *, kind: str = "ranks") -> Iterator[Size]:
+        """Draw one row a parameter, and the legend above them."""
         if kind not in ("ranks", "density"):
             raise ValueError(f'kind must be "ranks" or "density", got {kind!r}.')
-        n = len(self.names)
-        self.figure_ = empty_figure(fig, figsize or (7.1, 0.6 + 1.35 * n))
+        yield 7.1, 0.6 + 1.35 * len(self.names)
         grid = {"width_ratios": [2, 1], "wspace": 0.03}
-        self.axes_ = self.figure_.subplots(n, 2, squeeze=False, gridspec_kw=grid)
-        drawn = [self._draw_row(j, kind) for j in range(n)]
-        self.traces_, self.distributions_ = (list(part) for part in zip(*drawn, strict=True))
-        self.axes_[-1, 0].set_xlabel("step", fontsize=9)
-        right = "fractional rank" if kind == "ranks" else "density"
-        self.axes_[-1, 1].set_xlabel(right, fontsize=9)
+        self.axes_ = self.figure_.subplots(len(self.names), 2, squeeze=False, gridspec_kw=grid)
+        self.traces_ = [self._draw_trace(j, left) for j, left in enumerate(self.axes_[:, 0])]
+        draw = self._draw_ranks if kind == "ranks" else self._draw_densities
+        self.distributions_ = [draw(j, right) for j, right in enumerate(self.axes_[:, 1])]
+        for ax in self.axes_.flat:
+            label_axes(ax)
+        for j, ax in enumerate(self.axes_[:, 1]):
+            ax.set_title(self._title(j), fontsize=8)
         for ax in self.axes_[:-1].flat:
             ax.tick_params(labelbottom=False)
+        self.axes_[-1, 0].set_xlabel("step")
+        self.axes_[-1, 1].set_xlabel("fractional rank" if kind == "ranks" else "density")
         self.figure_.align_labels(self.axes_)
         labels = [f"chain {number}" for number in self.numbers]
         legend_above(self.axes_[0, 0], self.distributions_[0], labels, 6)
-        return self
 
-    def _draw_row(self, j: int, kind: str) -> tuple[list, list]:
-        """Draw the trace and the distribution of one parameter."""
-        left, right = self.axes_[j]
-        traces = draw_trace(left, self.chains[..., j])
-        if kind == "ranks":
-            distributions = draw_ranks(right, self.ranks[..., j])
-        else:
-            distributions = draw_density(right, self.chains[..., j], left.get_ylim())
-        left.set_xlim(0, self.chains.shape[1] - 1)
-        fold_factor(left.yaxis, np.array(left.get_ylim()), self.names[j], "\n")
-        left.yaxis.label.set_fontsize(9)
-        for ax in (left, right):
-            ax.tick_params(labelsize=8)
-        right.set_title(self._title(j), fontsize=8)
-        return traces, distributions
+    def _draw_trace(self, j: int, ax: Axes) -> list[Line2D]:
+        """Draw the chains over the step, of long ones every so manieth step."""
+        n_steps = self.chains.shape[1]
+        steps = np.arange(0, n_steps, -(-n_steps // _MOST_STEPS))
+        drawn = [
+            ax.plot(steps, chain[steps], lw=0.6, alpha=0.8, **line_style(k))[0]
+            for k, chain in enumerate(self.chains[..., j])
+        ]
+        ax.set_xlim(0, n_steps - 1)
+        fold_factor(ax.yaxis, np.array(ax.get_ylim()), self.names[j], "\n")
+        return drawn
+
+    def _draw_ranks(self, j: int, ax: Axes) -> list[StepPatch]:
+        """Draw a histogram of every chain's ranks."""
+        edges = np.linspace(0, 1, _N_BINS + 1)
+        ax.axhline(1, zorder=1, **EXACT)
+        heights = [np.histogram(ranks, edges, density=True)[0] for ranks in self.ranks[..., j]]
+        ax.set(xlim=(0, 1), ylabel="density")
+        drawn = [
+            ax.stairs(height, edges, baseline=None, lw=1.1, **line_style(k))
+            for k, height in enumerate(heights)
+        ]
+        ax.set_ylim(0, None)
+        return drawn
+
+    def _draw_densities(self, j: int, ax: Axes) -> list[Line2D]:
+        """Draw a density of every chain, sideways, within the trace's limits."""
+        limits, drawn = self.axes_[j, 0].get_ylim(), []
+        for k, chain in enumerate(self.chains[..., j]):
+            (y,), height = grid_density(chain[:, None], np.array([limits])).outline()
+            drawn.append(ax.plot(height, y, lw=1.1, **line_style(k))[0])
+        ax.set(xlim=(0, None), ylim=limits, xticks=[])
+        ax.tick_params(labelleft=False)
+        return drawn
 
     def _title(self, j: int) -> str:
         """Say how well the chains agree on one parameter, as far as that is known."""
@@ -285,3 +262,21 @@ class TraceDisplay:
             for name, (values, form) in statistics.items()
             if values is not None and not np.isnan(values[j])
         )
+
+
+def _check_chains(chains: ArrayLike) -> Array:
+    """Check chains (n_chains, n_steps, D) of finite numbers."""
+    values = as_float(chains, "chains")
+    if values.ndim != 3 or 0 in values.shape or values.shape[1] < 2:
+        raise ValueError(
+            "chains must have shape (n_chains, n_steps, D), n_steps at least 2, got "
+            f"{values.shape}."
+        )
+    bad = np.argwhere(~np.isfinite(values))
+    if len(bad):
+        chain, step, column = bad[0]
+        raise ValueError(
+            f"chains must be finite, got {values[chain, step, column]} in chain {chain}, step "
+            f"{step}, column {column}."
+        )
+    return values

@@ -35,8 +35,10 @@ def divide(
 
     Returns
     -------
-    train, valid : ndarray of int
-        The rows, ascending; None where all are to train on.
+    train : ndarray of int
+        The rows to train on, ascending.
+    valid : ndarray of int or None
+        Those to validate on; None where there are none.
 
     Raises
     ------

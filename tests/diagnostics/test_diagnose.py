@@ -9,7 +9,10 @@ import pytest
 from scipy import stats
 
 from sksbi import NPE, diagnose
+from sksbi.diagnostics import results
+from sksbi.diagnostics.figure import draw_checks
 from sksbi.metrics import (
+    HeldOutDraws,
     draw_held_out,
     hpd_ranks,
     misspecification_test,
@@ -114,6 +117,48 @@ def test_the_figure_has_every_check(make_posterior, pairs):
     _, coverage = rank_ecdf(ranks, 100)
     curves = [line.get_ydata() for ax in figure.axes for line in ax.lines]
     assert any(len(y) == len(coverage) and np.array_equal(y, coverage) for y in curves)
+    mpl.pyplot.close(figure)
+
+
+@pytest.mark.parametrize("plot", [False, True])
+def test_every_number_is_computed_once(make_posterior, pairs, monkeypatch, plot):
+    calls = []
+    for name in ("hpd_ranks", "sbc_ranks", "tarp_ranks", "posterior_z_score", "rank_curve"):
+        original = getattr(results, name)
+
+        def watched(*arguments, _name=name, _original=original, **options):
+            calls.append(_name)
+            return _original(*arguments, **options)
+
+        monkeypatch.setattr(results, name, watched)
+    diagnose(make_posterior(), *pairs, n_samples=50, plot=plot)
+    once = ["hpd_ranks", "posterior_z_score", *3 * ["rank_curve"], "sbc_ranks", "tarp_ranks"]
+    assert sorted(calls) == once
+    mpl.pyplot.close("all")
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        [f"theta_{j}" for j in range(30)],
+        ["a name that nobody would call short, least of all on paper", "mass / kg"],
+    ],
+)
+def test_the_figure_has_room_for_many_and_for_long_names(names):
+    rng = np.random.default_rng(0)
+    theta, log_prob = rng.normal(size=(40, len(names))), rng.normal(size=(40, 31))
+    draws = rng.normal(size=(40, 30, len(names)))
+    held_out = HeldOutDraws(theta, draws, log_prob[:, 0], log_prob[:, 1:], names)
+    figure = draw_checks(results.HeldOutChecks(held_out, 0), None)
+    figure.canvas.draw()
+    boxes = [ax.get_window_extent() for ax in figure.axes]
+    legends = [ax.get_legend().get_window_extent() for ax in figure.axes]
+    assert all(box.width > 0.2 * figure.bbox.width for box in boxes)
+    assert all(legend.y0 >= box.y1 for box, legend in zip(boxes, legends, strict=True))
+    written = [text for ax in figure.axes for text in ax.get_legend().get_texts()]
+    ends = np.array([text.get_window_extent().extents for text in written])
+    assert ends.min() >= 0
+    assert np.all(ends[:, 2:] <= figure.bbox.extents[2:])
     mpl.pyplot.close(figure)
 
 
