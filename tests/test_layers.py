@@ -56,6 +56,12 @@ HARD_DEPENDENCIES = {
 MAX_FILE_LINES, MEDIAN_FILE_LINES = 500, 150
 MAX_BODY_LINES, MEDIAN_BODY_LINES = 50, 5
 MAX_OWN_ANCESTORS = 2
+MAX_CLASS_LINES, MAX_METHODS = 300, 15
+MAX_UNDECLARED = 3
+
+# What asks any posterior knows none by name.
+SHELL = ("estimators.base", "estimators.asking", "estimators.doubt", "estimators.marginal")
+ABSTRACT = "posteriors.base"
 
 Function = ast.FunctionDef | ast.AsyncFunctionDef
 
@@ -218,6 +224,76 @@ def deep_classes(root: Path) -> list[str]:
     return [name for name in bases if depth(name) > MAX_OWN_ANCESTORS]
 
 
+def classes(root: Path) -> list[tuple[str, ast.ClassDef]]:
+    """List every class with its dotted name."""
+    return [
+        (f"{name}.{node.name}", node)
+        for name, tree in files(root).items()
+        for node in ast.walk(tree)
+        if isinstance(node, ast.ClassDef)
+    ]
+
+
+def long_classes(root: Path) -> list[str]:
+    """Find classes of too many lines, docstrings included, or too many methods of their own."""
+    found = []
+    for name, node in classes(root):
+        n_lines = node.end_lineno - node.lineno + 1
+        n_methods = sum(isinstance(part, Function) for part in node.body)
+        found += [f"{name}: {n_lines} lines"] * (n_lines > MAX_CLASS_LINES)
+        found += [f"{name}: {n_methods} methods"] * (n_methods > MAX_METHODS)
+    return found
+
+
+def declared(node: ast.ClassDef) -> set[str]:
+    """List what a class body declares: methods, attributes, annotations, what __init__ sets."""
+    names = {part.name for part in node.body if isinstance(part, Function)}
+    for part in node.body:
+        targets = [part.target] if isinstance(part, ast.AnnAssign) else getattr(part, "targets", [])
+        names |= {target.id for target in targets if isinstance(target, ast.Name)}
+    return names
+
+
+def on_self(node: ast.ClassDef) -> set[str]:
+    """List what a class uses of self."""
+    return {
+        part.attr
+        for part in ast.walk(node)
+        if isinstance(part, ast.Attribute)
+        and isinstance(part.value, ast.Name)
+        and part.value.id == "self"
+    }
+
+
+def undeclared_names(root: Path) -> list[str]:
+    """Find mixins that use more than a few names which neither they nor their bases declare."""
+    by_name = {node.name: node for _, node in classes(root)}
+
+    def all_declared(node: ast.ClassDef) -> set[str]:
+        """Add what own bases declare."""
+        bases = (ast.unparse(base).split("[")[0].split(".")[-1] for base in node.bases)
+        bases = {name for name in bases if name in by_name} - {node.name}
+        return declared(node).union(*(all_declared(by_name[name]) for name in bases))
+
+    found = []
+    for name, node in classes(root):
+        missing = on_self(node) - all_declared(node)
+        if node.name.endswith("Mixin") and len(missing) > MAX_UNDECLARED:
+            found.append(f"{name}: {', '.join(sorted(missing))}")
+    return found
+
+
+def families_in_the_shell(root: Path) -> list[str]:
+    """Find imports of a posterior of one family in what serves all."""
+    return [
+        f"{name} imports {other}"
+        for name, others in graph(root).items()
+        if name in SHELL
+        for other in sorted(others)
+        if part(other) == "posteriors" and other != ABSTRACT
+    ]
+
+
 RULES = [
     parts_without_layer,
     upward_imports,
@@ -226,6 +302,9 @@ RULES = [
     long_files,
     long_functions,
     deep_classes,
+    long_classes,
+    undeclared_names,
+    families_in_the_shell,
 ]
 
 
@@ -270,6 +349,17 @@ def lines(n: int) -> str:
         (deep_classes, {"a.py": "class A: ...\nclass B(A): ...\nclass C(B): ...\nclass D(C): ..."},
          ["D"]),
         (deep_classes, {"a.py": "class A(sklearn.A): ..."}, []),
+        (long_classes, {"a.py": "class A:\n" + "    x = 1\n" * 300}, ["a.A: 301 lines"]),
+        (long_classes, {"a.py": "class A:\n" + "    def f(self): ...\n" * 16}, ["a.A: 16 methods"]),
+        (undeclared_names, {"a.py": "class AMixin:\n    def f(self):\n        return "
+                                    "self.a + self.b + self.c + self.d"}, ["a.AMixin: a, b, c, d"]),
+        (undeclared_names, {"a.py": "class B:\n    a: int\nclass AMixin(B):\n    b = 1\n    "
+                                    "def f(self):\n        return self.a, self.b, self.f"}, []),
+        (families_in_the_shell, {"estimators/base.py": "from sksbi.posteriors import density",
+                                 "posteriors/density.py": "", "posteriors/base.py": ""},
+         ["estimators.base imports posteriors.density"]),
+        (families_in_the_shell, {"estimators/base.py": "from sksbi.posteriors import base",
+                                 "posteriors/base.py": ""}, []),
         (deep_classes, {"a.py": "class M_Mixin: ...\nclass A(M_Mixin): ...\nclass B(A): ..."}, []),
     ],
 )  # fmt: skip

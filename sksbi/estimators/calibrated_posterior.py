@@ -20,24 +20,20 @@ from numbers import Integral, Real
 import numpy as np
 from sklearn.base import MetaEstimatorMixin
 from sklearn.frozen import FrozenEstimator
-from sklearn.model_selection import KFold, ShuffleSplit, check_cv
 from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted
 
 from sksbi.estimators.base import BaseInference
+from sksbi.estimators.folds import set_aside
 from sksbi.estimators.members import PooledMixin, check_member, fit_clones
 from sksbi.estimators.npe import NPE
 from sksbi.estimators.ratio import RatioMixin
 from sksbi.estimators.sampled import ChainsMixin
-from sksbi.posteriors.regions import density_ranks, thresholds
+from sksbi.posteriors.regions import CALIBRATIONS, density_ranks, thresholds
 from sksbi.tables.theta import pair_rows
 from sksbi.utils.random import draw_seed
-from sksbi.utils.validation import check_real
-from sksbi.utils.warn import warn_user
 
 __all__ = ["CalibratedPosterior"]
-
-_FEWEST_ROWS = 3
 
 
 class CalibratedPosterior(PooledMixin, RatioMixin, ChainsMixin, MetaEstimatorMixin, BaseInference):
@@ -133,7 +129,7 @@ class CalibratedPosterior(PooledMixin, RatioMixin, ChainsMixin, MetaEstimatorMix
 
     _parameter_constraints = {
         "estimator": [HasMethods(["fit", "sample", "log_prob"]), None],
-        "method": [StrOptions({"conformal"})],
+        "method": [StrOptions(set(CALIBRATIONS))],
         "cv": [
             Interval(Real, 0, 1, closed="neither"),
             "cv_object",
@@ -190,20 +186,20 @@ class CalibratedPosterior(PooledMixin, RatioMixin, ChainsMixin, MetaEstimatorMix
         """Fit where there is something to fit, and score what was set aside."""
         if self.cv == "prefit" or isinstance(self.estimator, FrozenEstimator):
             self.estimators_ = [self._prefitted()]
-            set_aside = [np.arange(len(pairs))]
+            folds = [np.arange(len(pairs))]
         else:
-            splits = self._splits(pairs, generator)
+            splits = set_aside(self.cv, pairs, draw_seed(generator))
             self.estimators_ = self._fit_members(pairs, [fold for fold, _ in splits], generator)
-            set_aside = [fold for _, fold in splits]
+            folds = [fold for _, fold in splits]
         self.n_samples_ = self.n_samples
         scores = []
-        for member, rows in zip(self.estimators_, set_aside, strict=True):
+        for member, rows in zip(self.estimators_, folds, strict=True):
             posterior = member._posterior().at(pairs.x[rows])
             ranks = density_ranks(
                 posterior, pairs.theta[rows], self.n_samples_, generator, self.verbose
             )
             scores.append(ranks)
-        scores, rows = np.concatenate(scores), np.concatenate(set_aside)
+        scores, rows = np.concatenate(scores), np.concatenate(folds)
         order = np.argsort(scores, kind="stable")
         self.weights_ = pairs.weight[rows][order]
         self.scores_ = scores[order]
@@ -211,48 +207,15 @@ class CalibratedPosterior(PooledMixin, RatioMixin, ChainsMixin, MetaEstimatorMix
     def _prefitted(self):
         """Check the estimator that is fitted already."""
         inner = self._inner()
-        self._check_member(inner)
+        _check_draws(inner)
         check_is_fitted(inner)
-        ours, theirs = (
-            (e.n_features_in_, e.x_layout_.shape, e.x_layout_.names) for e in (self, inner)
-        )
-        if ours[:2] != theirs[:2] or None not in (ours[2], theirs[2]) and ours[2] != theirs[2]:
-            raise ValueError(
-                "theta and x must be as in the fit of the estimator: number of parameters, shape "
-                f"of an observation and its names were {theirs}, got {ours}."
-            )
+        _check_same_problem(self, inner)
         return inner
-
-    def _check_member(self, estimator):
-        """Check that the estimator is one of p(theta | x), with what it needs to draw."""
-        check_member(estimator, type(self).__name__)
-        if estimator._estimates != "posterior" and estimator.prior is None:
-            raise ValueError(
-                "estimator must have a prior to draw from, as its posterior is prior times ratio, "
-                f"got {type(estimator).__name__}(prior=None)."
-            )
-
-    def _splits(self, pairs, generator):
-        """Cut the rows: pairs of those to fit to and those set aside."""
-        if len(pairs) < _FEWEST_ROWS:
-            raise ValueError(
-                f"theta must have at least {_FEWEST_ROWS} rows, some to fit to and some to set "
-                f"aside, got {len(pairs)}."
-            )
-        cv, seed = self.cv, draw_seed(generator)
-        if isinstance(cv, Integral):
-            cv = KFold(int(cv), shuffle=True, random_state=seed)
-        elif isinstance(cv, Real):
-            cv = ShuffleSplit(1, test_size=float(cv), random_state=seed)
-        splits = check_cv(cv).split(pairs.theta, pairs.x)
-        if hasattr(self.cv, "split") or isinstance(self.cv, Real) or self.cv is None:
-            return list(splits)
-        return [tuple(_places(pairs.row, part) for part in pair) for pair in splits]
 
     def _fit_members(self, pairs, folds, generator):
         """Fit a clone to every complement of a fold."""
         estimator = NPE() if self.estimator is None else self._inner()
-        self._check_member(estimator)
+        _check_draws(estimator)
         return fit_clones(
             estimator,
             [self._as_tables(pairs.take(fold)) for fold in folds],
@@ -263,19 +226,9 @@ class CalibratedPosterior(PooledMixin, RatioMixin, ChainsMixin, MetaEstimatorMix
         )
 
     def _needed_rank(self, level):
-        """Find the score up to which regions have to reach, n_samples if nothing less will do."""
-        level = check_real(level, "level", high=1.0)
-        total = self.weights_.sum() + self.weights_.mean()
-        shares = np.cumsum(self.weights_) / total
-        place = np.searchsorted(shares, level - 1e-12)
-        if place == len(shares):
-            warn_user(
-                f"level={level} needs at least {int(np.ceil(level / (1 - level)))} pairs set aside "
-                f"in fit, got {len(shares)}: the region is all of the support.",
-                UserWarning,
-            )
-            return self.n_samples_
-        return int(self.scores_[place])
+        """Find the rank up to which regions have to reach."""
+        find = CALIBRATIONS[self.method]
+        return find(self.scores_, self.weights_, level, self.n_samples_)
 
     def nominal_level(self, level):
         """
@@ -381,8 +334,23 @@ class CalibratedPosterior(PooledMixin, RatioMixin, ChainsMixin, MetaEstimatorMix
         return within.reshape(pairs.shape)
 
 
-def _places(rows, wanted):
-    """Find where the wanted ones stand among rows, ascending; leave out those absent."""
-    wanted = np.asarray(wanted)
-    wanted = np.flatnonzero(wanted) if wanted.dtype == bool else wanted
-    return np.searchsorted(rows, wanted[np.isin(wanted, rows)])
+def _check_same_problem(fitting, fitted):
+    """Hold that theta and x are as in a fit before."""
+    ours, theirs = (
+        (e.n_features_in_, e.x_layout_.shape, e.x_layout_.names) for e in (fitting, fitted)
+    )
+    if ours[:2] != theirs[:2] or None not in (ours[2], theirs[2]) and ours[2] != theirs[2]:
+        raise ValueError(
+            "theta and x must be as in the fit of the estimator: number of parameters, shape of "
+            f"an observation and its names were {theirs}, got {ours}."
+        )
+
+
+def _check_draws(estimator):
+    """Check that the estimator is one of p(theta | x), with what it needs to draw."""
+    check_member(estimator, "CalibratedPosterior")
+    if estimator._estimates != "posterior" and estimator.prior is None:
+        raise ValueError(
+            "estimator must have a prior to draw from, as its posterior is prior times ratio, got "
+            f"{type(estimator).__name__}(prior=None)."
+        )

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from contextlib import nullcontext
 from copy import deepcopy
 from math import ceil
 from numbers import Integral, Real
@@ -133,26 +132,12 @@ class NeuralEstimator(PassedOnMixin, BaseInference):
             spec, draw_seed(generator), len(train), valid, torch_generator(generator)
         )
         seed = draw_seed(generator)
-        self._train(net, train, resumed, seed)
+        training.begin(net, train.to(net.device), resumed, seed, compile_first=self.compile)
         self._judge(net, spaces[0], valid)
         self._theta_space, self._x_space = spaces
         self._spec, self.net_ = spec, net
         self._remember(None if valid is None else valid.to(net.device), seed)
         self._history = training.extend_history(self._history if resumed else [], net)
-
-    def _train(self, net, train, resumed, seed):
-        """Start the net where it can, and train it."""
-        if resumed:
-            same = type(resumed.optimizer_) is type(net.optimizer_)
-            training.load_state(net, training.pack_state(resumed, optimizer=same))
-        train = train.to(net.device)
-        if not resumed and hasattr(net.module_, "start"):
-            net.module_.start(train.theta, train.x, train.weight)
-        if self.compile:
-            training.compile_networks(net, train)
-        is_global = training.draws_globally(net, train)
-        with borrowed_global_generator(seed) if is_global else nullcontext():
-            training.train(net, train)
 
     def _judge(self, net, theta_space, valid):
         """Warn of a training that learnt nothing."""
@@ -175,11 +160,11 @@ class NeuralEstimator(PassedOnMixin, BaseInference):
         if not self._resumes():
             vars(self).pop("_history", None)
             return
-        now = {name: getattr(self, name) for name in self._shaping()} | self._passed_on()
+        now = {name: getattr(self, name) for name in _shaping(self)} | self._passed_on()
         now["prior"] = now["prior"].spec if isinstance(now["prior"], Prior) else now["prior"]
         before = self._spec | {"prior": None if self.prior_ is None else self.prior_.spec}
         passed_on = {k for k in {*now, *before} if k.startswith(("module__", "criterion__"))}
-        for name in (*self._shaping(), *sorted(passed_on)):
+        for name in (*_shaping(self), *sorted(passed_on)):
             if not _same(now.get(name), before.get(name)):
                 raise ValueError(
                     f"warm_start goes on with what was fitted, and {name} was set to "
@@ -187,13 +172,9 @@ class NeuralEstimator(PassedOnMixin, BaseInference):
                     "warm_start=False to begin anew."
                 )
 
-    def _shaping(self):
-        """Name the parameters that a warm start cannot change."""
-        return ("prior", "theta_transformer", "x_transformer", "x_features", *self._architecture)
-
     def _learn_spaces(self, pairs, rows, generator):
         """Fit the maps from the user's units to the network's, and apply that of x."""
-        self._check_features()
+        _check_features(self)
         keep_shape = pairs.x.ndim > 2 and self.embedding is not None
         keep_shape |= isinstance(self.embedding, torch.nn.Module)
         names = ("theta_transformer", "x_transformer", "x_features")
@@ -211,25 +192,12 @@ class NeuralEstimator(PassedOnMixin, BaseInference):
         u = None if x_features is None else theta_space.to_network(pairs.theta)[0]
         return theta_space, x_space, x_space.fit_transform(pairs.x, u, generator, rows)
 
-    def _check_features(self):
-        """Hold that features are asked for where there are some."""
-        if self.x_features is None or isinstance(self.x_features, str):
-            return
-        taken = "embedding" if self.embedding is not None else None
-        taken = "x_transformer" if self.x_transformer == "passthrough" else taken
-        if taken is not None:
-            raise ValueError(
-                f"x_features={self.x_features!r} makes features of the columns of x, and "
-                f"{taken}={getattr(self, taken)!r} hands x to the network without: give one of the "
-                "two, or the features as x_transformer."
-            )
-
     def _split(self, spaces, pairs, train, valid):
         """Make the training and the validation set, of as many rows as a loss takes."""
         choice = self.validation_fraction
         held_out = None
         if isinstance(choice, tuple):
-            own = self._read_validation(choice)
+            own = _read_validation(self, choice)
             held_out = _encoded(spaces[0], own, spaces[1].transform(own.x))
         elif valid is not None:
             held_out = pairs.take(valid)
@@ -244,24 +212,11 @@ class NeuralEstimator(PassedOnMixin, BaseInference):
             )
         return pairs if len(train) == len(pairs) else pairs.take(train), held_out
 
-    def _read_validation(self, pair):
-        """Validate a user's own validation set."""
-        if len(pair) != 2:
-            raise ValueError(
-                f"validation_fraction as a tuple must be (theta, x), got {len(pair)} items."
-            )
-        theta = read_theta(self, pair[0])
-        if self.prior_ is not None:
-            theta = check_against_prior(pair[0], theta, self.prior_)
-        x = self.x_layout_.read(pair[1]).values
-        check_consistent_length(theta, x)
-        return Pairs.of_positive_weight(theta, x, np.ones(len(theta)))
-
     def _make_spec(self, pairs, resumed):
         """Note all that it takes to build the net again, in this fit or after loading."""
         n, n_theta = pairs.theta.shape
         sizes = {"n_rows": n, "n_theta": n_theta, "x_shape": tuple(pairs.x.shape[1:])}
-        names = (*self._shaping()[1:], *_SETTINGS, "device")
+        names = (*_shaping(self)[1:], *_SETTINGS, "device")
         spec = {name: getattr(self, name) for name in names} | self._passed_on()
         spec = deepcopy(spec) | sizes
         if resumed is not None:
@@ -307,6 +262,41 @@ class NeuralEstimator(PassedOnMixin, BaseInference):
             device = device_or_cpu(self._spec["device"])
             self.net_ = self._build_net(self._spec, 0, 1, None, None, device)
             training.load_state(self.net_, state["net_"])
+
+
+def _shaping(estimator):
+    """Name the parameters that a warm start cannot change."""
+    spaces = ("theta_transformer", "x_transformer", "x_features")
+    return ("prior", *spaces, *estimator._architecture)
+
+
+def _check_features(estimator):
+    """Hold that features are asked for where there are some."""
+    features = estimator.x_features
+    if features is None or isinstance(features, str):
+        return
+    taken = "embedding" if estimator.embedding is not None else None
+    taken = "x_transformer" if estimator.x_transformer == "passthrough" else taken
+    if taken is not None:
+        raise ValueError(
+            f"x_features={features!r} makes features of the columns of x, and "
+            f"{taken}={getattr(estimator, taken)!r} hands x to the network without: give one of "
+            "the two, or the features as x_transformer."
+        )
+
+
+def _read_validation(estimator, pair):
+    """Validate a user's own validation set."""
+    if len(pair) != 2:
+        raise ValueError(
+            f"validation_fraction as a tuple must be (theta, x), got {len(pair)} items."
+        )
+    theta = read_theta(estimator, pair[0])
+    if estimator.prior_ is not None:
+        theta = check_against_prior(pair[0], theta, estimator.prior_)
+    x = estimator.x_layout_.read(pair[1]).values
+    check_consistent_length(theta, x)
+    return Pairs.of_positive_weight(theta, x, np.ones(len(theta)))
 
 
 def _default_batch_size(n_train, scale):

@@ -12,6 +12,7 @@ from sksbi.posteriors.base import Array, Draws, Record, Rows
 from sksbi.posteriors.encoding import encode
 from sksbi.posteriors.mixture import Normalised, NormalisedAt
 from sksbi.preprocessing import ObservationSpace, ParameterSpace
+from sksbi.priors.base import at_edge
 from sksbi.utils.batches import EVALUATION_BATCH, batches
 from sksbi.utils.random import torch_generator
 
@@ -125,7 +126,7 @@ class DensityAt(NormalisedAt):
         """Take the density where the network drew, without the way back from theta to u."""
         log_q = self._log_density(u, rows) + self.theta_space.log_abs_det_jacobian(theta, u)
         log_q = np.where(np.isnan(log_q), -np.inf, log_q)
-        if self.prior is not None and (edge := self.prior.at_edge(theta)).any():
+        if self.prior is not None and (edge := at_edge(self.prior, theta)).any():
             log_q[edge] = self.log_prob(theta[edge], rows[edge])
         return log_q
 

@@ -12,8 +12,10 @@ from tqdm.auto import tqdm
 
 from sksbi.posteriors.base import Array, PosteriorAt, Rows
 from sksbi.utils.batches import batches
+from sksbi.utils.validation import check_real
+from sksbi.utils.warn import warn_user
 
-__all__ = ["density_ranks", "thresholds"]
+__all__ = ["CALIBRATIONS", "conformal_rank", "density_ranks", "thresholds"]
 
 _DRAWS_PER_BATCH = 100_000
 
@@ -54,6 +56,52 @@ def density_ranks(
         own = some.log_prob(theta[part], np.arange(some.n_observations))
         ranks[part] = (dense > own[:, None]).sum(axis=1)
     return ranks
+
+
+def conformal_rank(scores: Rows, weights: Array, level: float, n_samples: int) -> int:
+    """
+    Find the rank up to which regions have to reach, to hold so many of new pairs.
+
+    Parameters
+    ----------
+    scores : ndarray of int, of shape (n,)
+        Ranks of pairs that the posterior was not fitted to, ascending.
+    weights : ndarray of shape (n,)
+        Their weights.
+    level : float
+        The wanted coverage.
+    n_samples : int
+        The number of draws that ranks were computed from.
+
+    Returns
+    -------
+    int
+        The rank; ``n_samples`` if nothing less will do.
+
+    Raises
+    ------
+    ValueError, TypeError
+        If ``level`` is not between 0 and 1.
+
+    Warns
+    -----
+    UserWarning
+        If there are too few pairs for such a level.
+    """
+    level = check_real(level, "level", high=1.0)
+    shares = np.cumsum(weights) / (weights.sum() + weights.mean())
+    place = np.searchsorted(shares, level - 1e-12)
+    if place == len(shares):
+        warn_user(
+            f"level={level} needs at least {int(np.ceil(level / (1 - level)))} pairs set aside in "
+            f"fit, got {len(shares)}: the region is all of the support.",
+            UserWarning,
+        )
+        return n_samples
+    return int(scores[place])
+
+
+CALIBRATIONS = {"conformal": conformal_rank}
 
 
 def thresholds(

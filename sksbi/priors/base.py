@@ -23,7 +23,7 @@ from sksbi.priors.maps import UnboundedMap
 from sksbi.utils.random import check_generator
 from sksbi.utils.validation import check_count
 
-__all__ = ["Prior", "floats_inside"]
+__all__ = ["Prior", "at_edge", "floats_inside"]
 
 Array = NDArray[np.float64]
 
@@ -202,24 +202,6 @@ class Prior(DerivedPriorsMixin["Prior"], ABC):
             inside[inside] = self._region(np.clip(theta[inside], *self._inside))
         return inside
 
-    def at_edge(self, theta: ArrayLike) -> NDArray[np.bool_]:
-        """
-        Say which parameters lie on or beyond the outermost floats inside the support.
-
-        Parameters
-        ----------
-        theta : array-like of shape (n, D)
-            Parameters, in the prior's units.
-
-        Returns
-        -------
-        ndarray of shape (n,)
-            True where a coordinate has been moved there, or may have been.
-        """
-        theta = self._check(theta, "theta", nan=True)
-        first, last = self._inside
-        return ((theta <= first) | (theta >= last)).any(axis=1)
-
     def to_unbounded(self, theta: ArrayLike) -> Array:
         """
         Map parameters to R^D.
@@ -308,3 +290,23 @@ class Prior(DerivedPriorsMixin["Prior"], ABC):
     @abstractmethod
     def _log_prob(self, theta: Array) -> ArrayLike:
         """Evaluate the log density (n,) at points strictly inside the box."""
+
+
+def at_edge(prior: Prior, theta: Array) -> NDArray[np.bool_]:
+    """
+    Say which parameters lie on or beyond the outermost floats inside the support.
+
+    Parameters
+    ----------
+    prior : Prior
+        The prior.
+    theta : ndarray of shape (n, D)
+        Parameters, in the prior's units.
+
+    Returns
+    -------
+    ndarray of shape (n,)
+        True where a coordinate has been moved there, or may have been.
+    """
+    first, last = prior._inside
+    return ((theta <= first) | (theta >= last)).any(axis=1)

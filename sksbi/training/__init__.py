@@ -1,9 +1,8 @@
 """Training with skorch; the only folder that imports it."""
 
-from sksbi.training.compilation import compile_networks
 from sksbi.training.division import divide
 from sksbi.training.muon import Muon
-from sksbi.training.net import build_net, draws_globally, train
+from sksbi.training.net import begin, build_net, draws_globally, train
 from sksbi.training.passed_on import PASSED_ON, check_passed_on
 from sksbi.training.state import extend_history, load_state, pack_state
 from sksbi.training.watch import warn_of_rising_loss, warn_of_worse_than_nothing
@@ -11,9 +10,9 @@ from sksbi.training.watch import warn_of_rising_loss, warn_of_worse_than_nothing
 __all__ = [
     "PASSED_ON",
     "Muon",
+    "begin",
     "build_net",
     "check_passed_on",
-    "compile_networks",
     "divide",
     "draws_globally",
     "extend_history",

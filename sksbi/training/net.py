@@ -8,6 +8,7 @@ the rule that a loss which is no number stops the training.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
 from copy import deepcopy
 from math import ceil
 
@@ -20,6 +21,7 @@ from torch import nn
 from sksbi.data import Batches, TensorPairs
 from sksbi.losses.criterion import WeightedMean
 from sksbi.training.callbacks import GradientClipping, Progress, Watch, WeightAveraging
+from sksbi.training.compilation import compile_networks
 from sksbi.training.optimizers import find_optimizer
 from sksbi.training.passed_on import (
     check_callback,
@@ -28,11 +30,12 @@ from sksbi.training.passed_on import (
     for_skorch,
 )
 from sksbi.training.schedule import EarlyStopping, OneCycle
+from sksbi.training.state import load_state, pack_state
 from sksbi.utils.batches import EVALUATION_BATCH
 from sksbi.utils.random import borrowed_global_generator
 from sksbi.utils.validation import check_count
 
-__all__ = ["build_net", "draws_globally", "train"]
+__all__ = ["begin", "build_net", "draws_globally", "train"]
 
 _OPTIONAL = {"progress": Progress, "early_stopping": EarlyStopping}
 
@@ -167,6 +170,42 @@ def _stopped_early(net: NeuralNet) -> bool:
     """Tell skorch's early stopping, which raises KeyboardInterrupt, from a real one."""
     stopping = [c for _, c in net.callbacks_ if isinstance(c, SkorchEarlyStopping)]
     return any(getattr(c, "stopped_", c.misses_ >= c.patience) for c in stopping)
+
+
+def begin(
+    net: NeuralNet,
+    pairs: TensorPairs,
+    resumed: NeuralNet | None,
+    seed: int,
+    *,
+    compile_first: bool,
+) -> None:
+    """
+    Start a net where it can, compile it if asked to, and train it.
+
+    Parameters
+    ----------
+    net : skorch.NeuralNet
+        The net, trained in place.
+    pairs : TensorPairs
+        The training set, on the net's device.
+    resumed : skorch.NeuralNet or None
+        The net whose training goes on; None: it begins.
+    seed : int
+        Seeds torch's global generator, if training draws from it.
+    compile_first : bool
+        Whether to compile the networks.
+    """
+    if resumed is not None:
+        same = type(resumed.optimizer_) is type(net.optimizer_)
+        load_state(net, pack_state(resumed, optimizer=same))
+    elif hasattr(net.module_, "start"):
+        net.module_.start(pairs.theta, pairs.x, pairs.weight)
+    if compile_first:
+        compile_networks(net, pairs)
+    is_global = draws_globally(net, pairs)
+    with borrowed_global_generator(seed) if is_global else nullcontext():
+        train(net, pairs)
 
 
 def draws_globally(net: NeuralNet, pairs: TensorPairs) -> bool:

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from sksbi import NPE
 from sksbi.losses import Criterion
+from sksbi.training import net
 from sksbi.utils.random import borrowed_global_generator
 
 
@@ -51,9 +52,7 @@ def test_a_fit_with_it_does_not_wait_for_the_global_generator(monkeypatch: objec
     theta, x = rng.normal(size=(200, 1)), rng.normal(size=(200, 1))
     npe = NPE([stats.norm()], flow="maf", transforms=1, criterion=Jittered, max_epochs=2)
     seen = []
-    from sksbi import training
-
-    original = training.train
+    original = net.train
 
     def train_while_the_lock_is_held(*args: object) -> None:
         held, done = threading.Event(), threading.Event()
@@ -70,6 +69,6 @@ def test_a_fit_with_it_does_not_wait_for_the_global_generator(monkeypatch: objec
         done.set()
         thread.join()
 
-    monkeypatch.setattr(training, "train", train_while_the_lock_is_held)
+    monkeypatch.setattr(net, "train", train_while_the_lock_is_held)
     npe.fit(theta, x)
     assert seen == [True]

@@ -1,0 +1,64 @@
+"""Cutting simulations into those to fit to and those that are set aside."""
+
+from __future__ import annotations
+
+from numbers import Integral, Real
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from sklearn.model_selection import KFold, ShuffleSplit, check_cv
+
+from sksbi.data import Pairs
+
+__all__ = ["set_aside"]
+
+Rows = NDArray[np.intp]
+
+_FEWEST_ROWS = 3
+
+
+def set_aside(cv: object, pairs: Pairs, seed: int) -> list[tuple[Rows, Rows]]:
+    """
+    Cut rows as ``cv`` says.
+
+    Parameters
+    ----------
+    cv : float, int, splitter, iterable or None
+        A fraction to set aside at random, a number of folds, what splits as scikit-learn's
+        splitters do, or pairs of row numbers or masks in the user's table.
+    pairs : Pairs
+        The pairs.
+    seed : int
+        Seeds the choice of rows.
+
+    Returns
+    -------
+    list of (fit, aside)
+        Row numbers among the pairs.
+
+    Raises
+    ------
+    ValueError
+        If there are fewer than 3 rows.
+    """
+    if len(pairs) < _FEWEST_ROWS:
+        raise ValueError(
+            f"theta must have at least {_FEWEST_ROWS} rows, some to fit to and some to set aside, "
+            f"got {len(pairs)}."
+        )
+    splitter = cv
+    if isinstance(cv, Integral):
+        splitter = KFold(int(cv), shuffle=True, random_state=seed)
+    elif isinstance(cv, Real):
+        splitter = ShuffleSplit(1, test_size=float(cv), random_state=seed)
+    splits = check_cv(splitter).split(pairs.theta, pairs.x)
+    if hasattr(cv, "split") or isinstance(cv, Real) or cv is None:
+        return list(splits)
+    return [(_places(pairs.row, fit), _places(pairs.row, aside)) for fit, aside in splits]
+
+
+def _places(rows: Rows, wanted: ArrayLike) -> Rows:
+    """Find where the wanted ones stand among rows, ascending; leave out those absent."""
+    wanted = np.asarray(wanted)
+    wanted = np.flatnonzero(wanted) if wanted.dtype == bool else wanted
+    return np.searchsorted(rows, wanted[np.isin(wanted, rows)])
