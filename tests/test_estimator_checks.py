@@ -99,6 +99,7 @@ ESTIMATORS = [
     Ensemble(NRE_TINY, n_estimators=2),
     Ensemble(LinearGaussian(), n_estimators=2),
     CalibratedPosterior(NPE(**TINY), n_samples=50),
+    CalibratedPosterior(LinearGaussian(), n_samples=50),
     CalibratedPosterior(NRE_TINY, n_samples=50, cv=2),
     ClassifierRatio(n_folds=2, sampler=ImportanceResampling(20_000)),
 ]

@@ -1,6 +1,7 @@
 """Our Pipeline sends x, and never theta, through its steps, and knows one observation from many."""
 
 import gc
+import inspect
 import weakref
 from pathlib import Path
 
@@ -19,7 +20,7 @@ from sklearn.linear_model import LinearRegression
 from sklearn.model_selection import GridSearchCV
 from sklearn.preprocessing import FunctionTransformer, OneHotEncoder, StandardScaler
 
-from sksbi import NPE
+from sksbi import NPE, NRE, CalibratedPosterior, ClassifierRatio, Ensemble
 from sksbi.pipeline import Pipeline, make_pipeline
 
 TINY = {
@@ -498,3 +499,39 @@ def test_a_prior_of_another_width_is_noticed_before_the_transformers_are_fitted(
     with pytest.raises(ValueError, match="prior has 2 parameters, theta has 4 columns"):
         make_pipeline(Counting(), NPE(PRIOR, **TINY)).fit(X, THETA)
     assert Counting.fits == 0
+
+
+def test_fit_leaves_the_users_estimator_as_it_is() -> None:
+    """Not fitted, and with its own validation pair, however deep; errors in fit change nothing."""
+    pair = THETA[100:], X[100:]
+    npe = NPE(**TINY, validation_fraction=pair)
+    for final in (npe, Ensemble(npe, n_estimators=2), CalibratedPosterior(npe, n_samples=20)):
+        inner = final if final is npe else final.estimator
+        pipe = make_pipeline(StandardScaler(), final).fit(THETA[:100], X[:100])
+        assert pipe[-1] is not final
+        assert inner.validation_fraction is pair
+        assert not hasattr(final, "n_features_in_")
+        for attribute in ("net_", "estimators_", "scores_"):
+            assert not hasattr(final, attribute)
+        fitted = pipe[-1] if final is npe else pipe[-1].estimator
+        assert fitted.validation_fraction is pair
+        assert pipe.score(THETA, X) > -20
+
+
+def test_a_warm_start_goes_on_through_a_pipeline() -> None:
+    pipe = make_pipeline(StandardScaler(), NPE(**TINY, warm_start=True)).fit(THETA, X)
+    assert len(pipe.fit(THETA, X).history_) == 2 * TINY["max_epochs"]
+
+
+@pytest.mark.parametrize("cls", [NPE, NRE, Ensemble, CalibratedPosterior, ClassifierRatio])
+def test_whatever_asks_about_x_is_passed_on(cls: type) -> None:
+    """A new question must be added to the pipeline, or x would reach the estimator as it is."""
+    for name, method in inspect.getmembers(cls, callable):
+        if not name.startswith("_") and "x" in inspect.signature(method).parameters:
+            assert name in vars(Pipeline), f"{cls.__name__}.{name}"
+
+
+def test_signatures_and_texts_are_those_of_the_last_step() -> None:
+    pipe = make_pipeline(StandardScaler(), NPE())
+    assert inspect.signature(pipe.sample) == inspect.signature(NPE().sample)
+    assert "n_samples : int" in Pipeline.sample.__doc__

@@ -46,7 +46,8 @@ class BaseInference(AskingMixin, BaseEstimator, ABC):
 
     theta stands in scikit-learn's X slot and x in its y slot, so that ``GridSearchCV`` and its kin
     split both. Subclasses have ``prior``, as a parameter or a property, and the parameter
-    ``random_state``; they fill in what learns, and what assembles the posterior.
+    ``random_state``; they fill in what learns, and what assembles the posterior, and say in
+    ``_estimates`` what that rests on: "posterior", "ratio" or "likelihood".
 
     Attributes
     ----------
@@ -62,6 +63,7 @@ class BaseInference(AskingMixin, BaseEstimator, ABC):
         The region that x filled in fit, from which ``sample`` warns of outliers.
     """
 
+    _estimates = "posterior"
     _takes_any_table = False
 
     __metadata_request__fit = {"theta": UNUSED, "x": UNUSED}

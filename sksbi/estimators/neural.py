@@ -58,7 +58,6 @@ class NeuralEstimator(PassedOnMixin, BaseInference):
     """
 
     _architecture: tuple[str, ...]
-    _estimates: str
     _uninformed: str
     _batch_scale: float
     _least_epochs: int

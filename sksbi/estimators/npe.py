@@ -168,7 +168,6 @@ class NPE(NeuralEstimator):
     (500,)
     """
 
-    _estimates = "posterior"
     _batch_scale = 2.0
     _least_epochs, _least_steps = 28, 1350
     _least_rows = 1

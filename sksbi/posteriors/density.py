@@ -77,19 +77,7 @@ class DensityAt(NormalisedAt):
         self.density, self.theta_space = posterior.density, posterior.theta_space
 
     def take(self, rows: Rows | slice) -> DensityAt:
-        """
-        Take some of the observations.
-
-        Parameters
-        ----------
-        rows : ndarray of int, or slice
-            Which.
-
-        Returns
-        -------
-        DensityAt
-            Their densities.
-        """
+        """Take some of the observations."""
         return type(self)(self.posterior, self.x[rows], self.context[rows])
 
     def _draw(self, n: int, generator: np.random.Generator, *, log_prob: bool) -> Draws:

@@ -157,39 +157,11 @@ class Ratio(Factor):
     """Base of the factors that are p(theta | x) / p(theta)."""
 
     def pooled(self, others: Sequence[Self]) -> Ratio:
-        """
-        Average this and other ratios.
-
-        Parameters
-        ----------
-        others : sequence of Ratio
-            The others.
-
-        Returns
-        -------
-        Ratio
-            Their mean; itself if there are no others.
-        """
+        """Average this and other ratios."""
         return MeanRatio([self, *others]) if others else self
 
     def score(self, theta: Array, x: Array, weights: Array) -> float:
-        """
-        Compute minus the mean binary cross-entropy over joint and marginal pairs.
-
-        Parameters
-        ----------
-        theta : ndarray of shape (n, D)
-            Parameters.
-        x : ndarray of shape (n, ...)
-            What was simulated from them.
-        weights : ndarray of shape (n,)
-            Weights of the rows.
-
-        Returns
-        -------
-        float
-            The score; -log 2 for a ratio that tells nothing.
-        """
+        """Compute minus the mean binary cross-entropy over joint and marginal pairs."""
         rows = np.arange(len(theta))
         others = derangement(theta, np.random.default_rng(0))
         log_ratio, u = self.at(x), self.units(theta)
@@ -212,51 +184,15 @@ class MeanRatio(Ratio):
         self.members = members
 
     def units(self, theta: Array) -> Array:
-        """
-        Set the members' units side by side.
-
-        Parameters
-        ----------
-        theta : ndarray of shape (n, D)
-            Parameters.
-
-        Returns
-        -------
-        ndarray of shape (n, K, D)
-            The same.
-        """
+        """Set the members' units side by side."""
         return np.stack([member.units(theta) for member in self.members], axis=1)
 
     def units_from_unbounded(self, z: Array) -> Array:
-        """
-        Set the members' units side by side.
-
-        Parameters
-        ----------
-        z : ndarray of shape (n, D)
-            Points of the prior's unbounded space.
-
-        Returns
-        -------
-        ndarray of shape (n, K, D)
-            The same.
-        """
+        """Set the members' units side by side."""
         return np.stack([member.units_from_unbounded(z) for member in self.members], axis=1)
 
     def at(self, x: Array) -> FactorAt:
-        """
-        Fix trials for every member.
-
-        Parameters
-        ----------
-        x : ndarray of shape (k, ...)
-            The trials.
-
-        Returns
-        -------
-        FactorAt
-            The mean at these.
-        """
+        """Fix trials for every member."""
         return _MeanAt([member.at(x) for member in self.members])
 
 
@@ -292,21 +228,7 @@ class OfTrials(FactorAt):
         self.factor, self.n_trials = factor, n_trials
 
     def __call__(self, u: Array, rows: Rows) -> Array:
-        """
-        Sum over the trials of an observation, in parts that fit into memory.
-
-        Parameters
-        ----------
-        u : ndarray of shape (n, ...)
-            Parameters, in the factor's units.
-        rows : ndarray of int, of shape (n,)
-            The observation of each.
-
-        Returns
-        -------
-        ndarray of shape (n,)
-            The sums.
-        """
+        """Sum over the trials of an observation, in parts that fit into memory."""
         if self.n_trials == 1:
             return self.factor(u, rows)
         parts = batches(len(u), _EVALUATIONS // self.n_trials)
@@ -318,19 +240,7 @@ class OfTrials(FactorAt):
         return self.factor(u.repeat(self.n_trials, axis=0), each.ravel()).reshape(each.shape).sum(1)
 
     def take(self, rows: Rows | slice) -> OfTrials:
-        """
-        Take some of the observations.
-
-        Parameters
-        ----------
-        rows : ndarray of int, or slice
-            Which.
-
-        Returns
-        -------
-        OfTrials
-            The factor at these.
-        """
+        """Take some of the observations."""
         if isinstance(rows, slice):
             ends = (rows.start or 0) * self.n_trials, rows.stop * self.n_trials
             return OfTrials(self.factor.take(slice(*ends)), self.n_trials)

@@ -27,39 +27,11 @@ class Normalised(Posterior):
     """Base of the posteriors whose density integrates to one: they mix, and score by it."""
 
     def pooled(self, others: Sequence[Self]) -> Posterior:
-        """
-        Mix this and others.
-
-        Parameters
-        ----------
-        others : sequence of Normalised
-            The others.
-
-        Returns
-        -------
-        Posterior
-            The mixture.
-        """
+        """Mix this and others."""
         return Mixture([self, *others])
 
     def score(self, theta: Array, x: Array, weights: Array) -> float:
-        """
-        Average the log-density.
-
-        Parameters
-        ----------
-        theta : ndarray of shape (n, D)
-            Parameters.
-        x : ndarray of shape (n, ...)
-            What was simulated from them.
-        weights : ndarray of shape (n,)
-            Weights of the rows.
-
-        Returns
-        -------
-        float
-            The mean of log q(theta | x).
-        """
+        """Average the log-density."""
         log_q = self.at(x).log_prob(theta, np.arange(len(theta)))
         return float(np.average(log_q, weights=weights))
 
@@ -128,19 +100,7 @@ class MixtureAt(NormalisedAt):
         self.members = members
 
     def take(self, rows: Rows | slice) -> MixtureAt:
-        """
-        Take some of the observations.
-
-        Parameters
-        ----------
-        rows : ndarray of int, or slice
-            Which.
-
-        Returns
-        -------
-        MixtureAt
-            Their mixtures.
-        """
+        """Take some of the observations."""
         return MixtureAt([member.take(rows) for member in self.members])
 
     def _draw(self, n: int, generator: np.random.Generator, *, log_prob: bool) -> Draws:

@@ -42,51 +42,15 @@ class NetworkRatio(Ratio):
         self.network, self.theta_space, self.x_space = network, theta_space, x_space
 
     def units(self, theta: Array) -> Array:
-        """
-        Bring theta to the network's units.
-
-        Parameters
-        ----------
-        theta : ndarray of shape (n, D)
-            Parameters.
-
-        Returns
-        -------
-        ndarray of shape (n, D)
-            The same; NaN where the transformer is not defined.
-        """
+        """Bring theta to the network's units."""
         return self.units_from_unbounded(self.theta_space.to_unbounded(theta))
 
     def units_from_unbounded(self, z: Array) -> Array:
-        """
-        Bring points of the prior's unbounded space to the network's units.
-
-        Parameters
-        ----------
-        z : ndarray of shape (n, D)
-            Points.
-
-        Returns
-        -------
-        ndarray of shape (n, D)
-            The same; NaN where the transformer is not defined.
-        """
+        """Bring points of the prior's unbounded space to the network's units."""
         return self.theta_space.unbounded_to_network(z)
 
     def at(self, x: Array) -> FactorAt:
-        """
-        Encode and embed trials.
-
-        Parameters
-        ----------
-        x : ndarray of shape (k, ...)
-            The trials.
-
-        Returns
-        -------
-        FactorAt
-            The function of theta that is left.
-        """
+        """Encode and embed trials."""
         return _NetworkAt(self.network, encode(self.network, self.x_space, x))
 
 
@@ -142,52 +106,16 @@ class PairwiseRatio(Ratio):
         self.log_ratio, self.prior, self.low, self.high = log_ratio, prior, low, high
 
     def units(self, theta: Array) -> Array:
-        """
-        Take theta as it is, within the support and some way around the simulations.
-
-        Parameters
-        ----------
-        theta : ndarray of shape (n, D)
-            Parameters.
-
-        Returns
-        -------
-        ndarray of shape (n, D)
-            The same, moved inside.
-        """
+        """Take theta as it is, within the support and some way around the simulations."""
         theta = theta if self.prior is None else np.clip(theta, *self.prior.support)
         return np.clip(theta, self.low, self.high)
 
     def units_from_unbounded(self, z: Array) -> Array:
-        """
-        Bring points of the prior's unbounded space to theta.
-
-        Parameters
-        ----------
-        z : ndarray of shape (n, D)
-            Points.
-
-        Returns
-        -------
-        ndarray of shape (n, D)
-            Parameters.
-        """
+        """Bring points of the prior's unbounded space to theta."""
         return self.units(z if self.prior is None else self.prior.from_unbounded(z))
 
     def at(self, x: Array) -> FactorAt:
-        """
-        Keep trials.
-
-        Parameters
-        ----------
-        x : ndarray of shape (k, ...)
-            The trials.
-
-        Returns
-        -------
-        FactorAt
-            The function of theta that is left.
-        """
+        """Keep trials."""
         return _PairwiseAt(self.log_ratio, x)
 
 

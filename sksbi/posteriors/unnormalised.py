@@ -66,38 +66,12 @@ class PriorTimes(Posterior):
         Take the prior times the mean factor.
 
         Draws of the members could not be mixed, as their normalisers are not known.
-
-        Parameters
-        ----------
-        others : sequence of PriorTimes
-            The others, with the same prior.
-
-        Returns
-        -------
-        PriorTimes
-            The pooled posterior.
         """
         factor = self.factor.pooled([other.factor for other in others])
         return PriorTimes(self.prior, factor, self.sampler, self.verbose)
 
     def score(self, theta: Array, x: Array, weights: Array) -> float:
-        """
-        Score the factor.
-
-        Parameters
-        ----------
-        theta : ndarray of shape (n, D)
-            Parameters.
-        x : ndarray of shape (n, ...)
-            What was simulated from them.
-        weights : ndarray of shape (n,)
-            Weights of the rows.
-
-        Returns
-        -------
-        float
-            The factor's score.
-        """
+        """Score the factor."""
         return self.factor.score(theta, x, weights)
 
 
@@ -120,19 +94,7 @@ class PriorTimesAt(PosteriorAt):
         self.posterior, self.factor_at, self.factor = posterior, factor, posterior.factor
 
     def take(self, rows: Rows | slice) -> PriorTimesAt:
-        """
-        Take some of the observations.
-
-        Parameters
-        ----------
-        rows : ndarray of int, or slice
-            Which.
-
-        Returns
-        -------
-        PriorTimesAt
-            Prior times factor at these.
-        """
+        """Take some of the observations."""
         n = len(np.arange(self.n_observations)[rows])
         return PriorTimesAt(self.posterior, n, self.factor_at.take(rows))
 

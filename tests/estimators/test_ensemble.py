@@ -22,7 +22,7 @@ from sklearn.preprocessing import StandardScaler
 from skorch.callbacks import Callback
 
 import sksbi.estimators.ensemble
-from sksbi import NPE, Ensemble, PosteriorRegressor
+from sksbi import NPE, NRE, Ensemble, PosteriorRegressor
 from sksbi.inspection import LossDisplay, PosteriorDisplay
 from sksbi.pipeline import make_pipeline
 from sksbi.posteriors.base import Draws
@@ -452,3 +452,62 @@ def test_progress_is_shown_when_asked_for(
     make(verbose=verbose).fit(THETA, X)
     sys.stderr.flush()
     assert re.findall(rf"fit: 100%.*?({K}/{K})", capsys.readouterr().err)[-1:] == shown
+
+
+# Ratios: the ensemble is the prior times the mean ratio, with all that a ratio estimator has.
+
+
+@pytest.fixture(scope="module")
+def ratios() -> Ensemble:
+    """Fit an ensemble of ratio estimators."""
+    rng = np.random.default_rng(0)
+    theta = rng.standard_normal((2_000, 1))
+    nre = NRE([stats.norm()], hidden_features=(32,), max_epochs=8)
+    ensemble = Ensemble(nre, n_estimators=3, random_state=0)
+    return ensemble.fit(theta, theta + rng.standard_normal((2_000, 1)))
+
+
+def test_ratios_are_the_mean_of_the_members(ratios: Ensemble) -> None:
+    theta, x = np.random.default_rng(1).normal(size=(2, 50, 1))
+    each = [member.predict_ratio(theta, x) for member in ratios.estimators_]
+    np.testing.assert_allclose(ratios.predict_ratio(theta, x), np.mean(each, axis=0), rtol=1e-6)
+    expected = stats.norm.logpdf(theta[:, 0]) + ratios.predict_log_ratio(theta, x)
+    np.testing.assert_allclose(ratios.log_prob(theta, x), expected, rtol=1e-6, atol=1e-6)
+
+
+def test_trials_add_up_to_the_exact_posterior(ratios: Ensemble) -> None:
+    """N(T mean / (T + 1), 1 / (T + 1)) for T trials; learnt to a third of its deviation."""
+    trials = np.random.default_rng(2).normal(0.5, 1, size=(20, 1))
+    mean, sd = 20 * trials.mean() / 21, 21**-0.5
+    draws = ratios.sample(trials, 2_000, iid=True)
+    assert abs(draws.mean() - mean) < sd / 3 + 5 * sd / np.sqrt(500)
+    assert 0.7 < draws.std() / sd < 1.4
+    assert ratios.sample_chains(trials, 500, iid=True).ndim == 3
+
+
+def test_it_scores_as_a_ratio_estimator_does(ratios: Ensemble) -> None:
+    theta = np.random.default_rng(3).normal(size=(500, 1))
+    x = theta + np.random.default_rng(4).normal(size=(500, 1))
+    score = ratios.score(theta, x)
+    assert -np.log(2) < score < 0
+    assert score > np.mean([member.score(theta, x) for member in ratios.estimators_]) - 0.01
+
+
+def test_what_has_no_ratios_has_no_such_methods(fitted: Ensemble) -> None:
+    for name in ("predict_ratio", "predict_log_ratio", "sample_chains"):
+        assert not hasattr(fitted, name)
+        assert hasattr(Ensemble(NRE()), name)
+
+
+def test_trials_of_a_density_are_refused_and_the_way_out_is_named(fitted: Ensemble) -> None:
+    for ask in (fitted.sample, fitted.summary, fitted.map):
+        with pytest.raises(ValueError, match=r"iid=True .* NRE.*DeepSet"):
+            ask(X.iloc[:3], iid=True)
+    with pytest.raises(TypeError, match="iid must be True or False, got 'yes'"):
+        fitted.sample(X.iloc[0], iid="yes")
+
+
+def test_draws_that_are_independent_are_reported_so(fitted: Ensemble) -> None:
+    _, report = fitted.sample(X.iloc[:2], 50, return_report=True)
+    assert report["r_hat"].isna().all()
+    assert (report["ess"] == 50).all()
