@@ -44,6 +44,13 @@ class Draws:
         Their log-densities, if they came along with the draws.
     statistics : ChainStatistics or None, default=None
         What the draws are worth; None: they are independent.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sksbi.posteriors import Draws
+    >>> Draws(np.zeros((2, 100, 3))).theta.shape
+    (2, 100, 3)
     """
 
     theta: Array
@@ -68,6 +75,14 @@ class Doubt:
         How many were looked at.
     parameter : int, default=0
         The number of the parameter.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sksbi.posteriors import Doubt
+    >>> doubt = Doubt(UserWarning, "{who} is at night", np.array([3]), 10)
+    >>> doubt.text.format(who="1 of 10 observations")
+    '1 of 10 observations is at night'
     """
 
     category: type[Warning]

@@ -27,17 +27,56 @@ class Normalised(Posterior):
     """Base of the posteriors whose density integrates to one: they mix, and score by it."""
 
     def pooled(self, others: Sequence[Self]) -> Posterior:
-        """Mix this and others."""
+        """
+        Mix this and others.
+
+        Parameters
+        ----------
+        others : sequence of Normalised
+            The others, fitted to the same problem.
+
+        Returns
+        -------
+        Posterior
+            The mixture.
+        """
         return Mixture([self, *others])
 
     def score(self, theta: Array, x: Array, weights: Array) -> float:
-        """Average the log-density."""
+        """
+        Average the log-density.
+
+        Parameters
+        ----------
+        theta : ndarray of shape (n, D)
+            Parameters.
+        x : ndarray of shape (n, ...)
+            What was simulated from them.
+        weights : ndarray of shape (n,)
+            Weights of the rows.
+
+        Returns
+        -------
+        float
+            The mean of log q(theta | x).
+        """
         log_q = self.at(x).log_prob(theta, np.arange(len(theta)))
         return float(np.average(log_q, weights=weights))
 
 
 class NormalisedAt(PosteriorAt):
-    """Base of the normalised posteriors of m observations, which draw by themselves."""
+    """
+    Base of the normalised posteriors of m observations, which draw by themselves.
+
+    Parameters
+    ----------
+    prior : Prior or None
+        The prior; None: theta is unbounded.
+    n_observations : int
+        Their number m.
+    record : Record or None, default=None
+        What observations are held against.
+    """
 
     def _candidates(self, generator: np.random.Generator) -> Array:
         """Draw."""

@@ -14,7 +14,14 @@ __all__ = ["GradientClipping", "Progress", "Watch", "WeightAveraging"]
 
 
 class Watch(Callback):
-    """Stop at a loss that is no number; keep an epoch's history to one row."""
+    """
+    Stop at a loss that is no number; keep an epoch's history to one row.
+
+    Examples
+    --------
+    >>> from sksbi import NPE
+    >>> npe = NPE(callbacks__watch=None)  # go on whatever happens
+    """
 
     def on_epoch_end(self, net: NeuralNet, **_: object) -> None:
         """Look at both losses."""
@@ -39,6 +46,11 @@ class GradientClipping(Callback):
     ----------
     gradient_clip_value, gradient_clip_norm_type : float, default=5.0 and 2
         The largest norm, and its type.
+
+    Examples
+    --------
+    >>> from sksbi import NPE
+    >>> npe = NPE(callbacks__gradient_clipping__gradient_clip_value=1.0)
     """
 
     def __init__(
@@ -73,6 +85,12 @@ class WeightAveraging(Callback):
     ----------
     .. [1] Acceleration of stochastic approximation by averaging (Polyak and Juditsky, 1992)
        https://doi.org/10.1137/0330046
+
+    Examples
+    --------
+    >>> from sksbi import NPE
+    >>> slower = NPE(callbacks__weight_averaging__decay=0.999)
+    >>> without = NPE(callbacks__weight_averaging=None)
     """
 
     def __init__(self, decay: float = 0.995) -> None:
@@ -116,7 +134,14 @@ class WeightAveraging(Callback):
 
 
 class Progress(Callback):
-    """Show a bar of epochs with both losses."""
+    """
+    Show a bar of epochs with both losses.
+
+    Examples
+    --------
+    >>> from sksbi import NPE
+    >>> npe = NPE(verbose=1)
+    """
 
     def on_train_begin(self, net: NeuralNet, **_: object) -> None:
         """Open the bar."""

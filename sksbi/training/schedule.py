@@ -31,6 +31,11 @@ class OneCycle(Callback):
         The number of steps.
     rise : float, default=0.1
         The share of them in which the rate rises.
+
+    Examples
+    --------
+    >>> from sksbi import NPE
+    >>> npe = NPE(callbacks__lr_scheduler__rise=0.3)
     """
 
     def __init__(self, total_steps: int = 1000, rise: float = 0.1) -> None:
@@ -63,15 +68,41 @@ class OneCycle(Callback):
         self.top_, self.end_, self.shortened_ = self.step_, self.step_ + steps, True
 
     def has_ended(self) -> bool:
-        """Tell whether a cycle that was cut short is over."""
+        """
+        Tell whether a cycle that was cut short is over.
+
+        Returns
+        -------
+        bool
+            Whether it does.
+        """
         return self.shortened_ and self.step_ >= self.end_
 
     def is_rising(self) -> bool:
-        """Tell whether the rate has yet to reach its highest."""
+        """
+        Tell whether the rate has yet to reach its highest.
+
+        Returns
+        -------
+        bool
+            Whether it does.
+        """
         return self.step_ < self.top_
 
     def can_be_shortened(self, steps: int) -> bool:
-        """Tell whether there are more steps to come than these."""
+        """
+        Tell whether there are more steps to come than these.
+
+        Parameters
+        ----------
+        steps : int
+            The number of steps to the end.
+
+        Returns
+        -------
+        bool
+            Whether it can.
+        """
         return not self.shortened_ and self.end_ - self.step_ > steps
 
     def _share(self) -> float:
@@ -111,6 +142,11 @@ class EarlyStopping(SkorchEarlyStopping):
         Where messages go.
     load_best : bool, default=True
         Whether the best weights are restored.
+
+    Examples
+    --------
+    >>> from sksbi import NPE
+    >>> npe = NPE(patience=20, callbacks__early_stopping__threshold=1e-3)
     """
 
     def __init__(
