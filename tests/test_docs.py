@@ -5,6 +5,7 @@ import inspect
 from pathlib import Path
 
 import pytest
+from numpydoc.docscrape import ClassDoc
 from numpydoc.validate import validate
 
 import sksbi
@@ -115,6 +116,30 @@ def test_public_names_exist_once(module: str) -> None:
     names = importlib.import_module(module).__all__
     assert len(names) == len(set(names))
     assert all(hasattr(importlib.import_module(module), name) for name in names)
+
+
+# What these mean, or which default they have, is each estimator's own.
+OF_THEIR_OWN = {"prior", "criterion", "hidden_features", "lr", "batch_size", "max_epochs"}
+
+
+def texts(cls: type, section: str) -> dict[str, tuple]:
+    """Read a section of a docstring: {name: (type, text)}."""
+    return {part.name: (part.type, *part.desc) for part in ClassDoc(cls)[section]}
+
+
+def test_parameters_that_are_the_same_have_the_same_text() -> None:
+    """Signatures of estimators repeat each other; their texts must not drift apart."""
+    first, second = (texts(cls, "Parameters") for cls in (sksbi.NPE, sksbi.NRE))
+    shared = (first.keys() & second.keys()) - OF_THEIR_OWN
+    assert len(shared) > 12
+    assert {name: first[name] for name in shared} == {name: second[name] for name in shared}
+
+
+def test_attributes_that_are_the_same_have_the_same_text() -> None:
+    classes = [sksbi.NPE, sksbi.NRE, sksbi.Ensemble, sksbi.CalibratedPosterior]
+    found = [texts(cls, "Attributes") for cls in [*classes, sksbi.ClassifierRatio]]
+    for name in ("prior_", "x_layout_", "theta_columns_", "n_features_in_", "seed_"):
+        assert len({one[name] for one in found}) == 1, name
 
 
 def test_the_version_stands_in_the_changelog() -> None:

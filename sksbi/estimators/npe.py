@@ -57,15 +57,15 @@ class NPE(NeuralEstimator):
         The widths of the hidden layers in the flow; None: the flow's own default, and (128, 128)
         for "nsf" without an embedding from 50,000 rows to train on.
     embedding : torch.nn.Module, callable or None, default=None
-        A network between x and the flow. A module sees x in its own shape, each column brought to
-        one scale; a callable, such as ``functools.partial(sksbi.nn.MLP, out_features=16)``, is
-        called with the number of features that the network sees (for images and series: the shape).
-        None: the features go to the flow as they are.
+        A network between x and what sees theta. A module sees x in its own shape, each column
+        brought to one scale; a callable, such as ``functools.partial(sksbi.nn.MLP,
+        out_features=16)``, is called with the number of features that the network sees (for images
+        and series: the shape). None: the features go on as they are.
     theta_transformer : estimator or None, default=None
-        A scikit-learn transformer of theta in the prior's unbounded space: StandardScaler,
-        MinMaxScaler, MaxAbsScaler, RobustScaler, PowerTransformer, PCA of full rank or a Pipeline
-        of them, as its log-determinant enters the density. The powers of a PowerTransformer are
-        held where it reaches the whole real line.
+        A scikit-learn transformer of theta in the prior's unbounded space, whose log-determinant is
+        known: StandardScaler, MinMaxScaler, MaxAbsScaler, RobustScaler, PowerTransformer, PCA of
+        full rank or a Pipeline of them. The powers of a PowerTransformer are held where it reaches
+        the whole real line.
     x_transformer : estimator, "passthrough" or None, default=None
         A scikit-learn transformer of x, before the built-in robust scaling. "passthrough": x goes
         to the network as it is, as masks, tokens and positions should, without scaling or features;
@@ -108,9 +108,9 @@ class NPE(NeuralEstimator):
         Where to train: "auto" (a GPU if there is one), "cpu", "cuda", ... Inputs and results are
         always on the CPU.
     compile : bool, default=False
-        Whether to compile the embedding and the networks inside the flow by ``torch.compile``
-        before training, which takes up to minutes and a compiler. For large embeddings and GPUs:
-        on the CPU the default flow gains nothing by it. What is saved and loaded is not compiled.
+        Whether to compile the embedding and the networks by ``torch.compile`` before training,
+        which takes up to minutes and a compiler. For large embeddings and GPUs: on the CPU the
+        default flow gains nothing by it. What is saved and loaded is not compiled.
     warm_start : bool, default=False
         Whether fit goes on from the present weights and scalings.
     verbose : int, default=0
@@ -118,7 +118,7 @@ class NPE(NeuralEstimator):
     random_state : None, int, RandomState or Generator, default=None
         Seeds the initial weights, the split, the order of the rows, and the draws.
     **passed_on : object
-        What goes on to skorch: ``module__*`` (options of the flow), ``criterion__*``,
+        What goes on to skorch: ``module__*`` (options of the flow or network), ``criterion__*``,
         ``optimizer__*``, ``iterator_train__*`` and ``callbacks__*``; for example
         ``optimizer__weight_decay=0.1``, ``callbacks__gradient_clipping__gradient_clip_value=1.0``,
         ``callbacks__lr_scheduler=None``.

@@ -55,15 +55,15 @@ class NRE(SamplerMixin, RatioMixin, NeuralEstimator):
     hidden_features : sequence of int or None, default=None
         The widths of the hidden layers in the network; None: the network's own default.
     embedding : torch.nn.Module, callable or None, default=None
-        A network between x and the ratio network. A module sees x in its own shape, each column
+        A network between x and what sees theta. A module sees x in its own shape, each column
         brought to one scale; a callable, such as ``functools.partial(sksbi.nn.MLP,
         out_features=16)``, is called with the number of features that the network sees (for images
-        and series: the shape).
-        None: the features go to the network as they are.
+        and series: the shape). None: the features go on as they are.
     theta_transformer : estimator or None, default=None
-        A scikit-learn transformer of theta in the prior's unbounded space: StandardScaler,
-        MinMaxScaler, MaxAbsScaler, RobustScaler, PowerTransformer, PCA of full rank or a Pipeline
-        of them. The powers of a PowerTransformer are held where it reaches the whole real line.
+        A scikit-learn transformer of theta in the prior's unbounded space, whose log-determinant is
+        known: StandardScaler, MinMaxScaler, MaxAbsScaler, RobustScaler, PowerTransformer, PCA of
+        full rank or a Pipeline of them. The powers of a PowerTransformer are held where it reaches
+        the whole real line.
     x_transformer : estimator, "passthrough" or None, default=None
         A scikit-learn transformer of x, before the built-in robust scaling. "passthrough": x goes
         to the network as it is, as masks, tokens and positions should, without scaling or features;
@@ -112,8 +112,9 @@ class NRE(SamplerMixin, RatioMixin, NeuralEstimator):
         Where to train: "auto" (a GPU if there is one), "cpu", "cuda", ... Inputs and results are
         always on the CPU.
     compile : bool, default=False
-        Whether to compile the embedding and the network by ``torch.compile`` before training, which
-        takes up to minutes and a compiler. What is saved and loaded is not compiled.
+        Whether to compile the embedding and the networks by ``torch.compile`` before training,
+        which takes up to minutes and a compiler. For large embeddings and GPUs: on the CPU the
+        default flow gains nothing by it. What is saved and loaded is not compiled.
     warm_start : bool, default=False
         Whether fit goes on from the present weights and scalings.
     verbose : int, default=0
@@ -121,7 +122,7 @@ class NRE(SamplerMixin, RatioMixin, NeuralEstimator):
     random_state : None, int, RandomState or Generator, default=None
         Seeds the initial weights, the split, the order of the rows, and the draws.
     **passed_on : object
-        What goes on to skorch: ``module__*`` (options of the network), ``criterion__*``,
+        What goes on to skorch: ``module__*`` (options of the flow or network), ``criterion__*``,
         ``optimizer__*``, ``iterator_train__*`` and ``callbacks__*``; for example
         ``optimizer__weight_decay=0.1``, ``callbacks__gradient_clipping__gradient_clip_value=1.0``,
         ``callbacks__lr_scheduler=None``.
