@@ -31,7 +31,7 @@ class Criterion(nn.Module, ABC):
     >>> class Jittered(Criterion):  # for NPE(prior, criterion=Jittered)
     ...     def forward(self, posterior, theta):
     ...         noise = torch.randn(theta.shape, generator=self.generator)
-    ...         return -posterior.log_prob(theta + 0.01 * noise)
+    ...         return -posterior.log_prob(theta + 0.01 * noise.to(theta.device))
     >>> posterior = torch.distributions.MultivariateNormal(torch.zeros(1), torch.eye(1))
     >>> Jittered().eval()(posterior, torch.zeros(3, 1)).shape
     torch.Size([3])

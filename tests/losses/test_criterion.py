@@ -18,7 +18,8 @@ class Jittered(Criterion):
     """The log-density near theta."""
 
     def forward(self, output: torch.distributions.Distribution, theta: Tensor) -> Tensor:
-        return -output.log_prob(theta + 0.1 * torch.randn(theta.shape, generator=self.generator))
+        noise = torch.randn(theta.shape, generator=self.generator).to(theta.device)
+        return -output.log_prob(theta + 0.1 * noise)
 
 
 def normal() -> torch.distributions.Distribution:
