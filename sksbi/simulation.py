@@ -40,6 +40,7 @@ from sksbi.tables.simulated import (
 )
 from sksbi.utils.parallel import running
 from sksbi.utils.random import check_generator
+from sksbi.utils.types import RandomState
 from sksbi.utils.validation import check_count
 from sksbi.utils.warn import warn_user
 
@@ -57,7 +58,7 @@ def simulate(
     chunk_size: int = 1000,
     n_jobs: int | None = None,
     on_error: str = "drop",
-    random_state: object = None,
+    random_state: RandomState = None,
     verbose: int = 0,
 ) -> tuple[Table, Table]:
     """
@@ -152,7 +153,7 @@ def run_simulator(
     chunk_size: int = 1000,
     n_jobs: int | None = None,
     on_error: str = "drop",
-    random_state: object = None,
+    random_state: RandomState = None,
     verbose: int = 0,
 ) -> tuple[Table, Table]:
     """

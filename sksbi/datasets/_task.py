@@ -16,6 +16,7 @@ from numpy.typing import ArrayLike
 
 from sksbi.simulation import simulate
 from sksbi.utils.random import check_generator
+from sksbi.utils.types import RandomState, Table
 from sksbi.utils.validation import check_count
 
 __all__ = ["Task"]
@@ -76,7 +77,7 @@ class Task:
         """Whether :meth:`sample_posterior` works."""
         return self.exact_posterior is not None
 
-    def simulator(self, theta: ArrayLike | pd.DataFrame, rng: object = None) -> np.ndarray:
+    def simulator(self, theta: Table, rng: object = None) -> np.ndarray:
         """
         Simulate one x for every row of theta.
 
@@ -100,7 +101,7 @@ class Task:
         return self.forward(self._check_theta(theta), check_generator(rng))
 
     def simulate(
-        self, n_samples: int, random_state: object = None
+        self, n_samples: int, random_state: RandomState = None
     ) -> tuple[pd.DataFrame, np.ndarray]:
         """
         Draw parameters from the prior and simulate with them.
@@ -128,7 +129,7 @@ class Task:
             random_state=random_state,
         )
 
-    def log_likelihood(self, theta: ArrayLike | pd.DataFrame, x: ArrayLike) -> np.ndarray:
+    def log_likelihood(self, theta: Table, x: ArrayLike) -> np.ndarray:
         """
         Compute log p(x | theta), pair by pair.
 
@@ -158,7 +159,7 @@ class Task:
         return self.log_density(theta, x)
 
     def sample_posterior(
-        self, x: ArrayLike, n_samples: int = 1000, random_state: object = None
+        self, x: ArrayLike, n_samples: int = 1000, random_state: RandomState = None
     ) -> pd.DataFrame:
         """
         Draw from the exact posterior given one observation.
@@ -196,7 +197,7 @@ class Task:
         draws = self.exact_posterior(x[0], n_samples, check_generator(random_state))
         return pd.DataFrame(draws, columns=self.names)
 
-    def _check_theta(self, theta: ArrayLike | pd.DataFrame) -> np.ndarray:
+    def _check_theta(self, theta: Table) -> np.ndarray:
         """Turn theta into a float array of shape (n, D)."""
         if isinstance(theta, pd.DataFrame):
             missing = [name for name in self.names if name not in theta.columns]

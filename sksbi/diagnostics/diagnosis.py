@@ -12,9 +12,9 @@ from sksbi.diagnostics.figure import draw_checks
 from sksbi.diagnostics.results import HeldOutChecks
 from sksbi.inspection import MisspecificationDisplay
 from sksbi.inspection._estimators import sample_many
-from sksbi.inspection._named import RandomState, Row, Table
 from sksbi.inspection._style import import_pyplot
 from sksbi.utils.random import check_generator, draw_seed
+from sksbi.utils.types import RandomState, Row, Table
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

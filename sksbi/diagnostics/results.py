@@ -17,10 +17,9 @@ from sksbi.metrics import (
     sbc_ranks,
     tarp_ranks,
 )
+from sksbi.utils.types import Array
 
 __all__ = ["HeldOutChecks"]
-
-Array = NDArray[np.float64]
 
 
 @dataclass(frozen=True, eq=False)

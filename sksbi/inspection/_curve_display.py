@@ -13,6 +13,7 @@ from sksbi.inspection._held_out import HeldOutDisplay
 from sksbi.inspection._plot import AxesDisplay, Size
 from sksbi.inspection._style import EXACT, curve_style, label_axes, legend_above, p_text
 from sksbi.metrics import ecdf_band, rank_ecdf, uniformity_test
+from sksbi.utils.types import Array
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -21,7 +22,6 @@ if TYPE_CHECKING:
 
 __all__ = ["CurveDisplay", "RankCurve", "curve_label", "draw_curves", "rank_curve"]
 
-Array = NDArray[np.float64]
 
 # Marks on artists, by which a second display in the same axes knows those of the first.
 _CURVE, _BAND, _EXACT = "sksbi curve", "sksbi band", "sksbi exact"

@@ -10,8 +10,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
 
-from sksbi.inspection._named import RandomState, Row, Table
 from sksbi.metrics import HeldOutDraws, draw_held_out
+from sksbi.utils.types import RandomState, Row, Table
 
 __all__ = ["fitted_step", "parameter_names", "sample_many", "sample_one"]
 

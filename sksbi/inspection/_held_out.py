@@ -10,9 +10,10 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from sksbi.inspection._estimators import sample_many
-from sksbi.inspection._named import Draws, RandomState, Table, parameter_labels
+from sksbi.inspection._named import parameter_labels
 from sksbi.metrics import HeldOutDraws
 from sksbi.tables.draws import check_batch
+from sksbi.utils.types import Draws, RandomState, Table
 
 __all__ = ["HeldOutDisplay", "Options", "Prepared", "all_pairs", "held_out_batch", "unpack"]
 

@@ -6,25 +6,11 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pandas as pd
-from numpy.typing import ArrayLike
 
 from sksbi.tables.draws import as_float
+from sksbi.utils.types import Row
 
-__all__ = [
-    "Draws",
-    "RandomState",
-    "Row",
-    "Table",
-    "check_levels",
-    "check_names",
-    "check_row",
-    "parameter_labels",
-]
-
-Table = ArrayLike | pd.DataFrame  # of shape (n, D)
-Draws = ArrayLike | pd.DataFrame  # of shape (n, n_samples, D), or a table as ``sample`` returns it
-Row = ArrayLike | pd.Series | pd.DataFrame | Mapping[str, float]  # by position or by name
-RandomState = int | np.random.RandomState | np.random.Generator | None
+__all__ = ["check_levels", "check_names", "check_row", "parameter_labels"]
 
 
 def parameter_labels(

@@ -12,11 +12,11 @@ import pandas as pd
 from numpy.typing import ArrayLike
 
 from sksbi.inspection._held_out import HeldOutDisplay, Options, Prepared, held_out_batch
-from sksbi.inspection._named import Draws, RandomState, Table
 from sksbi.inspection._plot import FigureDisplay, Size
 from sksbi.inspection._style import COLORS, EXACT, draw_legend, fold_factor, label_axes
 from sksbi.metrics import HeldOutDraws
 from sksbi.utils.random import check_generator, draw_seed
+from sksbi.utils.types import Draws, RandomState, Table
 from sksbi.utils.validation import check_count, check_real
 
 if TYPE_CHECKING:

@@ -10,10 +10,11 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
 
-from sksbi.inspection._named import RandomState, Row, check_names
+from sksbi.inspection._named import check_names
 from sksbi.inspection._plot import AxesDisplay, Size
 from sksbi.inspection._style import label_axes, legend_above, line_style, p_text
 from sksbi.metrics.misspecification import neighbor_distances, share_as_far
+from sksbi.utils.types import RandomState, Row
 
 __all__ = ["MisspecificationDisplay"]
 

@@ -11,14 +11,7 @@ import pandas as pd
 
 from sksbi.inspection._density import GridDensity, grid_density, panel_limits
 from sksbi.inspection._estimators import sample_one
-from sksbi.inspection._named import (
-    RandomState,
-    Row,
-    Table,
-    check_levels,
-    check_row,
-    parameter_labels,
-)
+from sksbi.inspection._named import check_levels, check_row, parameter_labels
 from sksbi.inspection._plot import FigureDisplay, Size
 from sksbi.inspection._style import (
     ALPHA,
@@ -31,6 +24,7 @@ from sksbi.inspection._style import (
     region_handles,
 )
 from sksbi.tables.draws import check_draws, check_same_columns
+from sksbi.utils.types import RandomState, Row, Table
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

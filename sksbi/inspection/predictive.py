@@ -8,22 +8,22 @@ from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 import pandas as pd
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from sksbi.inspection._estimators import sample_one
-from sksbi.inspection._named import RandomState, Row, Table, check_levels, check_row
+from sksbi.inspection._named import check_levels, check_row
 from sksbi.inspection._plot import FigureDisplay, Size
 from sksbi.inspection._style import ALPHA, COLORS, INK, draw_legend, label_axes, region_handles
 from sksbi.simulation import run_simulator
 from sksbi.tables.draws import check_draws
 from sksbi.utils.random import check_generator, draw_seed
+from sksbi.utils.types import Array, RandomState, Row, Table
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 __all__ = ["PredictiveDisplay"]
 
-Array = NDArray[np.float64]
 Arrays = dict[str, Array]
 Coordinates = ArrayLike | pd.Index | pd.Series
 Groups = Mapping[str, Sequence | slice]

@@ -10,10 +10,10 @@ import numpy as np
 
 from sksbi.inspection._curve_display import curve_label, draw_curves, rank_curve
 from sksbi.inspection._held_out import HeldOutDisplay, all_pairs, held_out_batch
-from sksbi.inspection._named import Draws, Table
 from sksbi.inspection._plot import AxesDisplay, Size
 from sksbi.inspection._style import label_axes
 from sksbi.metrics import HeldOutDraws, sbc_ranks
+from sksbi.utils.types import Draws, Table
 
 __all__ = ["RankDisplay"]
 

@@ -24,12 +24,12 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.special import expit
 from scipy.stats import beta
 
-from sksbi.inspection._named import RandomState, Table
 from sksbi.inspection._plot import FigureDisplay, Size
 from sksbi.inspection._style import COLORS, EXACT, label_axes, legend_above
 from sksbi.tables.draws import as_float, check_draws
 from sksbi.utils.derangement import derangement
 from sksbi.utils.random import check_generator
+from sksbi.utils.types import Array, RandomState, Table
 from sksbi.utils.validation import check_count
 
 if TYPE_CHECKING:
@@ -37,8 +37,6 @@ if TYPE_CHECKING:
     from matplotlib.container import ErrorbarContainer
 
 __all__ = ["RatioDisplay"]
-
-Array = NDArray[np.float64]
 
 _CONFIDENCE = 0.95
 _N_HISTOGRAM_BINS = 40

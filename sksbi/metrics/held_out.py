@@ -12,17 +12,16 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 from tqdm.auto import tqdm
 
 from sksbi.tables.draws import check_draws
 from sksbi.utils.batches import batches
 from sksbi.utils.random import check_generator
+from sksbi.utils.types import Array, RandomState
 from sksbi.utils.validation import check_count
 
 __all__ = ["HeldOutDraws", "draw_held_out"]
-
-Array = NDArray[np.float64]
 
 _DRAWS_PER_BATCH = 100_000
 
@@ -76,7 +75,7 @@ def draw_held_out(
     x: ArrayLike,
     n_samples: int = 1000,
     *,
-    random_state: object = 0,
+    random_state: RandomState = 0,
     verbose: int = 0,
 ) -> HeldOutDraws:
     """

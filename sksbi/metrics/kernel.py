@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.spatial.distance import cdist
 
 from sksbi.tables.draws import check_draws, check_same_columns
+from sksbi.utils.types import Array
 from sksbi.utils.validation import check_real
 
 __all__ = ["gaussian_kernel", "median_distance", "mmd_score"]
-
-Array = NDArray[np.float64]
 
 _MOST_FOR_MEDIAN = 1_000
 _BLOCK = 1_000

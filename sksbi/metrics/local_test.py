@@ -32,11 +32,10 @@ from sksbi.tables.draws import (
     is_stack,
 )
 from sksbi.utils.random import check_generator, draw_seed
+from sksbi.utils.types import Array, RandomState
 from sksbi.utils.validation import check_count
 
 __all__ = ["LocalTest", "lc2st"]
-
-Array = NDArray[np.float64]
 
 
 @dataclass(frozen=True, eq=False)
@@ -75,7 +74,7 @@ def lc2st(
     *,
     classifier: object = "quadratic",
     n_permutations: int = 100,
-    random_state: object = None,
+    random_state: RandomState = None,
     n_jobs: int | None = None,
     verbose: int = 0,
 ) -> LocalTest:

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from sksbi.tables.draws import as_float, check_finite, check_observed_names
+from sksbi.utils.types import Array
 
 __all__ = ["predictive_distance"]
 
 
 def predictive_distance(
     x_simulated: ArrayLike, x: ArrayLike, *, scale: ArrayLike | None = None
-) -> float | NDArray[np.float64]:
+) -> float | Array:
     """
     Compute the median distance of posterior predictive simulations from the observation.
 

@@ -16,6 +16,7 @@ from sksbi.metrics.shape import posterior_contraction
 from sksbi.metrics.tarp import tarp_ranks
 from sksbi.metrics.uniformity import rank_ecdf
 from sksbi.utils.random import check_generator
+from sksbi.utils.types import RandomState
 from sksbi.utils.validation import check_count
 
 __all__ = ["PosteriorScorer", "get_scorer", "get_scorer_names"]
@@ -110,7 +111,9 @@ class PosteriorScorer:
     get_scorer('coverage', n_samples=1000, random_state=0)
     """
 
-    def __init__(self, names: str | tuple[str, ...], n_samples: int, random_state: object) -> None:
+    def __init__(
+        self, names: str | tuple[str, ...], n_samples: int, random_state: RandomState
+    ) -> None:
         self.names, self.n_samples, self.random_state = names, n_samples, random_state
 
     def __call__(self, estimator: Any, theta: object, x: ArrayLike) -> float | dict[str, float]:
@@ -149,7 +152,7 @@ class PosteriorScorer:
 
 
 def get_scorer(
-    scoring: str | Sequence[str], *, n_samples: int = 1000, random_state: object = 0
+    scoring: str | Sequence[str], *, n_samples: int = 1000, random_state: RandomState = 0
 ) -> PosteriorScorer:
     """
     Get a scorer for ``cross_validate``, ``cross_val_score`` or ``GridSearchCV``.

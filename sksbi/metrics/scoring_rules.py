@@ -13,13 +13,12 @@ scores from different numbers of draws can be compared.
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from sksbi.tables.draws import as_float, check_batch
+from sksbi.utils.types import Array
 
 __all__ = ["crps", "energy_score"]
-
-Array = NDArray[np.float64]
 
 _SHIFTS = 16
 

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 
 from sksbi.tables.draws import check_batch, check_draws, check_same_columns, check_stack
+from sksbi.utils.types import Array
 
 __all__ = ["posterior_contraction", "posterior_z_score"]
-
-Array = NDArray[np.float64]
 
 
 def posterior_contraction(draws: object, prior_draws: object) -> Array:

@@ -14,14 +14,13 @@ from numpy.typing import NDArray
 from sksbi.metrics.uniformity import rank_ecdf
 from sksbi.tables.draws import check_batch, check_rows, check_same_columns
 from sksbi.utils.random import check_generator
+from sksbi.utils.types import Array, RandomState
 
 __all__ = ["tarp_coverage", "tarp_ranks"]
 
-Array = NDArray[np.float64]
-
 
 def tarp_ranks(
-    draws: object, theta: object, *, references: object = None, random_state: object = None
+    draws: object, theta: object, *, references: object = None, random_state: RandomState = None
 ) -> NDArray[np.intp]:
     """
     Count the draws that are nearer to a reference point than theta is.
@@ -80,7 +79,7 @@ def tarp_ranks(
 
 
 def tarp_coverage(
-    draws: object, theta: object, *, references: object = None, random_state: object = None
+    draws: object, theta: object, *, references: object = None, random_state: RandomState = None
 ) -> tuple[Array, Array]:
     """
     Compute how often balls around reference points hold the true parameters, at every level.

@@ -17,6 +17,7 @@ from sklearn.model_selection import KFold, cross_val_score
 from sksbi.metrics.classifiers import build_classifier
 from sksbi.tables.draws import check_draws, check_same_columns
 from sksbi.utils.random import check_generator, draw_seed
+from sksbi.utils.types import RandomState
 from sksbi.utils.validation import check_count
 from sksbi.utils.warn import warn_user
 
@@ -29,7 +30,7 @@ def c2st_score(
     *,
     classifier: object = "mlp",
     n_folds: int = 5,
-    random_state: object = 1,
+    random_state: RandomState = 1,
     n_jobs: int | None = None,
 ) -> float:
     """

@@ -23,11 +23,10 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.stats import binom
 
 from sksbi.tables.draws import as_float
+from sksbi.utils.types import Array
 from sksbi.utils.validation import check_count, check_real
 
 __all__ = ["ecdf_band", "rank_ecdf", "uniformity_test"]
-
-Array = NDArray[np.float64]
 
 _POINTS = 100
 _REPETITIONS = 10_000

@@ -15,6 +15,7 @@ from sksbi.preprocessing.summaries import SummaryStatistics
 from sksbi.preprocessing.views import RobustViews
 from sksbi.utils.random import draw_seed
 from sksbi.utils.subset import some_rows, spaced
+from sksbi.utils.types import Mask, Rows
 from sksbi.utils.validation import check_numbers
 from sksbi.utils.warn import warn_user
 
@@ -86,7 +87,7 @@ class ObservationSpace:
         x: NDArray[np.floating],
         theta: NDArray[np.floating] | None,
         generator: np.random.Generator,
-        rows: NDArray[np.intp] | None = None,
+        rows: Rows | None = None,
     ) -> NDArray[np.float32]:
         """
         Learn the transformer, the scaling and the features, and apply them.
@@ -139,9 +140,7 @@ class ObservationSpace:
         )
         return self.views_.transform(columns)
 
-    def _choose(
-        self, columns: NDArray[np.floating], theta: NDArray[np.floating] | None
-    ) -> NDArray[np.bool_]:
+    def _choose(self, columns: NDArray[np.floating], theta: NDArray[np.floating] | None) -> Mask:
         """Choose the columns to look at, and the features to make of them."""
         kept = np.ones(columns.shape[1], bool)
         if theta is None or self.features is None:
@@ -161,7 +160,7 @@ class ObservationSpace:
         columns: NDArray[np.floating],
         theta: NDArray[np.floating],
         generator: np.random.Generator,
-        rows: NDArray[np.intp] | None,
+        rows: Rows | None,
     ) -> NDArray[np.floating]:
         """Learn features of the columns."""
         if isinstance(self.features_, SummaryStatistics):

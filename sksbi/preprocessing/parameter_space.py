@@ -13,16 +13,14 @@ from __future__ import annotations
 import warnings
 
 import numpy as np
-from numpy.typing import NDArray
 from sklearn.base import BaseEstimator, clone
 from sklearn.preprocessing import StandardScaler
 
 from sksbi.preprocessing.jacobian import cover_the_line, in_domain, log_abs_det_jacobian
 from sksbi.priors import Prior
+from sksbi.utils.types import Array
 
 __all__ = ["ParameterSpace"]
-
-Array = NDArray[np.float64]
 
 
 class ParameterSpace:

@@ -20,6 +20,7 @@ from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.utils.validation import check_is_fitted
 
 from sksbi.utils.batches import batches
+from sksbi.utils.types import Array
 
 __all__ = ["RobustViews"]
 
@@ -132,7 +133,7 @@ class RobustViews(TransformerMixin, BaseEstimator):
         return views
 
 
-def _learn(columns: NDArray[np.floating], late_knee: float) -> NDArray[np.float64]:
+def _learn(columns: NDArray[np.floating], late_knee: float) -> Array:
     """Learn median, spread, knee, mean and scale of columns: (5, L)."""
     low, center, high = np.quantile(columns, [0.25, 0.5, 0.75], axis=0)
     spread = _first_positive(high - low, _standard_deviation(columns))

@@ -16,16 +16,15 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from sksbi.priors.derived import DerivedPriorsMixin
 from sksbi.priors.maps import UnboundedMap
 from sksbi.utils.random import check_generator
+from sksbi.utils.types import Array, Mask, RandomState
 from sksbi.utils.validation import check_count
 
 __all__ = ["Prior", "floats_inside"]
-
-Array = NDArray[np.float64]
 
 
 def floats_inside(low: ArrayLike, high: ArrayLike, dtype: type = np.float64) -> tuple[Array, Array]:
@@ -91,7 +90,7 @@ class Prior(DerivedPriorsMixin["Prior"], ABC):
         *,
         names: Sequence[str] | None = None,
         inside: tuple[Array, Array] | None = None,
-        region: Callable[[Array], NDArray[np.bool_]] | None = None,
+        region: Callable[[Array], Mask] | None = None,
     ) -> None:
         self._spec = spec
         self.names = None if names is None else list(names)
@@ -119,7 +118,7 @@ class Prior(DerivedPriorsMixin["Prior"], ABC):
         """The bounds (low, high) of the box, each float64 of shape (D,), possibly infinite."""
         return self._map.low.copy(), self._map.high.copy()
 
-    def sample(self, n: int, random_state: object = None) -> Array:
+    def sample(self, n: int, random_state: RandomState = None) -> Array:
         """
         Draw from the prior.
 
@@ -182,7 +181,7 @@ class Prior(DerivedPriorsMixin["Prior"], ABC):
         # Next to a bound, formulas of scipy and torch give NaN where the density vanishes.
         return np.where(inside & ~np.isnan(log_p), log_p, -np.inf)
 
-    def contains(self, theta: ArrayLike) -> NDArray[np.bool_]:
+    def contains(self, theta: ArrayLike) -> Mask:
         """
         Say which parameters lie in the support, bounds included.
 
@@ -202,7 +201,7 @@ class Prior(DerivedPriorsMixin["Prior"], ABC):
             inside[inside] = self._region(np.clip(theta[inside], *self._inside))
         return inside
 
-    def at_edge(self, theta: ArrayLike) -> NDArray[np.bool_]:
+    def at_edge(self, theta: ArrayLike) -> Mask:
         """
         Say which parameters lie on or beyond the outermost floats inside the support.
 
@@ -280,7 +279,7 @@ class Prior(DerivedPriorsMixin["Prior"], ABC):
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.spec!r})"
 
-    def _in_box(self, theta: Array) -> NDArray[np.bool_]:
+    def _in_box(self, theta: Array) -> Mask:
         """Say which rows are finite and inside the closed box."""
         low, high = self._map.low, self._map.high
         return (np.isfinite(theta) & (theta >= low) & (theta <= high)).all(axis=1)

@@ -7,11 +7,12 @@ from collections.abc import Callable
 
 import numpy as np
 
-from sksbi.priors.base import Array, Prior
+from sksbi.priors.base import Prior
 from sksbi.priors.derived import no_marginal
 from sksbi.priors.joint import ByRejectionMixin
 from sksbi.priors.maps import BoxMap
 from sksbi.utils.random import draw_seed
+from sksbi.utils.types import Array
 from sksbi.utils.warn import warn_user
 
 __all__ = ["CustomPrior"]

@@ -7,13 +7,13 @@ from collections.abc import Callable, Iterable
 from typing import Generic, TypeVar
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from sksbi.utils.columns import find_columns
+from sksbi.utils.types import Array, Mask
 
 __all__ = ["DerivedPriorsMixin", "no_marginal"]
 
-Array = NDArray[np.float64]
 P = TypeVar("P")
 
 
@@ -114,7 +114,7 @@ class DerivedPriorsMixin(ABC, Generic[P]):
         unchanged = np.array_equal(support, (low, high))
         return self if unchanged else self._truncated(low, high)
 
-    def within(self, region: Callable[[Array], NDArray[np.bool_]]) -> P:
+    def within(self, region: Callable[[Array], Mask]) -> P:
         """
         Restrict the prior to a region, by rejection.
 
@@ -177,7 +177,7 @@ class DerivedPriorsMixin(ABC, Generic[P]):
         """Restrict to a box inside the support, smaller than it, and with an inside."""
 
     @abstractmethod
-    def _within(self, region: Callable[[Array], NDArray[np.bool_]]) -> P:
+    def _within(self, region: Callable[[Array], Mask]) -> P:
         """Restrict to a region."""
 
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from sksbi.priors.base import Array
 from sksbi.priors.truncated import TruncatedPrior
 from sksbi.priors.within import Region, WithinPrior
+from sksbi.utils.types import Array
 
 __all__ = ["ByRejectionMixin"]
 

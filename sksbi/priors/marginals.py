@@ -6,10 +6,11 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from sksbi.priors.base import Array, Prior
+from sksbi.priors.base import Prior
 from sksbi.priors.maps import StackedMap
 from sksbi.priors.univariate import Marginal, check_univariate, describe
 from sksbi.priors.within import Region, WithinPrior
+from sksbi.utils.types import Array
 
 __all__ = ["MarginalPrior", "marginal_prior"]
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 import numpy as np
 from scipy import stats
 
-from sksbi.priors.base import Array, Prior
+from sksbi.priors.base import Prior
 from sksbi.priors.joint import ByRejectionMixin
 from sksbi.priors.maps import BoxMap
+from sksbi.utils.types import Array
 
 __all__ = ["MultivariatePrior", "is_multivariate"]
 

@@ -18,12 +18,11 @@ import warnings
 from typing import Protocol
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.special import ndtr, ndtri
 
-__all__ = ["AffineMap", "LogAffineMap", "QuantileMap", "Univariate", "first_finite"]
+from sksbi.utils.types import Array
 
-Array = NDArray[np.float64]
+__all__ = ["AffineMap", "LogAffineMap", "QuantileMap", "Univariate", "first_finite"]
 
 _Z_END = 37.0
 _LOG_SQRT_2PI = 0.5 * np.log(2.0 * np.pi)

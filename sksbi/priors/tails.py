@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 from scipy import stats
 
 from sksbi.priors.quantile import Univariate
+from sksbi.utils.types import Array
 
 __all__ = ["with_both_tails"]
-
-Array = NDArray[np.float64]
 
 
 def with_both_tails(distribution: Univariate) -> Univariate:

@@ -16,13 +16,14 @@ from scipy import stats
 from torch import distributions
 from torch.distributions import Distribution, constraints
 
-from sksbi.priors.base import Array, Prior, floats_inside
+from sksbi.priors.base import Prior, floats_inside
 from sksbi.priors.derived import no_marginal
 from sksbi.priors.joint import ByRejectionMixin
 from sksbi.priors.maps import BoxMap
 from sksbi.priors.marginals import MarginalPrior
 from sksbi.priors.multivariate import MultivariatePrior
 from sksbi.utils.random import borrowed_global_generator, draw_seed
+from sksbi.utils.types import Array
 
 __all__ = ["TorchPrior", "torch_prior"]
 

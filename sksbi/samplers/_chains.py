@@ -12,12 +12,12 @@ from numbers import Integral
 from typing import ClassVar, Protocol
 
 import numpy as np
-from numpy.typing import NDArray
 from sklearn.utils._param_validation import Interval
 from tqdm.auto import tqdm
 
 from sksbi.metrics.chains import effective_sample_size, split_r_hat
 from sksbi.samplers.base import ChainStatistics, LogProb, Sampler, checked
+from sksbi.utils.types import Array
 
 __all__ = [
     "Kernel",
@@ -29,7 +29,6 @@ __all__ = [
     "pick_draws",
 ]
 
-Array = NDArray[np.float64]
 
 _FEWEST_CHAINS, _MOST_CHAINS, _DRAWS_PER_CHAIN = 100, 1000, 10
 _FEWEST_STEPS = 4

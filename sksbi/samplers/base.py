@@ -17,16 +17,16 @@ from numbers import Integral
 from typing import ClassVar
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 from sklearn.base import BaseEstimator
 from sklearn.utils._param_validation import Interval
 
 from sksbi.utils.random import check_generator
+from sksbi.utils.types import Array, RandomState
 from sksbi.utils.validation import check_count
 
 __all__ = ["ChainStatistics", "LogProb", "Sampler", "checked"]
 
-Array = NDArray[np.float64]
 LogProb = Callable[[Array], Array]
 
 
@@ -80,7 +80,7 @@ class Sampler(ABC, BaseEstimator):
         log_prob: LogProb,
         initial: ArrayLike,
         n_samples: int,
-        random_state: object = None,
+        random_state: RandomState = None,
     ) -> Array:
         """
         Draw from every target.
@@ -109,7 +109,7 @@ class Sampler(ABC, BaseEstimator):
         log_prob: LogProb,
         initial: ArrayLike,
         n_samples: int,
-        random_state: object = None,
+        random_state: RandomState = None,
         *,
         verbose: int = 0,
     ) -> tuple[Array, ChainStatistics]:

@@ -11,7 +11,6 @@ from collections.abc import Callable
 from typing import Any, ClassVar
 
 import numpy as np
-from numpy.typing import NDArray
 from tqdm.auto import tqdm
 
 from sksbi.samplers._chains import (
@@ -24,10 +23,9 @@ from sksbi.samplers._chains import (
 )
 from sksbi.samplers.base import ChainStatistics, LogProb, Sampler, checked
 from sksbi.utils.random import draw_seed
+from sksbi.utils.types import Array
 
 __all__ = ["AffineInvariantEnsemble"]
-
-Array = NDArray[np.float64]
 
 _JITTER = 1e-3
 

@@ -14,17 +14,15 @@ from numbers import Integral
 from typing import ClassVar
 
 import numpy as np
-from numpy.typing import NDArray
 from sklearn.utils._param_validation import Interval
 from tqdm.auto import tqdm
 
 from sksbi.samplers.base import ChainStatistics, LogProb, Sampler, checked
 from sksbi.samplers.target import Reference, Target, chunks, systematic
 from sksbi.utils.random import draw_seed
+from sksbi.utils.types import Array
 
 __all__ = ["ImportanceResampling"]
-
-Array = NDArray[np.float64]
 
 
 class ImportanceResampling(Sampler):

@@ -29,10 +29,10 @@ from sksbi.samplers._halves import differences, halves
 from sksbi.samplers._mixture import StudentMixture, fit_mixture
 from sksbi.samplers._steps import GaussianSteps
 from sksbi.samplers.base import LogProb
+from sksbi.utils.types import Array
 
 __all__ = ["MetropolisHastings"]
 
-Array = NDArray[np.float64]
 
 _GAUSSIAN, _DIFFERENTIAL, _JUMP, _INDEPENDENT = range(4)
 _SHARES = np.array([0.3, 0.55, 0.15])

@@ -26,10 +26,9 @@ from sksbi.samplers._chains import MarkovSampler
 from sksbi.samplers._halves import differences, halves
 from sksbi.samplers._steps import GaussianSteps
 from sksbi.samplers.base import LogProb
+from sksbi.utils.types import Array
 
 __all__ = ["SliceSampler"]
-
-Array = NDArray[np.float64]
 
 _MOST_SHRINKS = 100
 _NOISE = 1e-3

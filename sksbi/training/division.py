@@ -5,14 +5,12 @@ from __future__ import annotations
 from numbers import Real
 
 import numpy as np
-from numpy.typing import NDArray
 
 from sksbi.data import Pairs
 from sksbi.utils.random import seeded_copy
+from sksbi.utils.types import Rows
 
 __all__ = ["divide"]
-
-Rows = NDArray[np.intp]
 
 
 def divide(

@@ -13,6 +13,8 @@ import numpy as np
 import torch
 from sklearn.base import BaseEstimator, clone
 
+from sksbi.utils.types import RandomState
+
 __all__ = [
     "seeded_copy",
     "borrowed_global_generator",
@@ -26,7 +28,7 @@ _RANDOM_STATE = re.compile(r"(^|__)random_state$")
 _GLOBAL_GENERATOR_LOCK = threading.RLock()
 
 
-def check_generator(random_state: object) -> np.random.Generator:
+def check_generator(random_state: RandomState) -> np.random.Generator:
     """
     Turn what a user passes as ``random_state`` into a NumPy Generator.
 

@@ -13,6 +13,8 @@ from sklearn.base import BaseEstimator
 from sklearn.utils._param_validation import InvalidParameterError
 from sklearn.utils.validation import check_array, validate_data
 
+from sksbi.utils.types import Array
+
 __all__ = [
     "check_count",
     "check_instance",
@@ -26,7 +28,7 @@ __all__ = [
 _NO_NUMBERS = ("could not convert", "float()", "Cannot convert", "must be real", "setting an array")
 
 
-def check_numbers(values: ArrayLike, name: str, **options: Any) -> NDArray[np.float64]:
+def check_numbers(values: ArrayLike, name: str, **options: Any) -> Array:
     """
     Convert to a float64 array of finite numbers.
 
@@ -74,7 +76,7 @@ def _holds_dates(values: ArrayLike) -> bool:
 
 def check_theta(
     estimator: BaseEstimator, theta: ArrayLike, *, reset: bool, minimum: int = 1
-) -> NDArray[np.float64]:
+) -> Array:
     """
     Validate parameters, and their columns against those seen in fit.
 
@@ -106,9 +108,7 @@ def check_theta(
     return array
 
 
-def undo_rounding(
-    theta: ArrayLike, array: NDArray[np.float64], support: tuple[NDArray, NDArray]
-) -> NDArray[np.float64]:
+def undo_rounding(theta: ArrayLike, array: Array, support: tuple[NDArray, NDArray]) -> Array:
     """
     Move float32 values that rounding took over a bound back onto it.
 
@@ -135,7 +135,7 @@ def undo_rounding(
     return np.where(np.abs(array - on_bound) <= slack, on_bound, array)
 
 
-def check_weights(sample_weight: ArrayLike | None, n: int) -> NDArray[np.float64]:
+def check_weights(sample_weight: ArrayLike | None, n: int) -> Array:
     """
     Validate sample weights and bring them to mean 1.
 

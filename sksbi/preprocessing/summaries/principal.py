@@ -15,6 +15,8 @@ from numpy.typing import NDArray
 from scipy import linalg
 from sklearn.utils.extmath import randomized_svd
 
+from sksbi.utils.types import Array
+
 __all__ = ["PrincipalScores"]
 
 _MOST_EXACTLY = 1_000
@@ -36,7 +38,7 @@ class PrincipalScores:
     def __init__(self, n_components: int, seed: int) -> None:
         self.n_components, self.seed = n_components, seed
 
-    def fit_transform(self, x: NDArray[np.floating]) -> NDArray[np.float64]:
+    def fit_transform(self, x: NDArray[np.floating]) -> Array:
         """
         Learn the components.
 
@@ -74,7 +76,7 @@ class PrincipalScores:
             vectors = x.T @ (vectors / np.sqrt(np.maximum(sums, 1e-300)))
         return vectors, sums
 
-    def transform(self, x: NDArray[np.floating]) -> NDArray[np.float64]:
+    def transform(self, x: NDArray[np.floating]) -> Array:
         """
         Compute scores of new rows.
 

@@ -19,9 +19,10 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
+from sksbi.utils.types import Array
+
 __all__ = ["pool", "pooled_products", "standardised"]
 
-Array = NDArray[np.float64]
 Rows = NDArray[np.float32]
 
 _THRESHOLD = 0.7

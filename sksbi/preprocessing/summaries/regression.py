@@ -14,10 +14,10 @@ from numpy.typing import NDArray
 from scipy import linalg
 
 from sksbi.preprocessing.summaries.ridge import fit_ridge
+from sksbi.utils.types import Array
 
 __all__ = ["LinearMeans"]
 
-Array = NDArray[np.float64]
 
 _STEPS, _MOST_DIRECTIONS = 2, 400
 _PENALTIES = np.geomspace(1e-9, 0.1, 9)

@@ -38,10 +38,10 @@ from sksbi.preprocessing.summaries.regression import LinearMeans
 from sksbi.preprocessing.summaries.rows import row_statistics
 from sksbi.preprocessing.views import RobustViews
 from sksbi.utils.random import check_generator, draw_seed
+from sksbi.utils.types import Array, RandomState, Rows
 
 __all__ = ["SummaryStatistics"]
 
-Array = NDArray[np.float64]
 
 _MOST_VALUES, _MOST_ROWS, _FEWEST_ROWS = 20_000_000, 20_000, 500
 _MOST_IN_PRODUCTS = 1_000
@@ -91,7 +91,7 @@ class SummaryStatistics(TransformerMixin, BaseEstimator):
     """
 
     def __init__(
-        self, *, n_components: int = 40, n_folds: int = 5, random_state: object = 0
+        self, *, n_components: int = 40, n_folds: int = 5, random_state: RandomState = 0
     ) -> None:
         self.n_components = n_components
         self.n_folds = n_folds
@@ -169,9 +169,7 @@ class SummaryStatistics(TransformerMixin, BaseEstimator):
             self.matrices_.append(matrices)
         return self._beside(views, self._learn_scale(np.hstack(parts), theta, generator))
 
-    def _learn_means(
-        self, views: NDArray[np.floating], functions: Array, folds: NDArray[np.intp]
-    ) -> Array:
+    def _learn_means(self, views: NDArray[np.floating], functions: Array, folds: Rows) -> Array:
         """Learn posterior means, as few uncorrelated combinations."""
         components = self.principal_.components_
 
