@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -85,7 +86,7 @@ class Prior(DerivedPriorsMixin["Prior"], ABC):
 
     def __init__(
         self,
-        spec: object,
+        spec: Any,
         unbounded_map: UnboundedMap,
         *,
         names: Sequence[str] | None = None,
@@ -104,7 +105,7 @@ class Prior(DerivedPriorsMixin["Prior"], ABC):
             )
 
     @property
-    def spec(self) -> object:
+    def spec(self) -> Any:
         """What `check_prior` makes this prior from: what the user gave, or the prior itself."""
         return self if self._spec is None else self._spec
 
@@ -217,7 +218,7 @@ class Prior(DerivedPriorsMixin["Prior"], ABC):
         """
         theta = self._check(theta, "theta", nan=True)
         first, last = self._inside
-        return ((theta <= first) | (theta >= last)).any(axis=1)
+        return np.any((theta <= first) | (theta >= last), axis=1)
 
     def to_unbounded(self, theta: ArrayLike) -> Array:
         """
@@ -282,7 +283,7 @@ class Prior(DerivedPriorsMixin["Prior"], ABC):
     def _in_box(self, theta: Array) -> Mask:
         """Say which rows are finite and inside the closed box."""
         low, high = self._map.low, self._map.high
-        return (np.isfinite(theta) & (theta >= low) & (theta <= high)).all(axis=1)
+        return np.all(np.isfinite(theta) & (theta >= low) & (theta <= high), axis=1)
 
     def _check(self, value: ArrayLike, name: str, *, nan: bool = False) -> Array:
         """Convert to float64 (n, D), or say what is wrong."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable
-from typing import Generic, TypeVar
+from typing import Generic, TypeVar, cast
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -44,6 +44,16 @@ class DerivedPriorsMixin(ABC, Generic[P]):
 
     names: list[str] | None
 
+    @property
+    @abstractmethod
+    def n_features(self) -> int:
+        """The number D of parameters."""
+
+    @property
+    @abstractmethod
+    def support(self) -> tuple[Array, Array]:
+        """The bounds (low, high) of the box."""
+
     def marginal(self, columns: Iterable[int | str]) -> P:
         """
         Make the prior of some of the parameters.
@@ -74,7 +84,9 @@ class DerivedPriorsMixin(ABC, Generic[P]):
         MarginalPrior(b=uniform(0, 1))
         """
         positions = find_columns(columns, self.names, self.n_features)
-        return self if positions == [*range(self.n_features)] else self._marginal(positions)
+        if positions == [*range(self.n_features)]:
+            return cast(P, self)
+        return self._marginal(positions)
 
     def truncated(self, low: ArrayLike, high: ArrayLike) -> P:
         """
@@ -107,12 +119,13 @@ class DerivedPriorsMixin(ABC, Generic[P]):
         MarginalPrior(a=norm() on (0, 9), b=uniform(0, 1))
         """
         box = [_bound(b, name, self.n_features) for b, name in ((low, "low"), (high, "high"))]
-        self._check_box(*box, "have low < high", box)
+        self._check_box(box[0], box[1], "have low < high", box)
         support = self.support
-        low, high = np.maximum(box[0], support[0]), np.minimum(box[1], support[1])
-        self._check_box(low, high, f"meet the support, low={support[0]}, high={support[1]}", box)
-        unchanged = np.array_equal(support, (low, high))
-        return self if unchanged else self._truncated(low, high)
+        common = np.maximum(box[0], support[0]), np.minimum(box[1], support[1])
+        self._check_box(*common, f"meet the support, low={support[0]}, high={support[1]}", box)
+        if np.array_equal(support, common):
+            return cast(P, self)
+        return self._truncated(*common)
 
     def within(self, region: Callable[[Array], Mask]) -> P:
         """

@@ -50,7 +50,7 @@ class Interval:
 
     def __init__(self, distribution: Univariate, low: float, high: float, label: str) -> None:
         whole = distribution.distribution if isinstance(distribution, Interval) else distribution
-        self.distribution = whole
+        self.distribution: Univariate = whole
         self.low, self.high = float(low), float(high)
         self._whole = with_both_tails(whole)
         self._is_even = False

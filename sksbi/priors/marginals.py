@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -33,7 +34,7 @@ class MarginalPrior(Prior):
         self,
         distributions: Sequence[object],
         names: Sequence[str] | None = None,
-        spec: object = None,
+        spec: Any = None,
     ) -> None:
         labels = [
             f"prior[{key!r}]" for key in (range(len(distributions)) if names is None else names)

@@ -60,4 +60,4 @@ class _Box:
 
     def __call__(self, theta: Array) -> Mask:
         """Say which rows lie inside."""
-        return ((theta >= self.low) & (theta <= self.high)).all(axis=1)
+        return np.all((theta >= self.low) & (theta <= self.high), axis=1)

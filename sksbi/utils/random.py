@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from copy import deepcopy
 from numbers import Integral
+from typing import Any
 
 import numpy as np
 import torch
@@ -106,7 +107,7 @@ def torch_generator(
     return torch.Generator(device).manual_seed(draw_seed(generator))
 
 
-def seeded_copy(part: object, generator: np.random.Generator) -> object:
+def seeded_copy(part: Any, generator: np.random.Generator) -> Any:
     """
     Copy a transformer or a splitter, and seed what has ``random_state=None`` in it.
 

@@ -69,8 +69,7 @@ def check_numbers(values: ArrayLike, name: str, **options: Any) -> Array:
 
 def _holds_dates(values: ArrayLike) -> bool:
     """Tell whether a column is of dates or durations."""
-    is_table = isinstance(values, pd.DataFrame)
-    dtypes = values.dtypes if is_table else [getattr(values, "dtype", None)]
+    dtypes = values.dtypes if isinstance(values, pd.DataFrame) else [getattr(values, "dtype", None)]
     return any(getattr(dtype, "kind", None) in ("m", "M") for dtype in dtypes)
 
 
@@ -126,8 +125,8 @@ def undo_rounding(theta: ArrayLike, array: Array, support: tuple[NDArray, NDArra
     ndarray of shape (..., D)
         The parameters; as they are unless theta was float32 or float16.
     """
-    is_table = isinstance(theta, pd.DataFrame)
-    dtypes = set(theta.dtypes) if is_table else {getattr(theta, "dtype", None)}
+    of_array = getattr(theta, "dtype", np.dtype(object))
+    dtypes = set(theta.dtypes) if isinstance(theta, pd.DataFrame) else {of_array}
     if not dtypes <= {np.dtype(np.float32), np.dtype(np.float16)}:
         return array
     on_bound = np.clip(array, *support)
@@ -156,7 +155,7 @@ def check_weights(sample_weight: ArrayLike | None, n: int) -> Array:
     ValueError
         If the length is wrong, a weight is negative or all are zero.
     """
-    if sample_weight is None or (isinstance(sample_weight, Real) and sample_weight > 0):
+    if sample_weight is None or (isinstance(sample_weight, Real) and float(sample_weight) > 0):
         return np.ones(n)
     weights = check_numbers(sample_weight, "sample_weight", ensure_2d=False)
     if weights.shape != (n,):
@@ -251,6 +250,7 @@ def check_real(value: object, name: str, *, low: float = 0.0, high: float = np.i
     """
     if not isinstance(value, Real) or isinstance(value, bool):
         raise TypeError(f"{name} must be a number, got {value!r} of type {type(value).__name__}.")
-    if not low < value < high:
+    number = float(value)
+    if not low < number < high:
         raise ValueError(f"{name} must be > {low:g} and < {high:g}, got {value}.")
-    return float(value)
+    return number
