@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import cast
 
 import numpy as np
 import pandas as pd
@@ -77,7 +78,7 @@ class Task:
         """Whether :meth:`sample_posterior` works."""
         return self.exact_posterior is not None
 
-    def simulator(self, theta: Table, rng: object = None) -> np.ndarray:
+    def simulator(self, theta: Table, rng: RandomState = None) -> np.ndarray:
         """
         Simulate one x for every row of theta.
 
@@ -120,7 +121,7 @@ class Task:
         x : ndarray of shape (n_samples, L)
             The simulated data.
         """
-        return simulate(
+        pairs = simulate(
             self.simulator,
             self.prior,
             n_samples,
@@ -128,6 +129,7 @@ class Task:
             chunk_size=_CHUNK_SIZE,
             random_state=random_state,
         )
+        return cast(tuple[pd.DataFrame, np.ndarray], pairs)
 
     def log_likelihood(self, theta: Table, x: ArrayLike) -> np.ndarray:
         """
@@ -215,7 +217,7 @@ class Task:
         return _check_matrix(x[None] if x.ndim == 1 else x, "x", self.n_outputs)
 
 
-def _check_matrix(values: object, name: str, width: int) -> np.ndarray:
+def _check_matrix(values: Table, name: str, width: int) -> np.ndarray:
     """Check the shape of a matrix and that it is finite."""
     matrix = np.asarray(values, dtype=float)
     if matrix.ndim != 2 or matrix.shape[1] != width:

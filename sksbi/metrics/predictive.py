@@ -53,8 +53,8 @@ def predictive_distance(
     >>> predictive_distance([[3.0, 4.0], [0.0, 1.0], [0.0, 2.0]], [0.0, 0.0])
     2.0
     """
-    x = check_observed_names(x, x_simulated, "x", "x_simulated")
-    simulated, observed = check_finite(x_simulated, "x_simulated"), check_finite(x, "x")
+    simulated = check_finite(x_simulated, "x_simulated")
+    observed = check_finite(check_observed_names(x, x_simulated, "x", "x_simulated"), "x")
     shape = simulated.shape
     if simulated.ndim not in (2, 3) or observed.shape != (*shape[:-2], shape[-1]) or 0 in shape:
         raise ValueError(

@@ -168,7 +168,7 @@ def ecdf_band(
     allowed = _probabilities(n, levels[1:-1]) >= least
     lower, upper = np.argmax(allowed, axis=0), n - np.argmax(allowed[::-1], axis=0)
     edges = [np.concatenate([[0], edge, [n]]) / n for edge in (lower, upper)]
-    return levels, *edges
+    return levels, edges[0], edges[1]
 
 
 def _check_ranks(ranks: ArrayLike, n_draws: int | None) -> Array:

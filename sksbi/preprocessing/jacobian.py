@@ -152,7 +152,7 @@ def in_domain(transformer: BaseEstimator, z: Array) -> Mask:
                 z = _where(defined, step, z)
         return defined
     if isinstance(transformer, PowerTransformer) and transformer.method == "box-cox":
-        return (z > 0).all(axis=1)
+        return np.all(z > 0, axis=1)
     return np.ones(len(z), bool)
 
 

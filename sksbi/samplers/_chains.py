@@ -44,7 +44,10 @@ class Kernel(Protocol):
 
     z: Array
     settled: bool
-    thin: int
+
+    @property
+    def thin(self) -> int:
+        """One of so many steps is kept."""
 
     def step(self) -> None:
         """Move all chains once."""
@@ -155,10 +158,10 @@ def live_starts(
             f"among the {initial.shape[1]} of target {target}."
         )
     z = initial.copy()
-    for target in np.flatnonzero(~alive.all(axis=1)):
-        dead = ~alive[target]
-        chosen = generator.choice(np.flatnonzero(alive[target]), dead.sum())
-        z[target, dead], log_p[target, dead] = z[target, chosen], log_p[target, chosen]
+    for i in np.flatnonzero(~alive.all(axis=1)):
+        dead = ~alive[i]
+        chosen = generator.choice(np.flatnonzero(alive[i]), dead.sum())
+        z[i, dead], log_p[i, dead] = z[i, chosen], log_p[i, chosen]
     return z, log_p
 
 

@@ -113,11 +113,11 @@ class AffineInvariantEnsemble(Sampler):
             )
         n_kept = count_steps(n_samples, n_chains)
         z = _distinct_starts(checked(log_prob), initial, generator)
-        chains = [
+        one_by_one = [
             self._run_one(_one_target(log_prob, i, len(z)), z[i], n_kept, generator)
             for i in tqdm(range(len(z)), desc="Targets", disable=not verbose)
         ]
-        chains = np.stack(chains)
+        chains = np.stack(one_by_one)
         return pick_draws(chains, n_samples, generator), describe(chains)
 
     def _run_one(
@@ -152,8 +152,9 @@ def _distinct_starts(log_prob: LogProb, initial: Array, generator: np.random.Gen
 
 def _one_target(log_prob: LogProb, i: int, m: int) -> Callable[[Array], Array]:
     """Give the log density of target i, (chains, D) -> (chains,)."""
-    if getattr(log_prob, "select", None) is not None:
-        alone = checked(log_prob.select(i))
+    select = getattr(log_prob, "select", None)
+    if select is not None:
+        alone = checked(select(i))
         return lambda z: alone(z[None])[0]
     together = checked(log_prob)
     return lambda z: together(np.tile(z, (m, 1, 1)))[i]

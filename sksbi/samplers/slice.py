@@ -19,14 +19,13 @@ from numbers import Integral
 from typing import ClassVar
 
 import numpy as np
-from numpy.typing import NDArray
 from sklearn.utils._param_validation import Interval
 
 from sksbi.samplers._chains import MarkovSampler
 from sksbi.samplers._halves import differences, halves
 from sksbi.samplers._steps import GaussianSteps
 from sksbi.samplers.base import LogProb
-from sksbi.utils.types import Array
+from sksbi.utils.types import Array, Mask, Rows
 
 __all__ = ["SliceSampler"]
 
@@ -132,12 +131,12 @@ class _SliceKernel:
             self._move(mine, self._differences(mine, others))
             self._jump(mine, self._differences(mine, others))
 
-    def _differences(self, mine: NDArray, others: NDArray) -> Array:
+    def _differences(self, mine: Rows, others: Rows) -> Array:
         """Draw differences between other chains, with a little noise so that all can be reached."""
         noise = self.steps.directions(len(mine), self.generator)
         return differences(self.z[:, others], len(mine), self.generator) + _NOISE * noise
 
-    def _jump(self, mine: NDArray, jumps: Array) -> None:
+    def _jump(self, mine: Rows, jumps: Array) -> None:
         """Offer jumps, and accept as Metropolis does."""
         proposed = self.z[:, mine] + jumps
         log_p = self.log_prob(proposed)
@@ -146,7 +145,7 @@ class _SliceKernel:
         self.z[:, mine] = np.where(accept[..., None], proposed, self.z[:, mine])
         self.log_p[:, mine] = np.where(accept, log_p, self.log_p[:, mine])
 
-    def _move(self, mine: NDArray, directions: Array) -> None:
+    def _move(self, mine: Rows, directions: Array) -> None:
         """Draw a level, and a point of the slice on a line, for some chains of every target."""
         z, log_p = self.z[:, mine], self.log_p[:, mine]
         level = log_p - self.generator.standard_exponential(log_p.shape)
@@ -173,8 +172,8 @@ class _SliceKernel:
         return ends[0], ends[1]
 
     def _are_inside(
-        self, z: Array, directions: Array, level: Array, ends: Array, growing: NDArray
-    ) -> NDArray:
+        self, z: Array, directions: Array, level: Array, ends: Array, growing: Mask
+    ) -> Mask:
         """Tell which ends lie in the slice, of those that may grow."""
         points = z + ends[..., None] * directions
         points = np.concatenate(list(points), axis=1)
@@ -201,7 +200,7 @@ class _SliceKernel:
                 break
         return np.where(searching, 0.0, place)[..., None] * directions + z, log_p
 
-    def _evaluate(self, points: Array, wanted: NDArray) -> Array:
+    def _evaluate(self, points: Array, wanted: Mask) -> Array:
         """Evaluate the points that are wanted, the others are -inf: as few columns as possible."""
         width = int(wanted.sum(axis=1).max())
         order = np.argsort(~wanted, axis=1, kind="stable")[:, :width]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from numbers import Real
+from typing import Any
 
 import numpy as np
 
@@ -14,7 +15,7 @@ __all__ = ["divide"]
 
 
 def divide(
-    choice: object, pairs: Pairs, least: int, generator: np.random.Generator
+    choice: Any, pairs: Pairs, least: int, generator: np.random.Generator
 ) -> tuple[Rows, Rows | None]:
     """
     Divide rows as ``validation_fraction`` says.
@@ -47,7 +48,7 @@ def divide(
     if choice is None or isinstance(choice, tuple):
         return np.arange(n), None
     if isinstance(choice, Real):
-        n_valid = max(0, min(max(least, round(choice * n)), n - least))
+        n_valid = max(0, min(max(least, round(float(choice) * n)), n - least))
         order = generator.permutation(n)
         valid, train = order[:n_valid], order[n_valid:]
     else:
@@ -55,7 +56,7 @@ def divide(
     return np.sort(train), np.sort(valid)
 
 
-def _first_split(splitter: object, pairs: Pairs) -> list[Rows]:
+def _first_split(splitter: Any, pairs: Pairs) -> list[Rows]:
     """Take the first split, as row numbers."""
     n = len(pairs)
     try:

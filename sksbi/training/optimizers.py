@@ -32,7 +32,7 @@ def find_optimizer(name: str | Callable) -> Callable:
     ValueError
         If there is none of that name.
     """
-    classes = {
+    classes: dict[str, Callable] = {
         key.lower(): value for key, value in vars(torch.optim).items() if isinstance(value, type)
     }
     classes |= {"adamw": partial(torch.optim.AdamW, fused=True), "muon": Muon}

@@ -8,9 +8,10 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
-__all__ = ["Array", "Draws", "Mask", "RandomState", "Row", "Rows", "Table"]
+__all__ = ["Array", "Draws", "Floats", "Mask", "RandomState", "Row", "Rows", "Table"]
 
 Array = NDArray[np.float64]
+Floats = NDArray[np.floating]  # of any precision
 Mask = NDArray[np.bool_]
 Rows = NDArray[np.intp]  # numbers of rows
 
