@@ -120,6 +120,6 @@ def _read(draws: Table | Draws) -> tuple[Array, list[str] | None, list[Any]]:
         values, columns = check_draws(draws, "draws")
         return values[None], columns, [0]
     values, columns = check_stack(draws)
-    is_table = isinstance(draws, pd.DataFrame)
-    labels = list(draws.index.unique(0)) if is_table else list(range(len(values)))
-    return values, columns, labels
+    if isinstance(draws, pd.DataFrame):
+        return values, columns, list(draws.index.unique(0))
+    return values, columns, list(range(len(values)))

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from sksbi.tables.draws import as_float
-from sksbi.utils.types import Row
+from sksbi.utils.types import Array, Row
 
 __all__ = ["check_levels", "check_names", "check_row", "parameter_labels"]
 
@@ -42,7 +42,7 @@ def check_levels(levels: Sequence[float]) -> list[float]:
     return values.tolist()
 
 
-def check_row(row: Row, names: list[str], argument: str) -> np.ndarray:
+def check_row(row: Row, names: list[str], argument: str) -> Array:
     """Check one row of values, by name or by position; NaN where a name has none."""
     labelled = _labelled(row)
     if labelled is None:

@@ -7,7 +7,7 @@ from dataclasses import KW_ONLY, dataclass
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 from scipy.stats import rankdata
 
 from sksbi.inspection._density import grid_density
@@ -85,13 +85,13 @@ class TraceDisplay(FigureDisplay):
     ['mass', 'rate']
     """
 
-    chains: np.ndarray
-    ranks: np.ndarray
-    numbers: np.ndarray
+    chains: Array
+    ranks: Array
+    numbers: NDArray[np.intp]
     names: list[str]
     _: KW_ONLY
-    r_hat: np.ndarray | None = None
-    ess: np.ndarray | None = None
+    r_hat: Array | None = None
+    ess: Array | None = None
 
     @classmethod
     def from_estimator(

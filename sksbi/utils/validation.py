@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sized
 from numbers import Integral, Real
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pandas as pd
@@ -13,7 +14,7 @@ from sklearn.base import BaseEstimator
 from sklearn.utils._param_validation import InvalidParameterError
 from sklearn.utils.validation import check_array, validate_data
 
-from sksbi.utils.types import Array
+from sksbi.utils.types import Array, Table
 
 __all__ = [
     "check_count",
@@ -22,6 +23,7 @@ __all__ = [
     "check_real",
     "check_theta",
     "check_weights",
+    "count_rows",
     "undo_rounding",
 ]
 
@@ -166,6 +168,23 @@ def check_weights(sample_weight: ArrayLike | None, n: int) -> Array:
         raise ValueError(f"sample_weight must not be all zero, got {n} zeros.")
     weights = weights / weights.max()  # so that equal weights become one, bit for bit
     return weights / weights.mean()
+
+
+def count_rows(table: Table) -> int:
+    """
+    Count the rows of a table.
+
+    Parameters
+    ----------
+    table : array-like or DataFrame of shape (n, ...)
+        The table.
+
+    Returns
+    -------
+    int
+        The number n.
+    """
+    return len(cast(Sized, table))
 
 
 def check_instance(value: object, name: str) -> None:
