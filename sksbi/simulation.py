@@ -51,7 +51,7 @@ _ON_ERROR = ("drop", "raise", "keep")
 
 
 def simulate(
-    simulator: Callable,
+    simulator: Callable[..., Any],
     prior: object,
     n_samples: int,
     *,
@@ -147,7 +147,7 @@ def simulate(
 
 
 def run_simulator(
-    simulator: Callable,
+    simulator: Callable[..., Any],
     theta: ArrayLike | pd.DataFrame,
     *,
     vectorized: bool = False,
@@ -234,7 +234,7 @@ class _Failure:
     row: int
     error: Exception
 
-    def __reduce__(self) -> tuple:
+    def __reduce__(self) -> tuple[Any, ...]:
         """Pickle with the traceback as text, and with an error that any process can load."""
         trace = "".join(traceback.format_exception(self.error))
         try:
@@ -267,7 +267,7 @@ class _Chunk:
 class _Runner:
     """A simulator with all that is needed to run one chunk in any process."""
 
-    simulator: Callable
+    simulator: Callable[..., Any]
     vectorized: bool
     takes_rng: bool
     stops: bool
@@ -323,7 +323,7 @@ class _Runner:
         return result, None
 
 
-def _takes_rng(simulator: Callable) -> bool:
+def _takes_rng(simulator: Callable[..., Any]) -> bool:
     """Tell whether the simulator has a parameter named rng."""
     if not callable(simulator):
         raise TypeError(f"simulator must be callable, got {simulator!r}.")

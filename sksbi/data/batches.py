@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from math import ceil
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -18,7 +19,7 @@ from sksbi.utils.types import Rows
 __all__ = ["Batches", "TensorPairs"]
 
 
-class TensorPairs(Dataset):
+class TensorPairs(Dataset[Any]):
     """
     Pairs in the network's units, as whole tensors.
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import cast
+from typing import Any, cast
 
 import numpy as np
 import pandas as pd
@@ -59,7 +59,7 @@ class Task:
     """
 
     name: str
-    prior: dict
+    prior: dict[str, Any]
     n_outputs: int
     forward: Callable[[np.ndarray, np.random.Generator], np.ndarray]
     log_density: Callable[[np.ndarray, np.ndarray], np.ndarray]

@@ -26,7 +26,7 @@ __all__ = ["PredictiveDisplay"]
 
 Arrays = dict[str, Array]
 Coordinates = Sequence[Any] | NDArray[Any] | pd.Index | pd.Series
-Groups = Mapping[str, Sequence | slice]
+Groups = Mapping[str, Sequence[Any] | slice]
 Series = dict[str, tuple[Array, Array]]
 
 
@@ -81,7 +81,7 @@ class PredictiveDisplay(FigureDisplay):
     def from_estimator(
         cls,
         estimator: Any,
-        simulator: Callable,
+        simulator: Callable[..., Any],
         x_observed: Row,
         *,
         n_samples: int = 1000,
@@ -308,7 +308,7 @@ def _check_series(simulated: Table, observed: Row, key: str) -> tuple[Array, Arr
     return values, check_row(observed, names, f"x_observed{key}"), names
 
 
-def _positions(key: str, group: Sequence | slice, names: list[str]) -> NDArray[np.intp]:
+def _positions(key: str, group: Sequence[Any] | slice, names: list[str]) -> NDArray[np.intp]:
     """Return the positions of a group's columns."""
     if isinstance(group, slice):
         group = range(len(names))[group]

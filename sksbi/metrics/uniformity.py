@@ -209,7 +209,7 @@ def _probabilities(n: int, levels: Array) -> Array:
     return np.minimum(2 * np.minimum(at_most, at_least), 1.0)
 
 
-def _least_probability(counts: NDArray, n: int, levels: Array) -> Array:
+def _least_probability(counts: NDArray[np.intp], n: int, levels: Array) -> Array:
     """Compute the statistic of rows of counts (rows, k)."""
     return _probabilities(n, levels)[counts, np.arange(len(levels))].min(axis=1, initial=1.0)
 

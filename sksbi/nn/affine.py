@@ -85,7 +85,7 @@ class _Affine(torch.autograd.Function):
     """The affine functions with their derivatives written out."""
 
     @staticmethod
-    def forward(ctx: Any, parameters: Tensor, x: Tensor) -> tuple:
+    def forward(ctx: Any, parameters: Tensor, x: Tensor) -> tuple[Any, ...]:
         """Compute y and the sums of log dy/dx."""
         phi, x = view_arrays(parameters, x)
         shrink = abs(phi[:, 1])
@@ -99,7 +99,7 @@ class _Affine(torch.autograd.Function):
 
     @staticmethod
     @torch.autograd.function.once_differentiable
-    def backward(ctx: Any, grad_y: Tensor, grad_ladj: Tensor) -> tuple:
+    def backward(ctx: Any, grad_y: Tensor, grad_ladj: Tensor) -> tuple[Any, ...]:
         """Go back from y and log dy/dx to the parameters and x."""
         scale, scaled, shrink = ctx.kept
         g_y, g_ladj = view_arrays(grad_y, grad_ladj)

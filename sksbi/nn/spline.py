@@ -291,7 +291,7 @@ class _Spline(torch.autograd.Function):
     """The spline with its derivatives written out."""
 
     @staticmethod
-    def forward(ctx: Any, parameters: Tensor, x: Tensor, bound: float) -> tuple:
+    def forward(ctx: Any, parameters: Tensor, x: Tensor, bound: float) -> tuple[Any, ...]:
         """Compute y and the sums of log dy/dx."""
         phi, x = view_arrays(parameters.contiguous(), x)
         inside = x.clip(-bound, bound)
@@ -329,7 +329,7 @@ class _Spline(torch.autograd.Function):
 
     @staticmethod
     @torch.autograd.function.once_differentiable
-    def backward(ctx: Any, grad_y: Tensor, grad_ladj: Tensor) -> tuple:
+    def backward(ctx: Any, grad_y: Tensor, grad_ladj: Tensor) -> tuple[Any, ...]:
         """Go back from y and log dy/dx to the parameters and x."""
         x, bins, s, z, rest, q, up, down, bump, under, ratio, slope = ctx.kept
         (w, h), (_, d1) = bins.size, bins.slope

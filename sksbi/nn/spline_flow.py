@@ -200,7 +200,7 @@ class SplineMixture(Distribution):
     torch.Size([4, 2])
     """
 
-    arg_constraints: dict = {}
+    arg_constraints: dict[str, Any] = {}
     support = constraints.real_vector
     has_rsample = False
 
@@ -333,7 +333,7 @@ class _LogDensity(torch.autograd.Function):
 
     @staticmethod
     @torch.autograd.function.once_differentiable
-    def backward(ctx: Any, grad: Tensor) -> tuple:
+    def backward(ctx: Any, grad: Tensor) -> tuple[Any, ...]:
         """Go back to z and the log-determinants."""
         (g,) = view_arrays(grad)
         return view_tensor(-g[:, None] * ctx.z), *[grad] * (len(ctx.needs_input_grad) - 1)

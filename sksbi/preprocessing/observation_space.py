@@ -214,7 +214,9 @@ class ObservationSpace:
                 "more dimensions give an embedding too."
             )
         name = f"x_transformer={self.transformer!r}"
-        apply: Callable = self.transformer.fit_transform if fit else self.transformer.transform
+        apply: Callable[..., Any] = (
+            self.transformer.fit_transform if fit else self.transformer.transform
+        )
         try:
             x = apply(x)
         except (ValueError, TypeError) as error:

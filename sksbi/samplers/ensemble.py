@@ -75,7 +75,7 @@ class AffineInvariantEnsemble(Sampler):
     (1, 1000, 2)
     """
 
-    _parameter_constraints: ClassVar[dict[str, list]] = {
+    _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
         **MarkovSampler._parameter_constraints,
         "moves": [list, None],
     }

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from numbers import Integral
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 from sklearn.utils._param_validation import Interval
@@ -66,7 +66,7 @@ class ImportanceResampling(Sampler):
     """
 
     uses_starts = False
-    _parameter_constraints: ClassVar[dict[str, list]] = {
+    _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
         **Sampler._parameter_constraints,
         "n_candidates": [Interval(Integral, 1, None, closed="left"), None],
     }

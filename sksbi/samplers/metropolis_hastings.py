@@ -18,7 +18,7 @@ stands still meanwhile, so q is symmetric and the density of all chains together
 from __future__ import annotations
 
 from numbers import Integral, Real
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -104,7 +104,7 @@ class MetropolisHastings(MarkovSampler):
     (3, 1000, 2)
     """
 
-    _parameter_constraints: ClassVar[dict[str, list]] = {
+    _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
         **MarkovSampler._parameter_constraints,
         "thin": [Interval(Integral, 1, None, closed="left"), None],
         "proposal": [StrOptions({"mixture", "differential", "gaussian"})],

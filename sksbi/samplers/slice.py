@@ -16,7 +16,7 @@ lie in different ones.
 from __future__ import annotations
 
 from numbers import Integral
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 from sklearn.utils._param_validation import Interval
@@ -72,7 +72,7 @@ class SliceSampler(MarkovSampler):
     (3, 1000, 2)
     """
 
-    _parameter_constraints: ClassVar[dict[str, list]] = {
+    _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
         **MarkovSampler._parameter_constraints,
         "max_expansions": [Interval(Integral, 1, None, closed="left")],
     }

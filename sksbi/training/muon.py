@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from numbers import Real
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -70,7 +71,7 @@ class Muon(Optimizer):
 
     def __init__(
         self,
-        params: Iterable,
+        params: Iterable[Any],
         lr: float = 1e-3,
         matrix_size: float = 0.6,
         momentum: float = 0.95,
@@ -126,7 +127,7 @@ class Muon(Optimizer):
                 self._step_others(others, group)
         return loss
 
-    def _step_stack(self, p: Tensor, gradient: Tensor, group: dict) -> None:
+    def _step_stack(self, p: Tensor, gradient: Tensor, group: dict[str, Any]) -> None:
         """Move a stack of matrices along its orthogonalised momentum."""
         state = self.state[p]
         if not state:
@@ -136,7 +137,7 @@ class Muon(Optimizer):
         size = group["matrix_size"] * max(p.shape[1:]) ** 0.5
         p.add_(orthogonalised(direction, group["ns_steps"]), alpha=-group["lr"] * size)
 
-    def _step_others(self, parameters: list[Tensor], group: dict) -> None:
+    def _step_others(self, parameters: list[Tensor], group: dict[str, Any]) -> None:
         """Move the other parameters as AdamW does."""
         states = [self.state[p] for p in parameters]
         for p, state in zip(parameters, states, strict=True):

@@ -12,7 +12,7 @@ from sksbi.utils.tensors import to_numpy, to_torch
 __all__ = ["extend_history", "load_state", "pack_state"]
 
 
-def extend_history(history: list[dict], net: NeuralNet) -> list[dict]:
+def extend_history(history: list[dict[str, Any]], net: NeuralNet) -> list[dict[str, Any]]:
     """
     Append a net's training history to an earlier one.
 

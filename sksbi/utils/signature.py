@@ -47,7 +47,7 @@ class answers_to_X_y:
         renamed = [p.replace(name=_THEIRS.get(p.name, p.name)) for p in parameters]
         self.bound_signature = signature.replace(parameters=renamed)
 
-    def __get__(self, instance: object, owner: type | None = None) -> Callable:
+    def __get__(self, instance: object, owner: type | None = None) -> Callable[..., Any]:
         method = self.method.__get__(instance, owner)
         if instance is None:
             return method

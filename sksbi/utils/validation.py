@@ -9,7 +9,7 @@ from typing import Any, cast
 
 import numpy as np
 import pandas as pd
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 from sklearn.base import BaseEstimator
 from sklearn.utils._param_validation import InvalidParameterError
 from sklearn.utils.validation import check_array, validate_data
@@ -109,7 +109,7 @@ def check_theta(
     return array
 
 
-def undo_rounding(theta: ArrayLike, array: Array, support: tuple[NDArray, NDArray]) -> Array:
+def undo_rounding(theta: ArrayLike, array: Array, support: tuple[Array, Array]) -> Array:
     """
     Move float32 values that rounding took over a bound back onto it.
 

@@ -11,7 +11,6 @@ https://arxiv.org/abs/1211.2970), and components that consist of little else are
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy import linalg
 from sklearn.utils.extmath import randomized_svd
 
@@ -60,7 +59,7 @@ class PrincipalScores:
         own = np.minimum(squares[:, None] / sums, 1.0)
         return self.transform(x) * (1 - own)
 
-    def _components(self, x: Floats) -> tuple[NDArray, NDArray]:
+    def _components(self, x: Floats) -> tuple[Array, Array]:
         """Find components, (p, k), and their sums of squares (k,), largest first."""
         n, p = x.shape
         k = min(self.n_components, n, p)

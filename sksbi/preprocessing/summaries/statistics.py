@@ -204,7 +204,7 @@ class SummaryStatistics(TransformerMixin, BaseEstimator):
         views -= self.view_means_
         return views
 
-    def _beside(self, views: Floats, statistics: NDArray) -> NDArray[np.float32]:
+    def _beside(self, views: Floats, statistics: NDArray[np.float32]) -> NDArray[np.float32]:
         """Put few columns beside the statistics."""
         if self.n_features_in_ > _MOST_BESIDE:
             return statistics
