@@ -17,7 +17,7 @@ help:
 	@echo "make demo    the posterior of the lynx-hare model, pictures in build/"
 	@echo "make test    the tests, doctests included"
 	@echo "make slow    the slow tests"
-	@echo "make lint    ruff and numpydoc validation"
+	@echo "make lint    ruff, mypy and numpydoc validation"
 	@echo "make format  let ruff put the code into shape"
 	@echo "make docs    the documentation, in docs/_build/html"
 	@echo "make bench   the benchmarks (hours)"
@@ -50,6 +50,7 @@ slow: $(VENV)/dev.stamp
 lint: $(VENV)/dev.stamp
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/mypy
 	find sksbi -name '*.py' | sort | xargs $(BIN)/numpydoc lint
 
 format: $(VENV)/dev.stamp
@@ -68,5 +69,5 @@ bench: $(VENV)/dev.stamp build/$(SBIBM)
 
 clean:
 	rm -rf $(VENV) build dist docs/_build docs/api docs/auto_examples docs/sg_execution_times.rst
-	rm -rf .pytest_cache .ruff_cache *.egg-info
+	rm -rf .mypy_cache .pytest_cache .ruff_cache *.egg-info
 	find sksbi tests examples docs -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -17,6 +17,7 @@ import traceback
 from collections.abc import Callable
 from dataclasses import dataclass
 from numbers import Integral
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -40,6 +41,7 @@ from sksbi.tables.simulated import (
 )
 from sksbi.utils.parallel import running
 from sksbi.utils.random import check_generator
+from sksbi.utils.types import Mask, RandomState, Rows
 from sksbi.utils.validation import check_count
 from sksbi.utils.warn import warn_user
 
@@ -49,7 +51,7 @@ _ON_ERROR = ("drop", "raise", "keep")
 
 
 def simulate(
-    simulator: Callable,
+    simulator: Callable[..., Any],
     prior: object,
     n_samples: int,
     *,
@@ -57,7 +59,7 @@ def simulate(
     chunk_size: int = 1000,
     n_jobs: int | None = None,
     on_error: str = "drop",
-    random_state: object = None,
+    random_state: RandomState = None,
     verbose: int = 0,
 ) -> tuple[Table, Table]:
     """
@@ -129,7 +131,7 @@ def simulate(
     n_samples = check_count(n_samples, "n_samples")
     _check_n_jobs(n_jobs)
     prior, rng = check_prior(prior), check_generator(random_state)
-    theta = prior.sample(n_samples, rng)
+    theta: Table = prior.sample(n_samples, rng)
     if prior.names is not None:
         theta = pd.DataFrame(theta, columns=prior.names)
     return run_simulator(
@@ -145,14 +147,14 @@ def simulate(
 
 
 def run_simulator(
-    simulator: Callable,
+    simulator: Callable[..., Any],
     theta: ArrayLike | pd.DataFrame,
     *,
     vectorized: bool = False,
     chunk_size: int = 1000,
     n_jobs: int | None = None,
     on_error: str = "drop",
-    random_state: object = None,
+    random_state: RandomState = None,
     verbose: int = 0,
 ) -> tuple[Table, Table]:
     """
@@ -212,7 +214,7 @@ def run_simulator(
         delayed(runner)(number, start, take(theta, slice(start, start + chunk_size)))
         for number, start in enumerate(range(0, len(theta), chunk_size))
     )
-    chunks = []
+    chunks: list[_Chunk] = []
     bar = tqdm(total=len(theta), desc="simulate", disable=not verbose)
     with bar, running(n_jobs, jobs) as results:
         for chunk in results:
@@ -232,7 +234,7 @@ class _Failure:
     row: int
     error: Exception
 
-    def __reduce__(self) -> tuple:
+    def __reduce__(self) -> tuple[Any, ...]:
         """Pickle with the traceback as text, and with an error that any process can load."""
         trace = "".join(traceback.format_exception(self.error))
         try:
@@ -248,16 +250,16 @@ def _restore_failure(row: int, error: Exception, trace: str) -> _Failure:
     return _Failure(row, error)
 
 
-_Run = tuple[np.ndarray, Table | None, _Failure | None]
+_Run = tuple[Rows, Table | None, _Failure | None]
 
 
 @dataclass(frozen=True)
 class _Chunk:
     """The results of a chunk: the rows that gave one, whether it is finite, the first failure."""
 
-    rows: np.ndarray
+    rows: Rows
     values: Table | None
-    finite: np.ndarray
+    finite: Mask
     failure: _Failure | None
 
 
@@ -265,7 +267,7 @@ class _Chunk:
 class _Runner:
     """A simulator with all that is needed to run one chunk in any process."""
 
-    simulator: Callable
+    simulator: Callable[..., Any]
     vectorized: bool
     takes_rng: bool
     stops: bool
@@ -306,7 +308,7 @@ class _Runner:
                 break
         return np.array(rows, dtype=int), stack(rows, values), first_failure
 
-    def _call(self, key: int, row: int, theta: object) -> tuple[object, _Failure | None]:
+    def _call(self, key: int, row: int, theta: Table | pd.Series) -> tuple[Any, _Failure | None]:
         """Call the simulator; a raised error, None and a bare NaN are failures."""
         options = {}
         if self.takes_rng:
@@ -321,7 +323,7 @@ class _Runner:
         return result, None
 
 
-def _takes_rng(simulator: Callable) -> bool:
+def _takes_rng(simulator: Callable[..., Any]) -> bool:
     """Tell whether the simulator has a parameter named rng."""
     if not callable(simulator):
         raise TypeError(f"simulator must be callable, got {simulator!r}.")
@@ -363,21 +365,22 @@ def _describe_theta(theta: Table, row: int) -> str:
 def _assemble(chunks: list[_Chunk], theta: Table, *, keep: bool) -> tuple[Table, Table]:
     """Put the chunks together; leave the failed rows out, or keep them."""
     full = [chunk for chunk in chunks if chunk.values is not None]
-    _check_chunks_agree(full)
+    tables = [chunk.values for chunk in chunks if chunk.values is not None]
+    _check_chunks_agree(full, tables)
     if keep:
         rows = np.concatenate([chunk.rows for chunk in full])
-        x = concatenate([chunk.values for chunk in full])
-        return take(theta, slice(None)), fill(x, rows, len(theta))
+        return take(theta, slice(None)), fill(concatenate(tables), rows, len(theta))
     rows = np.concatenate([chunk.rows[chunk.finite] for chunk in full])
     if len(rows) < len(theta):
         failure = next(chunk.failure for chunk in chunks if chunk.failure)
         _warn(failure, len(theta) - len(rows), theta)
-    return take(theta, rows), concatenate([take(c.values, c.finite) for c in full])
+    parts = [take(table, chunk.finite) for table, chunk in zip(tables, full, strict=True)]
+    return take(theta, rows), concatenate(parts)
 
 
-def _check_chunks_agree(chunks: list[_Chunk]) -> None:
+def _check_chunks_agree(chunks: list[_Chunk], tables: list[Table]) -> None:
     """Check that all chunks have results of the same shape or names."""
-    forms = [form_of(v if isinstance(v := c.values, pd.DataFrame) else v[0]) for c in chunks]
+    forms = [form_of(t if isinstance(t, pd.DataFrame) else t[0]) for t in tables]
     for chunk, form in zip(chunks, forms, strict=True):
         check_same_form(forms[0], chunks[0].rows[0], form, chunk.rows[0])
 

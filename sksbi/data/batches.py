@@ -8,16 +8,18 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from math import ceil
+from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
+from sksbi.utils.types import Rows
+
 __all__ = ["Batches", "TensorPairs"]
 
 
-class TensorPairs(Dataset):
+class TensorPairs(Dataset[Any]):
     """
     Pairs in the network's units, as whole tensors.
 
@@ -48,10 +50,10 @@ class TensorPairs(Dataset):
         """Scale the weights to mean 1, so that a mean loss is a weighted mean."""
         return TensorPairs(self.theta, self.x, self.weight / self.weight.mean())
 
-    def take(self, rows: np.ndarray) -> TensorPairs:
+    def take(self, rows: Rows) -> TensorPairs:
         """Take some rows."""
-        rows = torch.from_numpy(rows)
-        return TensorPairs(self.theta[rows], self.x[rows], self.weight[rows])
+        at = torch.from_numpy(rows)
+        return TensorPairs(self.theta[at], self.x[at], self.weight[at])
 
 
 class Batches:

@@ -6,13 +6,15 @@ The latter are the exact posterior of a Gaussian mean under the former.
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from scipy import special, stats
 
 __all__ = ["box_prior", "draw_truncated_normal", "log_box_mass"]
 
 
-def box_prior(dimension: int, bound: float) -> dict[str, object]:
+def box_prior(dimension: int, bound: float) -> dict[str, Any]:
     """
     Build independent uniform priors on [-bound, bound], named theta_1, theta_2 and so on.
 

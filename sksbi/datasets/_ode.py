@@ -141,4 +141,5 @@ class _Rows:
 
 def _combine(weights: tuple[float, ...], slopes: list[np.ndarray]) -> np.ndarray:
     """Add slopes up with their weights."""
-    return sum(weight * slope for weight, slope in zip(weights, slopes, strict=True) if weight)
+    parts = (weight * slope for weight, slope in zip(weights, slopes, strict=True) if weight)
+    return sum(parts, start=np.zeros(()))

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any, cast
 
 import numpy as np
 import pandas as pd
@@ -16,6 +17,7 @@ from numpy.typing import ArrayLike
 
 from sksbi.simulation import simulate
 from sksbi.utils.random import check_generator
+from sksbi.utils.types import RandomState, Table
 from sksbi.utils.validation import check_count
 
 __all__ = ["Task"]
@@ -57,7 +59,7 @@ class Task:
     """
 
     name: str
-    prior: dict
+    prior: dict[str, Any]
     n_outputs: int
     forward: Callable[[np.ndarray, np.random.Generator], np.ndarray]
     log_density: Callable[[np.ndarray, np.ndarray], np.ndarray]
@@ -76,7 +78,7 @@ class Task:
         """Whether :meth:`sample_posterior` works."""
         return self.exact_posterior is not None
 
-    def simulator(self, theta: ArrayLike | pd.DataFrame, rng: object = None) -> np.ndarray:
+    def simulator(self, theta: Table, rng: RandomState = None) -> np.ndarray:
         """
         Simulate one x for every row of theta.
 
@@ -100,7 +102,7 @@ class Task:
         return self.forward(self._check_theta(theta), check_generator(rng))
 
     def simulate(
-        self, n_samples: int, random_state: object = None
+        self, n_samples: int, random_state: RandomState = None
     ) -> tuple[pd.DataFrame, np.ndarray]:
         """
         Draw parameters from the prior and simulate with them.
@@ -119,7 +121,7 @@ class Task:
         x : ndarray of shape (n_samples, L)
             The simulated data.
         """
-        return simulate(
+        pairs = simulate(
             self.simulator,
             self.prior,
             n_samples,
@@ -127,8 +129,9 @@ class Task:
             chunk_size=_CHUNK_SIZE,
             random_state=random_state,
         )
+        return cast(tuple[pd.DataFrame, np.ndarray], pairs)
 
-    def log_likelihood(self, theta: ArrayLike | pd.DataFrame, x: ArrayLike) -> np.ndarray:
+    def log_likelihood(self, theta: Table, x: ArrayLike) -> np.ndarray:
         """
         Compute log p(x | theta), pair by pair.
 
@@ -158,7 +161,7 @@ class Task:
         return self.log_density(theta, x)
 
     def sample_posterior(
-        self, x: ArrayLike, n_samples: int = 1000, random_state: object = None
+        self, x: ArrayLike, n_samples: int = 1000, random_state: RandomState = None
     ) -> pd.DataFrame:
         """
         Draw from the exact posterior given one observation.
@@ -196,7 +199,7 @@ class Task:
         draws = self.exact_posterior(x[0], n_samples, check_generator(random_state))
         return pd.DataFrame(draws, columns=self.names)
 
-    def _check_theta(self, theta: ArrayLike | pd.DataFrame) -> np.ndarray:
+    def _check_theta(self, theta: Table) -> np.ndarray:
         """Turn theta into a float array of shape (n, D)."""
         if isinstance(theta, pd.DataFrame):
             missing = [name for name in self.names if name not in theta.columns]
@@ -214,7 +217,7 @@ class Task:
         return _check_matrix(x[None] if x.ndim == 1 else x, "x", self.n_outputs)
 
 
-def _check_matrix(values: object, name: str, width: int) -> np.ndarray:
+def _check_matrix(values: Table, name: str, width: int) -> np.ndarray:
     """Check the shape of a matrix and that it is finite."""
     matrix = np.asarray(values, dtype=float)
     if matrix.ndim != 2 or matrix.shape[1] != width:

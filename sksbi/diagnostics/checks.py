@@ -6,7 +6,6 @@ from collections.abc import Iterator
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
 from sksbi.diagnostics.results import HeldOutChecks
 from sksbi.diagnostics.verdicts import (
@@ -16,6 +15,7 @@ from sksbi.diagnostics.verdicts import (
     z_verdict,
 )
 from sksbi.inspection import MisspecificationDisplay
+from sksbi.utils.types import Array
 
 __all__ = ["table_of_checks"]
 
@@ -87,14 +87,14 @@ def _shape(checks: HeldOutChecks) -> Iterator[Row]:
         yield "contraction", name, float(np.median(column)), np.nan, contraction_verdict(column)
 
 
-def _means_of_draws(draws: NDArray) -> NDArray:
+def _means_of_draws(draws: Array) -> Array:
     """Compute the mean z-score with the k-th draws in theta's place, for every k: (n_draws, D)."""
     with np.errstate(divide="ignore", invalid="ignore"):
         z = (draws.mean(axis=1, keepdims=True) - draws) / draws.std(axis=1, ddof=1, keepdims=True)
     return z.mean(axis=0)
 
 
-def _p_value_of_mean(mean: float, null: NDArray) -> float:
+def _p_value_of_mean(mean: float, null: Array) -> float:
     """Rank a mean z-score among those of draws, which theta is one of if the posterior is exact."""
     return float((1 + (np.abs(null) >= abs(mean)).sum()) / (len(null) + 1))
 

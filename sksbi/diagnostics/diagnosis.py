@@ -5,16 +5,16 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pandas as pd
-from numpy.typing import ArrayLike
 
 from sksbi.diagnostics.checks import table_of_checks
 from sksbi.diagnostics.figure import draw_checks
 from sksbi.diagnostics.results import HeldOutChecks
 from sksbi.inspection import MisspecificationDisplay
 from sksbi.inspection._estimators import sample_many
-from sksbi.inspection._named import RandomState, Row, Table
 from sksbi.inspection._style import import_pyplot
 from sksbi.utils.random import check_generator, draw_seed
+from sksbi.utils.types import RandomState, Row, Table
+from sksbi.utils.validation import count_rows
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -49,7 +49,7 @@ class Diagnosis(NamedTuple):
 def diagnose(
     estimator: Any,
     theta: Table,
-    x: ArrayLike,
+    x: Table,
     x_observed: Row | None = None,
     *,
     n_samples: int = 1000,
@@ -125,10 +125,10 @@ def diagnose(
     """
     if plot:
         import_pyplot()
-    if len(theta) < _FEWEST or n_samples < _FEWEST:
+    if count_rows(theta) < _FEWEST or n_samples < _FEWEST:
         raise ValueError(
             f"theta must have at least {_FEWEST} rows and n_samples be at least {_FEWEST}, got "
-            f"{len(theta)} and {n_samples}."
+            f"{count_rows(theta)} and {n_samples}."
         )
     generator = check_generator(random_state)
     seed = draw_seed(generator)

@@ -5,19 +5,17 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import pandas as pd
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
-from sksbi.inspection._named import Draws, Table, parameter_labels
+from sksbi.inspection._named import parameter_labels
 from sksbi.tables.draws import as_float, check_draws, check_same_columns, check_stack, is_stack
+from sksbi.utils.types import Array, Draws, Table
 
 if TYPE_CHECKING:
     from xarray import DataTree
 
 __all__ = ["to_inference_data"]
-
-Array = NDArray[np.float64]
 
 
 def to_inference_data(
@@ -122,6 +120,6 @@ def _read(draws: Table | Draws) -> tuple[Array, list[str] | None, list[Any]]:
         values, columns = check_draws(draws, "draws")
         return values[None], columns, [0]
     values, columns = check_stack(draws)
-    is_table = isinstance(draws, pd.DataFrame)
-    labels = list(draws.index.unique(0)) if is_table else list(range(len(values)))
-    return values, columns, labels
+    if isinstance(draws, pd.DataFrame):
+        return values, columns, list(draws.index.unique(0))
+    return values, columns, list(range(len(values)))

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from sksbi.diagnostics.results import HeldOutChecks
 from sksbi.inspection import CoverageDisplay, MisspecificationDisplay, RankDisplay, TarpDisplay
-from sksbi.inspection._style import EXACT, empty_figure, label_axes, legend_above, point_style
+from sksbi.inspection._style import EXACT, label_axes, legend_above, new_figure, point_style
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -39,9 +39,8 @@ def draw_checks(checks: HeldOutChecks, observed: MisspecificationDisplay | None)
     """
     names = checks.held_out.names
     legends = 0.36 * max(0, len(names) // 2 - 1)
-    figure = empty_figure(None, (7.1, (6.6 if observed is None else 9.0) + legends))
-    figure.get_layout_engine().set(w_pad=0.04, h_pad=0.04, hspace=0.06, wspace=0.06)
-    rows = [[0, 1], [2, 3], [4, 4]][: 2 if observed is None else 3]
+    figure = new_figure((7.1, (6.6 if observed is None else 9.0) + legends), pad=0.04, space=0.06)
+    rows: list[Any] = [[0, 1], [2, 3], [4, 4]][: 2 if observed is None else 3]
     axes = figure.subplot_mosaic(rows, height_ratios=[1.0, 1.0, 0.65][: len(rows)])
     curves, coverage, tarp = checks.rank_curves, checks.coverage, checks.tarp
     RankDisplay(*curves[:4], names, p_values=curves.p_value).plot(ax=axes[0])

@@ -17,10 +17,9 @@ from sksbi.metrics import (
     sbc_ranks,
     tarp_ranks,
 )
+from sksbi.utils.types import Array
 
 __all__ = ["HeldOutChecks"]
-
-Array = NDArray[np.float64]
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,13 +39,13 @@ class HeldOutChecks:
     seed: int
 
     @cached_property
-    def coverage(self) -> RankCurve:
+    def coverage(self) -> RankCurve[float]:
         """The coverage of highest-density regions."""
         ranks = hpd_ranks(self.held_out.log_prob_draws, self.held_out.log_prob_theta)
         return rank_curve(ranks, self.held_out.n_draws)
 
     @cached_property
-    def tarp(self) -> RankCurve:
+    def tarp(self) -> RankCurve[float]:
         """The coverage of balls around random points."""
         ranks = tarp_ranks(self.held_out.draws, self.held_out.theta, random_state=self.seed)
         return rank_curve(ranks, self.held_out.n_draws)
@@ -57,7 +56,7 @@ class HeldOutChecks:
         return sbc_ranks(self.held_out.draws, self.held_out.theta)
 
     @cached_property
-    def rank_curves(self) -> RankCurve:
+    def rank_curves(self) -> RankCurve[Array]:
         """The distribution functions of the ranks."""
         return rank_curve(self.ranks, self.held_out.n_draws)
 

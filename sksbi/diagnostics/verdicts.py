@@ -5,6 +5,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from sksbi.utils.types import Array
+
 __all__ = ["contraction_verdict", "coverage_verdict", "rank_verdict", "z_verdict"]
 
 FINE = "no deviation found"
@@ -13,7 +15,7 @@ _INFORMATIVE = 0.05
 _CLEAR = 2.0
 
 
-def rank_verdict(ranks: NDArray, n_draws: int, p_value: float, alpha: float) -> str:
+def rank_verdict(ranks: NDArray[np.intp], n_draws: int, p_value: float, alpha: float) -> str:
     """
     Say what ranks that are not uniform look like.
 
@@ -54,9 +56,7 @@ def rank_verdict(ranks: NDArray, n_draws: int, p_value: float, alpha: float) -> 
     return "deviates, but not by a bias, the width or the tails alone"
 
 
-def coverage_verdict(
-    levels: NDArray, coverage: NDArray, n: int, p_value: float, alpha: float
-) -> str:
+def coverage_verdict(levels: Array, coverage: Array, n: int, p_value: float, alpha: float) -> str:
     """
     Say how many of the 90% regions hold the truth, and whether that is chance.
 
@@ -87,7 +87,7 @@ def coverage_verdict(
     return f"{'overconfident' if mean < 0 else 'conservative'}: {figures}"
 
 
-def contraction_verdict(contraction: NDArray) -> str:
+def contraction_verdict(contraction: Array) -> str:
     """
     Say how much of the prior's variance x takes away.
 
@@ -110,7 +110,7 @@ def contraction_verdict(contraction: NDArray) -> str:
     return f"hardly narrower than the prior: {figures}" if middle < least else figures
 
 
-def z_verdict(z: NDArray, p_value: float, alpha: float) -> str:
+def z_verdict(z: Array, p_value: float, alpha: float) -> str:
     """
     Say how far posterior means are off.
 

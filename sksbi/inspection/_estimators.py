@@ -8,10 +8,9 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from numpy.typing import ArrayLike
 
-from sksbi.inspection._named import RandomState, Row, Table
 from sksbi.metrics import HeldOutDraws, draw_held_out
+from sksbi.utils.types import RandomState, Row, Table
 
 __all__ = ["fitted_step", "parameter_names", "sample_many", "sample_one"]
 
@@ -44,7 +43,7 @@ def sample_one(estimator: Any, x: Row, n_samples: int, random_state: RandomState
 def sample_many(
     estimator: Any,
     theta: Table,
-    x: ArrayLike,
+    x: Table,
     n_samples: int,
     random_state: RandomState,
     verbose: int = 0,

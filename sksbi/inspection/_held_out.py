@@ -6,18 +6,16 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from typing import Any, ClassVar, Self
 
-import numpy as np
-from numpy.typing import ArrayLike
-
 from sksbi.inspection._estimators import sample_many
-from sksbi.inspection._named import Draws, RandomState, Table, parameter_labels
+from sksbi.inspection._named import parameter_labels
 from sksbi.metrics import HeldOutDraws
 from sksbi.tables.draws import check_batch
+from sksbi.utils.types import Array, Draws, RandomState, Table
 
 __all__ = ["HeldOutDisplay", "Options", "Prepared", "all_pairs", "held_out_batch", "unpack"]
 
 Options = dict[str, Any]
-Prepared = tuple[Table, ArrayLike, RandomState, Options]
+Prepared = tuple[Table, Table, RandomState, Options]
 
 
 class HeldOutDisplay(ABC):
@@ -64,7 +62,7 @@ class HeldOutDisplay(ABC):
         cls,
         estimator: Any,
         theta: Table,
-        x: ArrayLike,
+        x: Table,
         *,
         n_samples: int = 1000,
         random_state: RandomState = 0,
@@ -135,7 +133,7 @@ def held_out_batch(
     theta: Table | None,
     names: Sequence[str] | None = None,
     min_draws: int = 1,
-) -> tuple[np.ndarray, np.ndarray, list[str]]:
+) -> tuple[Array, Array, list[str]]:
     """Check draws (n, n_samples, D) and theta (n, D), held out or given, and find the names."""
     if isinstance(draws, HeldOutDraws) and names is None:
         names = draws.names

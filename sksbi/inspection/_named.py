@@ -6,25 +6,11 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pandas as pd
-from numpy.typing import ArrayLike
 
 from sksbi.tables.draws import as_float
+from sksbi.utils.types import Array, Row
 
-__all__ = [
-    "Draws",
-    "RandomState",
-    "Row",
-    "Table",
-    "check_levels",
-    "check_names",
-    "check_row",
-    "parameter_labels",
-]
-
-Table = ArrayLike | pd.DataFrame  # of shape (n, D)
-Draws = ArrayLike | pd.DataFrame  # of shape (n, n_samples, D), or a table as ``sample`` returns it
-Row = ArrayLike | pd.Series | pd.DataFrame | Mapping[str, float]  # by position or by name
-RandomState = int | np.random.RandomState | np.random.Generator | None
+__all__ = ["check_levels", "check_names", "check_row", "parameter_labels"]
 
 
 def parameter_labels(
@@ -56,7 +42,7 @@ def check_levels(levels: Sequence[float]) -> list[float]:
     return values.tolist()
 
 
-def check_row(row: Row, names: list[str], argument: str) -> np.ndarray:
+def check_row(row: Row, names: list[str], argument: str) -> Array:
     """Check one row of values, by name or by position; NaN where a name has none."""
     labelled = _labelled(row)
     if labelled is None:

@@ -21,7 +21,7 @@ class AxesDisplay(ABC):
     """What is drawn in one pair of axes, ``ax_``."""
 
     @abstractmethod
-    def _draw(self, **options: Any) -> Iterator[Size]:
+    def _draw(self, *_: Any, **options: Any) -> Iterator[Size]:
         """Check the options, yield the size of a new figure in inches, and then draw into it."""
 
     def plot(self, *, ax: Axes | None = None, figsize: Size | None = None, **options: Any) -> Self:
@@ -60,7 +60,7 @@ class FigureDisplay(ABC):
     """What is drawn in panels of a figure, ``figure_``."""
 
     @abstractmethod
-    def _draw(self, **options: Any) -> Iterator[Size]:
+    def _draw(self, *_: Any, **options: Any) -> Iterator[Size]:
         """Check the options, yield the size of a new figure in inches, and then draw into it."""
 
     def plot(

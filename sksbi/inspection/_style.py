@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from sksbi.utils.types import Array
+
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.axis import Axis
@@ -27,6 +29,7 @@ __all__ = [
     "label_axes",
     "legend_above",
     "line_style",
+    "new_figure",
     "p_text",
     "point_style",
     "region_handles",
@@ -38,7 +41,7 @@ LINE_STYLES = ("-", "--", "-.", ":")
 MARKERS = ("", "o", "s", "^", "D", "v")
 INK = "0.15"
 ALPHA = 0.25
-EXACT = {"color": INK, "lw": 0.7}  # where an exact posterior would be
+EXACT: dict[str, Any] = {"color": INK, "lw": 0.7}  # where an exact posterior would be
 
 
 def import_pyplot() -> Any:
@@ -52,22 +55,28 @@ def import_pyplot() -> Any:
     return plt
 
 
+def new_figure(figsize: tuple[float, float], pad: float = 0.02, space: float = 0.02) -> Figure:
+    """Make a figure of this size in inches, with little room around and between axes."""
+    figure = import_pyplot().figure(figsize=figsize, layout="constrained")
+    figure.get_layout_engine().set(w_pad=pad, h_pad=pad, wspace=space, hspace=space)
+    return figure
+
+
 def empty_figure(
     fig: Figure | SubFigure | None, figsize: tuple[float, float]
 ) -> Figure | SubFigure:
     """Make a figure of this size in inches, or take the user's if nothing is drawn in it."""
-    plt = import_pyplot()
+    if fig is None:
+        return new_figure(figsize)
+    import_pyplot()
     from matplotlib.figure import FigureBase
 
-    if fig is None:
-        fig = plt.figure(figsize=figsize, layout="constrained")
-        fig.get_layout_engine().set(w_pad=0.02, h_pad=0.02, wspace=0.02, hspace=0.02)
-    elif not isinstance(fig, FigureBase):
+    if not isinstance(fig, FigureBase):
         raise TypeError(
             f"fig must be a matplotlib Figure or SubFigure, got {fig!r} of type "
             f"{type(fig).__name__}; for the size of a new one give figsize."
         )
-    elif fig.axes:
+    if fig.axes:
         raise ValueError(
             f"fig must be empty, got a figure with {len(fig.axes)} axes; call fig.clear() first, "
             "or give all that shall be drawn over each other in one display."
@@ -77,9 +86,9 @@ def empty_figure(
 
 def given_axes(ax: Axes | None, figsize: tuple[float, float]) -> Axes:
     """Take the user's axes, or make a figure of this size in inches."""
-    import_pyplot()
     if ax is None:
-        return empty_figure(None, figsize).add_subplot()
+        return new_figure(figsize).add_subplot()
+    import_pyplot()
     if not hasattr(ax, "plot"):
         raise TypeError(
             f"ax must be matplotlib Axes, got {ax!r} of type {type(ax).__name__}; leave it out "
@@ -88,7 +97,7 @@ def given_axes(ax: Axes | None, figsize: tuple[float, float]) -> Axes:
     return ax
 
 
-def line_style(k: int) -> dict[str, str]:
+def line_style(k: int) -> dict[str, Any]:
     """Return the style of the k-th of a few lines."""
     return {"color": COLORS[k % len(COLORS)], "linestyle": LINE_STYLES[k % len(LINE_STYLES)]}
 
@@ -171,10 +180,10 @@ def region_handles(levels: list[float], noun: str) -> list[Any]:
     ]
 
 
-def fold_factor(axis: Axis, limits: np.ndarray, name: str, separator: str = " ") -> None:
+def fold_factor(axis: Axis, limits: Array, name: str, separator: str = " ") -> None:
     """Fix the offset and the power of ten that the ticks leave out, and say them in the label."""
     offset, exponent = _offset_and_exponent(*limits.tolist())
-    formatter = axis.get_major_formatter()
+    formatter: Any = axis.get_major_formatter()
     formatter.set_useOffset(np.nextafter(1.0, 2.0) if offset == 1 else offset)  # 1 means automatic
     formatter.set_scientific(exponent != 0)
     if exponent:

@@ -119,17 +119,17 @@ class LossDisplay(AxesDisplay):
         yield 3.4, 2.5
         if "member" in self.history:
             members = self.history.groupby("member")
-            best = [_draw_run(self.ax_, member, "best epochs") for _, member in members]
-            self.best_epoch_ = None if None in best else best
+            epochs = [_draw_run(self.ax_, member, "best epochs") for _, member in members]
+            self.best_epoch_: Any = None if None in epochs else epochs
         else:
             self.best_epoch_ = best = _draw_run(self.ax_, self.history, "best, epoch {}")
             if best is not None:
                 self.ax_.axvline(best, color=INK, lw=0.8, ls=":")
         label_axes(self.ax_, "epoch", "loss")
-        self.ax_.xaxis.get_major_locator().set_params(integer=True)
+        self.ax_.xaxis.get_major_locator().set_params(integer=True)  # type: ignore[call-arg]
         handles, labels = self.ax_.get_legend_handles_labels()
         once = dict(zip(labels, handles, strict=True))
-        draw_legend(self.ax_, once.values(), once.keys())
+        draw_legend(self.ax_, list(once.values()), list(once))
 
 
 def _draw_run(ax: Axes, history: pd.DataFrame, mark: str) -> int | None:

@@ -5,19 +5,18 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Self, cast
 
 import numpy as np
 import pandas as pd
-from numpy.typing import ArrayLike
 
 from sksbi.inspection._held_out import HeldOutDisplay, Options, Prepared, held_out_batch
-from sksbi.inspection._named import Draws, RandomState, Table
 from sksbi.inspection._plot import FigureDisplay, Size
 from sksbi.inspection._style import COLORS, EXACT, draw_legend, fold_factor, label_axes
 from sksbi.metrics import HeldOutDraws
 from sksbi.utils.random import check_generator, draw_seed
-from sksbi.utils.validation import check_count, check_real
+from sksbi.utils.types import Draws, RandomState, Rows, Table
+from sksbi.utils.validation import check_count, check_real, count_rows
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -27,18 +26,17 @@ __all__ = ["MarginalsDisplay"]
 
 _MOST_OBSERVATIONS = 200
 _MOST_COLUMNS = 4
-_MARKERS = {"fmt": "o"}, {"fmt": "s", "markerfacecolor": "white"}
+_MARKERS: tuple[dict[str, Any], ...] = {"fmt": "o"}, {"fmt": "s", "markerfacecolor": "white"}
 
 
-def _some_pairs(
-    theta: Table, x: ArrayLike, random_state: RandomState, options: Options
-) -> Prepared:
+def _some_pairs(theta: Table, x: Table, random_state: RandomState, options: Options) -> Prepared:
     """Draw for as many pairs as are shown, and seed the choice and the draws."""
     generator = check_generator(random_state)
     seeds = [draw_seed(generator), draw_seed(generator)]
-    if len(theta) != len(x):
-        raise ValueError(f"theta has {len(theta)} rows and x has {len(x)}: give as many.")
-    rows = _choose(len(theta), options.get("max_observations", _MOST_OBSERVATIONS), seeds[0])
+    n = count_rows(theta)
+    if n != count_rows(x):
+        raise ValueError(f"theta has {n} rows and x has {count_rows(x)}: give as many.")
+    rows = _choose(n, options.get("max_observations", _MOST_OBSERVATIONS), seeds[0])
     theta, x = (
         table.iloc[rows] if hasattr(table, "iloc") else np.asarray(table)[rows]
         for table in (theta, x)
@@ -166,14 +164,14 @@ class MarginalsDisplay(HeldOutDisplay, FigureDisplay):
             ax.remove()
         self.axes_ = axes[: len(names)]
         self.errorbars_ = [
-            _draw_panel(ax, name, self.intervals[name])
+            _draw_panel(ax, name, cast(pd.DataFrame, self.intervals[name]))
             for ax, name in zip(self.axes_, names, strict=True)
         ]
         labels = [f"{100 * self.level:.4g}% interval, true value inside", "outside"]
         draw_legend(self.figure_, self.errorbars_[0], labels, loc="outside upper center", ncols=2)
 
 
-def _choose(n: int, max_observations: int, random_state: RandomState) -> np.ndarray:
+def _choose(n: int, max_observations: int, random_state: RandomState) -> Rows:
     """Choose rows at random where there are too many, in ascending order."""
     most = check_count(max_observations, "max_observations")
     generator = check_generator(random_state)
@@ -190,7 +188,13 @@ def _draw_panel(ax: Axes, name: str, values: pd.DataFrame) -> list[ErrorbarConta
     drawn = []
     for k, some in enumerate((values[holds], values[~holds])):
         reach = [some["median"] - some["lower"], some["upper"] - some["median"]]
-        style = {"lw": 0.6, "alpha": 0.8, "markersize": 2.5, "color": COLORS[k], **_MARKERS[k]}
+        style: dict[str, Any] = {
+            "lw": 0.6,
+            "alpha": 0.8,
+            "markersize": 2.5,
+            "color": COLORS[k],
+            **_MARKERS[k],
+        }
         drawn.append(ax.errorbar(some["true"], some["median"], reach, **style))
     ax.set(xlim=ends, ylim=ends)
     ax.set_box_aspect(1)

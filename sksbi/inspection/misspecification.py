@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Hashable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Self
 
@@ -10,10 +10,11 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
 
-from sksbi.inspection._named import RandomState, Row, check_names
+from sksbi.inspection._named import check_names
 from sksbi.inspection._plot import AxesDisplay, Size
 from sksbi.inspection._style import label_axes, legend_above, line_style, p_text
 from sksbi.metrics.misspecification import neighbor_distances, share_as_far
+from sksbi.utils.types import Array, RandomState, Row
 
 __all__ = ["MisspecificationDisplay"]
 
@@ -71,9 +72,9 @@ class MisspecificationDisplay(AxesDisplay):
     ['observed, p < 0.001']
     """
 
-    distances: np.ndarray
-    distances_observed: np.ndarray
-    p_values: np.ndarray
+    distances: Array
+    distances_observed: Array
+    p_values: Array
     names: list[str]
 
     @classmethod
@@ -133,8 +134,9 @@ class MisspecificationDisplay(AxesDisplay):
     ) -> Self:
         """Compute the distances, and name the observations by their index, or count them."""
         away, asked = neighbor_distances(x, x_observed, n_neighbors, random_state)
-        labelled = isinstance(x_observed, pd.DataFrame | pd.Series)
-        labels = x_observed.index if labelled else range(np.size(asked))
+        labels: Iterable[Hashable] = range(np.size(asked))
+        if isinstance(x_observed, pd.DataFrame | pd.Series):
+            labels = x_observed.index
         names = [str(label) for label in labels] if np.ndim(asked) else ["observed"]
         asked = np.atleast_1d(asked)
         return cls(away, asked, share_as_far(away, asked), names)
@@ -154,10 +156,12 @@ class MisspecificationDisplay(AxesDisplay):
         counts, _ = np.histogram(self.distances, edges)
         self.histogram_ = self.ax_.stairs(counts, edges, fill=True, color="0.75")
         n = len(self.names)  # where there are many, short lines in one style
+        labels: list[str | None]
         labels = [f"{name}, {p_text(p)}" for name, p in zip(self.names, self.p_values, strict=True)]
-        styles, ymax = range(n), 1.0
+        styles, ymax = [*range(n)], 1.0
         if n > _MOST_NAMED:
-            labels = [f"{n} observations, least {p_text(self.p_values.min())}"] + (n - 1) * [None]
+            least_p = p_text(self.p_values.min())
+            labels = [f"{n} observations, least {least_p}", *(n - 1) * [None]]
             styles, ymax = n * [0], 0.1
         self.lines_ = [
             self.ax_.axvline(where, ymax=ymax, lw=1.2, label=label, **line_style(k))

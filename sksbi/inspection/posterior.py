@@ -8,17 +8,11 @@ from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from sksbi.inspection._density import GridDensity, grid_density, panel_limits
 from sksbi.inspection._estimators import sample_one
-from sksbi.inspection._named import (
-    RandomState,
-    Row,
-    Table,
-    check_levels,
-    check_row,
-    parameter_labels,
-)
+from sksbi.inspection._named import check_levels, check_row, parameter_labels
 from sksbi.inspection._plot import FigureDisplay, Size
 from sksbi.inspection._style import (
     ALPHA,
@@ -31,6 +25,7 @@ from sksbi.inspection._style import (
     region_handles,
 )
 from sksbi.tables.draws import check_draws, check_same_columns
+from sksbi.utils.types import Array, RandomState, Row, Table
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -38,7 +33,7 @@ if TYPE_CHECKING:
 
 __all__ = ["PosteriorDisplay"]
 
-_TRUTH = {"color": INK, "linewidth": 0.8}
+_TRUTH: dict[str, Any] = {"color": INK, "linewidth": 0.8}
 
 
 @dataclass(repr=False, eq=False)
@@ -193,7 +188,7 @@ class PosteriorDisplay(FigureDisplay):
         truth = np.asarray(self.true_theta) if given else np.full(len(names), np.nan)
         limits = panel_limits(samples, truth)
         self.axes_ = _lay_out(self.figure_, names, limits)
-        for i, j in zip(*np.tril_indices(len(names)), strict=True):
+        for i, j in _lower_triangle(len(names)):
             ax, columns = self.axes_[i, j], [i] if i == j else [j, i]
             for k, (label, draws) in enumerate(zip(self.samples, samples, strict=True)):
                 density = grid_density(draws[:, columns], limits[columns])
@@ -211,7 +206,7 @@ class PosteriorDisplay(FigureDisplay):
             draw_legend(self.figure_, handles, loc="upper right")
 
 
-def _check_tables(tables: Mapping[str, Table]) -> tuple[dict[str, np.ndarray], list[str] | None]:
+def _check_tables(tables: Mapping[str, Table]) -> tuple[dict[str, Array], list[str] | None]:
     """Check labelled tables of the same columns; return their values and the names, if any."""
     values, names = {}, None
     for label, table in tables.items():
@@ -227,11 +222,16 @@ def _check_tables(tables: Mapping[str, Table]) -> tuple[dict[str, np.ndarray], l
     return values, names
 
 
-def _lay_out(fig: Figure | SubFigure, names: list[str], limits: np.ndarray) -> np.ndarray:
+def _lower_triangle(d: int) -> list[tuple[int, int]]:
+    """List the panels, row by row."""
+    return [(i, j) for i in range(d) for j in range(i + 1)]
+
+
+def _lay_out(fig: Figure | SubFigure, names: list[str], limits: Array) -> NDArray[np.object_]:
     """Make the lower triangle of axes, labelled at its outside only."""
     d = len(names)
     grid, axes = fig.add_gridspec(d, d), np.full((d, d), None, dtype=object)
-    for i, j in zip(*np.tril_indices(d), strict=True):
+    for i, j in _lower_triangle(d):
         axes[i, j] = fig.add_subplot(grid[i, j])
         _thin_out(axes[i, j], d, i, j)
     separator = " " if d < 3 else "\n"
@@ -264,7 +264,7 @@ def _thin_out(ax: Axes, d: int, row: int, column: int) -> None:
     ax.yaxis.offsetText.set_visible(False)
 
 
-def _draw_marginal(ax: Axes, density: GridDensity, cuts: np.ndarray, k: int, label: str) -> None:
+def _draw_marginal(ax: Axes, density: GridDensity, cuts: Array, k: int, label: str) -> None:
     """Draw the k-th density and, under the first, its regions: more would hide each other."""
     (x,), height = density.outline()
     ax.plot(x, height, linewidth=1.1, label=label, **line_style(k))
@@ -272,12 +272,12 @@ def _draw_marginal(ax: Axes, density: GridDensity, cuts: np.ndarray, k: int, lab
         ax.fill_between(x, height, where=height >= cut, color=COLORS[k], alpha=ALPHA, lw=0)
 
 
-def _draw_pair(ax: Axes, density: GridDensity, cuts: np.ndarray, k: int, _: str) -> None:
+def _draw_pair(ax: Axes, density: GridDensity, cuts: Array, k: int, _: str) -> None:
     """Draw the k-th posterior's regions, the wider ones first, and fill the first one's."""
     (x, y), values = density.outline()
     for cut in cuts if k == 0 else ():
         ax.contourf(x, y, values.T, [cut, np.inf], colors=[COLORS[k]], alpha=ALPHA)
-    style = {f"{key}s": [value] for key, value in line_style(k).items()}
+    style: dict[str, Any] = {f"{key}s": [value] for key, value in line_style(k).items()}
     ax.contour(x, y, values.T, cuts, linewidths=0.9, **style)
 
 

@@ -4,29 +4,29 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Self, cast
 
 import numpy as np
 import pandas as pd
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
 from sksbi.inspection._estimators import sample_one
-from sksbi.inspection._named import RandomState, Row, Table, check_levels, check_row
+from sksbi.inspection._named import check_levels, check_row
 from sksbi.inspection._plot import FigureDisplay, Size
 from sksbi.inspection._style import ALPHA, COLORS, INK, draw_legend, label_axes, region_handles
 from sksbi.simulation import run_simulator
 from sksbi.tables.draws import check_draws
 from sksbi.utils.random import check_generator, draw_seed
+from sksbi.utils.types import Array, RandomState, Row, Table
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 __all__ = ["PredictiveDisplay"]
 
-Array = NDArray[np.float64]
 Arrays = dict[str, Array]
-Coordinates = ArrayLike | pd.Index | pd.Series
-Groups = Mapping[str, Sequence | slice]
+Coordinates = Sequence[Any] | NDArray[Any] | pd.Index | pd.Series
+Groups = Mapping[str, Sequence[Any] | slice]
 Series = dict[str, tuple[Array, Array]]
 
 
@@ -81,7 +81,7 @@ class PredictiveDisplay(FigureDisplay):
     def from_estimator(
         cls,
         estimator: Any,
-        simulator: Callable,
+        simulator: Callable[..., Any],
         x_observed: Row,
         *,
         n_samples: int = 1000,
@@ -124,7 +124,7 @@ class PredictiveDisplay(FigureDisplay):
             If ``estimator`` cannot sample, as a search: give its ``best_estimator_``; if
             ``x_observed`` is a batch, or the simulator's output is no vector or does not match it.
         """
-        seeds = [None, None]
+        seeds: list[int | None] = [None, None]
         if random_state is not None:
             generator = check_generator(random_state)
             seeds = [draw_seed(generator), draw_seed(generator)]
@@ -185,8 +185,7 @@ class PredictiveDisplay(FigureDisplay):
             and 1, or ``log`` is asked of values that are not positive.
         """
         simulated, observed = _split_series(x_simulated, x_observed, groups)
-        coordinates = _check_coordinates(coordinates, simulated)
-        display = cls(simulated, observed, coordinates)
+        display = cls(simulated, observed, _check_coordinates(coordinates, simulated))
         return display.plot(levels=levels, log=log, xlabel=xlabel, **plot_options)
 
     from_samples = from_predictions
@@ -210,7 +209,7 @@ class PredictiveDisplay(FigureDisplay):
             where = self.coordinates[name]
             _draw_bands(ax, where, values, self.observed[name], levels)
             ax.set_yscale("log" if log else "linear")
-            below = where.name if xlabel is None else xlabel
+            below = str(where.name) if xlabel is None and where.name is not None else xlabel
             label_axes(ax, below if not shared or ax is axes[-1] else None, name)
         self.figure_.align_ylabels(axes)
         handles = region_handles(levels, "simulated") + axes[0].get_legend_handles_labels()[0]
@@ -234,31 +233,37 @@ def _draw_bands(
     where = x if len(x) == len(observed) else [0]
     ax.plot(where, observed, "o", color=INK, markersize=3, label="observed", zorder=3)
     if np.issubdtype(x.dtype, np.integer):
-        ax.xaxis.get_major_locator().set_params(integer=True)
+        ax.xaxis.get_major_locator().set_params(integer=True)  # type: ignore[call-arg]
 
 
 def _split_series(
     simulated: Table | Mapping[str, Table], observed: Row | Mapping[str, Row], groups: Groups | None
 ) -> tuple[Arrays, Arrays]:
     """Check simulations and observation and split them into series."""
-    split = _check_each if isinstance(simulated, Mapping) else _check_groups
-    series = split(simulated, observed, groups).items()
-    return {key: values for key, (values, _) in series}, {key: row for key, (_, row) in series}
+    if isinstance(simulated, Mapping):
+        series = _check_each(simulated, observed, groups)
+    else:
+        series = _check_groups(simulated, cast(Row, observed), groups)
+    return (
+        {key: values for key, (values, _) in series.items()},
+        {key: row for key, (_, row) in series.items()},
+    )
 
 
 def _check_coordinates(
     coordinates: Coordinates | Mapping[str, Coordinates] | None, simulated: Arrays
 ) -> dict[str, pd.Index]:
     """Check that every series has one coordinate a column; by default they count from 0."""
-    if not isinstance(coordinates, Mapping):
-        coordinates = dict.fromkeys(simulated, coordinates)
-    if set(coordinates) != set(simulated):
+    each: Mapping[str, Coordinates | None] = (
+        coordinates if isinstance(coordinates, Mapping) else dict.fromkeys(simulated, coordinates)
+    )
+    if set(each) != set(simulated):
         raise ValueError(
-            f"coordinates must be given for the series {list(simulated)}, got {list(coordinates)}."
+            f"coordinates must be given for the series {list(simulated)}, got {list(each)}."
         )
-    indices = {}
+    indices: dict[str, pd.Index] = {}
     for key, values in simulated.items():
-        n, given = values.shape[1], coordinates[key]
+        n, given = values.shape[1], each[key]
         indices[key] = pd.RangeIndex(n, name="position") if given is None else pd.Index(given)
         if len(indices[key]) != n:
             raise ValueError(
@@ -303,7 +308,7 @@ def _check_series(simulated: Table, observed: Row, key: str) -> tuple[Array, Arr
     return values, check_row(observed, names, f"x_observed{key}"), names
 
 
-def _positions(key: str, group: Sequence | slice, names: list[str]) -> np.ndarray:
+def _positions(key: str, group: Sequence[Any] | slice, names: list[str]) -> NDArray[np.intp]:
     """Return the positions of a group's columns."""
     if isinstance(group, slice):
         group = range(len(names))[group]

@@ -6,14 +6,12 @@ from collections.abc import Iterator, Sequence
 from dataclasses import KW_ONLY, dataclass
 from typing import Any, Self
 
-import numpy as np
-
 from sksbi.inspection._curve_display import curve_label, draw_curves, rank_curve
 from sksbi.inspection._held_out import HeldOutDisplay, all_pairs, held_out_batch
-from sksbi.inspection._named import Draws, Table
 from sksbi.inspection._plot import AxesDisplay, Size
 from sksbi.inspection._style import label_axes
 from sksbi.metrics import HeldOutDraws, sbc_ranks
+from sksbi.utils.types import Array, Draws, Table
 
 __all__ = ["RankDisplay"]
 
@@ -79,13 +77,13 @@ class RankDisplay(HeldOutDisplay, AxesDisplay):
     ['mass, p = 0.53', 'rate, p < 0.001', '95% band if exact']
     """
 
-    levels: np.ndarray
-    ecdf: np.ndarray
-    lower: np.ndarray
-    upper: np.ndarray
+    levels: Array
+    ecdf: Array
+    lower: Array
+    upper: Array
     names: list[str]
     _: KW_ONLY
-    p_values: np.ndarray | None = None
+    p_values: Array | None = None
     label: str | None = None
 
     _prepare = staticmethod(all_pairs)
@@ -147,7 +145,7 @@ class RankDisplay(HeldOutDisplay, AxesDisplay):
             for name, p_value in zip(self.names, p_values, strict=True)
         ]
         edges = self.lower, self.upper
-        drawn = draw_curves(self.ax_, self.levels, self.ecdf.T, labels, edges, difference)
+        drawn = draw_curves(self.ax_, self.levels, list(self.ecdf.T), labels, edges, difference)
         self.lines_, self.band_ = drawn
         minus = " \N{MINUS SIGN} uniform" if difference else ""
         label_axes(self.ax_, "fractional rank", f"ECDF{minus}")

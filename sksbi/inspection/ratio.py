@@ -24,21 +24,19 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.special import expit
 from scipy.stats import beta
 
-from sksbi.inspection._named import RandomState, Table
 from sksbi.inspection._plot import FigureDisplay, Size
 from sksbi.inspection._style import COLORS, EXACT, label_axes, legend_above
 from sksbi.tables.draws import as_float, check_draws
 from sksbi.utils.derangement import derangement
 from sksbi.utils.random import check_generator
-from sksbi.utils.validation import check_count
+from sksbi.utils.types import Array, RandomState, Table
+from sksbi.utils.validation import check_count, count_rows
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.container import ErrorbarContainer
 
 __all__ = ["RatioDisplay"]
-
-Array = NDArray[np.float64]
 
 _CONFIDENCE = 0.95
 _N_HISTOGRAM_BINS = 40
@@ -97,15 +95,15 @@ class RatioDisplay(FigureDisplay):
     """
 
     reliability: pd.DataFrame
-    log_ratio_joint: np.ndarray
-    log_ratio_marginal: np.ndarray
+    log_ratio_joint: Array
+    log_ratio_marginal: Array
 
     @classmethod
     def from_estimator(
         cls,
         estimator: Any,
         theta: Table,
-        x: ArrayLike,
+        x: Table,
         *,
         random_state: RandomState = 0,
         **options: Any,
@@ -143,8 +141,10 @@ class RatioDisplay(FigureDisplay):
                 f"{type(estimator).__name__}; of a search give best_estimator_."
             )
         values, _ = check_draws(theta, "theta")
-        if len(values) != len(x):
-            raise ValueError(f"theta has {len(values)} rows and x has {len(x)}: give as many.")
+        if len(values) != count_rows(x):
+            raise ValueError(
+                f"theta has {len(values)} rows and x has {count_rows(x)}: give as many."
+            )
         others = derangement(values, check_generator(random_state))
         shuffled = theta.iloc[others] if isinstance(theta, pd.DataFrame) else values[others]
         log_ratios = (estimator.predict_log_ratio(rows, x) for rows in (theta, shuffled))
@@ -259,7 +259,8 @@ def _histogram_edges(joint: Array, marginal: Array) -> Array:
 def _bin(probability: Array, n_bins: int) -> tuple[Array, NDArray[np.intp]]:
     """Sum up and count the probabilities in every bin."""
     bins = np.minimum((probability * n_bins).astype(int), n_bins - 1)
-    return (np.bincount(bins, probability, minlength=n_bins), np.bincount(bins, minlength=n_bins))
+    sums: Any = np.bincount(bins, probability, minlength=n_bins)  # NumPy says that these are int
+    return sums, np.bincount(bins, minlength=n_bins)
 
 
 def _balance(share: Array, n_joint: int, n_marginal: int) -> Array:
@@ -274,5 +275,11 @@ def _draw_reliability(ax: Axes, table: pd.DataFrame) -> ErrorbarContainer:
     below, above = table["fraction"] - table["lower"], table["upper"] - table["fraction"]
     ax.set(xlim=(-0.02, 1.02), ylim=(-0.02, 1.02))
     label_axes(ax, "predicted probability r / (1 + r)", "fraction of joint pairs")
-    style = {"fmt": "o", "color": COLORS[0], "lw": 1.0, "markersize": 3.5, "capsize": 2}
+    style: dict[str, Any] = {
+        "fmt": "o",
+        "color": COLORS[0],
+        "lw": 1.0,
+        "markersize": 3.5,
+        "capsize": 2,
+    }
     return ax.errorbar(table["predicted"], table["fraction"], [below, above], **style)

@@ -8,9 +8,9 @@ from numpy.typing import ArrayLike
 
 from sksbi.inspection._curve_display import CurveDisplay, rank_curve
 from sksbi.inspection._held_out import Options, Prepared, held_out_batch
-from sksbi.inspection._named import Draws, RandomState, Table
 from sksbi.metrics import HeldOutDraws, tarp_ranks
 from sksbi.utils.random import check_generator, draw_seed
+from sksbi.utils.types import Draws, RandomState, Table
 
 __all__ = ["TarpDisplay"]
 

@@ -12,11 +12,12 @@ from scipy.stats import rankdata
 
 from sksbi.inspection._density import grid_density
 from sksbi.inspection._estimators import parameter_names
-from sksbi.inspection._named import RandomState, Row, parameter_labels
+from sksbi.inspection._named import parameter_labels
 from sksbi.inspection._plot import FigureDisplay, Size
 from sksbi.inspection._style import EXACT, fold_factor, label_axes, legend_above, line_style
 from sksbi.metrics import effective_sample_size, split_r_hat
 from sksbi.tables.draws import as_float
+from sksbi.utils.types import Array, RandomState, Row
 from sksbi.utils.validation import check_count
 
 if TYPE_CHECKING:
@@ -25,8 +26,6 @@ if TYPE_CHECKING:
     from matplotlib.patches import StepPatch
 
 __all__ = ["TraceDisplay"]
-
-Array = NDArray[np.float64]
 
 _MOST_STEPS = 2_000
 _N_BINS = 20
@@ -86,13 +85,13 @@ class TraceDisplay(FigureDisplay):
     ['mass', 'rate']
     """
 
-    chains: np.ndarray
-    ranks: np.ndarray
-    numbers: np.ndarray
+    chains: Array
+    ranks: Array
+    numbers: NDArray[np.intp]
     names: list[str]
     _: KW_ONLY
-    r_hat: np.ndarray | None = None
-    ess: np.ndarray | None = None
+    r_hat: Array | None = None
+    ess: Array | None = None
 
     @classmethod
     def from_estimator(

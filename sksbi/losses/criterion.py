@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -49,7 +50,7 @@ class Criterion(nn.Module, ABC):
         return self._generator if self.training else torch.Generator().manual_seed(0)
 
     @abstractmethod
-    def forward(self, output: object, theta: Tensor) -> Tensor:
+    def forward(self, output: Any, theta: Tensor) -> Tensor:
         """
         Compute one loss a row.
 
@@ -82,7 +83,7 @@ class WeightedMean(nn.Module):
         super().__init__()
         self.criterion = criterion
 
-    def forward(self, output: object, target: tuple[Tensor, Tensor]) -> Tensor:
+    def forward(self, output: Any, target: tuple[Tensor, Tensor]) -> Tensor:
         """
         Compute the loss of a batch.
 

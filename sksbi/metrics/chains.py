@@ -17,16 +17,15 @@ whose sum is negative, and the pairs are made to decrease, as in any reversible 
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 from scipy import fft
 from scipy.special import ndtri
 from scipy.stats import rankdata
 
 from sksbi.tables.draws import as_float
+from sksbi.utils.types import Array
 
 __all__ = ["effective_sample_size", "split_r_hat"]
-
-Array = NDArray[np.float64]
 
 _MIN_STEPS = 4
 

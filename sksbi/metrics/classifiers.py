@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from numpy.typing import NDArray
 from sklearn.base import BaseEstimator, clone
 from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.linear_model import LogisticRegression
@@ -10,10 +9,12 @@ from sklearn.neural_network import MLPClassifier
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import PolynomialFeatures, StandardScaler
 
+from sksbi.utils.types import Array
+
 __all__ = ["build_classifier", "probability_of_one"]
 
 
-def build_classifier(classifier: object, n_features: int, seed: int) -> BaseEstimator:
+def build_classifier(classifier: str | BaseEstimator, n_features: int, seed: int) -> BaseEstimator:
     """
     Build a classifier.
 
@@ -65,6 +66,6 @@ def build_classifier(classifier: object, n_features: int, seed: int) -> BaseEsti
     return clone(classifier)
 
 
-def probability_of_one(classifier: BaseEstimator, rows: NDArray) -> NDArray:
+def probability_of_one(classifier: BaseEstimator, rows: Array) -> Array:
     """Predict the probability of class 1."""
     return classifier.predict_proba(rows)[:, 1]

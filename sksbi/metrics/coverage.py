@@ -19,14 +19,13 @@ from scipy.special import softmax
 from sksbi.metrics.uniformity import rank_ecdf
 from sksbi.tables.draws import as_float
 from sksbi.utils.random import check_generator
+from sksbi.utils.types import Array, RandomState
 
 __all__ = ["expected_coverage", "hpd_levels", "hpd_ranks"]
 
-Array = NDArray[np.float64]
-
 
 def hpd_ranks(
-    log_prob_draws: ArrayLike, log_prob_theta: ArrayLike, *, random_state: object = 0
+    log_prob_draws: ArrayLike, log_prob_theta: ArrayLike, *, random_state: RandomState = 0
 ) -> NDArray[np.intp]:
     """
     Count the draws that are denser than the true parameters.
@@ -66,7 +65,7 @@ def hpd_ranks(
 
 
 def hpd_levels(
-    log_prob_grid: ArrayLike, log_prob_theta: ArrayLike, *, random_state: object = 0
+    log_prob_grid: ArrayLike, log_prob_theta: ArrayLike, *, random_state: RandomState = 0
 ) -> Array:
     """
     Compute the level of the smallest highest-density region that holds theta, on a grid.
@@ -123,7 +122,7 @@ def expected_coverage(
     log_prob_theta: ArrayLike,
     *,
     grid: bool = False,
-    random_state: object = 0,
+    random_state: RandomState = 0,
 ) -> tuple[Array, Array]:
     """
     Compute how often highest-density regions hold the true parameters, at every level.

@@ -7,22 +7,21 @@ are drawn here once, in batches, together with their log-densities.
 
 from __future__ import annotations
 
+from collections.abc import Sized
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import pandas as pd
-from numpy.typing import ArrayLike, NDArray
 from tqdm.auto import tqdm
 
 from sksbi.tables.draws import check_draws
 from sksbi.utils.batches import batches
 from sksbi.utils.random import check_generator
+from sksbi.utils.types import Array, Draws, RandomState, Table
 from sksbi.utils.validation import check_count
 
 __all__ = ["HeldOutDraws", "draw_held_out"]
-
-Array = NDArray[np.float64]
 
 _DRAWS_PER_BATCH = 100_000
 
@@ -72,11 +71,11 @@ class HeldOutDraws:
 
 def draw_held_out(
     estimator: Any,
-    theta: object,
-    x: ArrayLike,
+    theta: Table,
+    x: Table,
     n_samples: int = 1000,
     *,
-    random_state: object = 0,
+    random_state: RandomState = 0,
     verbose: int = 0,
 ) -> HeldOutDraws:
     """
@@ -124,8 +123,8 @@ def draw_held_out(
     _check_estimator(estimator)
     n_samples = check_count(n_samples, "n_samples")
     values, names = check_draws(theta, "theta")
-    if not hasattr(x, "__len__") or isinstance(x, dict) or len(values) != len(x):
-        got = len(x) if hasattr(x, "__len__") else repr(x)
+    if not isinstance(x, Sized) or isinstance(x, dict) or len(values) != len(x):
+        got = len(x) if isinstance(x, Sized) else repr(x)
         raise ValueError(
             f"x must be a batch of as many observations as theta has rows, {len(values)}, got "
             f"{'a dict of ' if isinstance(x, dict) else ''}{got}."
@@ -148,9 +147,13 @@ def draw_held_out(
                 log_p = estimator.log_prob(own, some)
             log_prob_theta.append(log_p)
             bar.update(len(log_p))
-    parts = (np.concatenate(part) for part in (draws, log_prob_theta, log_prob_draws))
-    names = names or [f"theta_{j}" for j in range(values.shape[1])]
-    return HeldOutDraws(values, *parts, names)
+    return HeldOutDraws(
+        values,
+        np.concatenate(draws),
+        np.concatenate(log_prob_theta),
+        np.concatenate(log_prob_draws),
+        names or [f"theta_{j}" for j in range(values.shape[1])],
+    )
 
 
 def _check_estimator(estimator: Any) -> None:
@@ -165,7 +168,7 @@ def _check_estimator(estimator: Any) -> None:
         )
 
 
-def _stack(drawn: object, shape: tuple[int, int, int]) -> Array:
+def _stack(drawn: Draws, shape: tuple[int, int, int]) -> Array:
     """Hold that as many draws came as observations were meant."""
     values = np.asarray(drawn)
     if values.size != np.prod(shape):
@@ -181,6 +184,6 @@ def _rows(table: Any, part: slice) -> Any:
     return table.iloc[part] if hasattr(table, "iloc") else table[part]
 
 
-def _columns(drawn: object) -> list[str] | None:
+def _columns(drawn: Draws) -> list[str] | None:
     """Name the columns of a table of draws."""
     return [str(name) for name in drawn.columns] if isinstance(drawn, pd.DataFrame) else None

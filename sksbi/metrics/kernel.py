@@ -3,21 +3,19 @@
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.spatial.distance import cdist
 
 from sksbi.tables.draws import check_draws, check_same_columns
+from sksbi.utils.types import Array, Table
 from sksbi.utils.validation import check_real
 
 __all__ = ["gaussian_kernel", "median_distance", "mmd_score"]
-
-Array = NDArray[np.float64]
 
 _MOST_FOR_MEDIAN = 1_000
 _BLOCK = 1_000
 
 
-def mmd_score(draws: object, reference: object, *, bandwidth: float | None = None) -> float:
+def mmd_score(draws: Table, reference: Table, *, bandwidth: float | None = None) -> float:
     """
     Estimate the squared maximum mean discrepancy between draws and reference draws.
 

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from joblib import Parallel, delayed
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 from sklearn.base import BaseEstimator, clone
 from tqdm.auto import tqdm
 
@@ -32,11 +32,10 @@ from sksbi.tables.draws import (
     is_stack,
 )
 from sksbi.utils.random import check_generator, draw_seed
+from sksbi.utils.types import Array, Draws, Mask, RandomState, Row, Table
 from sksbi.utils.validation import check_count
 
 __all__ = ["LocalTest", "lc2st"]
-
-Array = NDArray[np.float64]
 
 
 @dataclass(frozen=True, eq=False)
@@ -67,15 +66,15 @@ class LocalTest:
 
 
 def lc2st(
-    theta: object,
+    theta: Table,
     x: ArrayLike,
-    draws: object,
-    x_observed: ArrayLike,
-    draws_observed: object,
+    draws: Draws,
+    x_observed: Row,
+    draws_observed: Draws,
     *,
-    classifier: object = "quadratic",
+    classifier: str | BaseEstimator = "quadratic",
     n_permutations: int = 100,
-    random_state: object = None,
+    random_state: RandomState = None,
     n_jobs: int | None = None,
     verbose: int = 0,
 ) -> LocalTest:
@@ -145,10 +144,8 @@ def lc2st(
     """
     n_permutations = check_count(n_permutations, "n_permutations")
     theta, draws, columns, names = _check_pairs(theta, x, draws)
-    x_observed = check_observed_names(x_observed, x, "x_observed", "x")
-    at, single = _check_observed(
-        x_observed, draws_observed, columns.shape[1], theta.shape[1], names
-    )
+    observed = check_finite(check_observed_names(x_observed, x, "x_observed", "x"), "x_observed")
+    at, single = _check_observed(observed, draws_observed, columns.shape[1], theta.shape[1], names)
     generator = check_generator(random_state)
     judge = build_classifier(classifier, theta.shape[1] + columns.shape[1], draw_seed(generator))
     exchanged = [np.zeros(len(theta), bool)]
@@ -164,7 +161,7 @@ def lc2st(
 
 
 def _statistics(
-    judge: BaseEstimator, theta: Array, draws: Array, columns: Array, swap: NDArray, at: list[Array]
+    judge: BaseEstimator, theta: Array, draws: Array, columns: Array, swap: Mask, at: list[Array]
 ) -> Array:
     """Train on the pairs, some exchanged, and compute the statistic at every observation."""
     first = np.where(swap[:, None], draws, theta)
@@ -175,7 +172,7 @@ def _statistics(
 
 
 def _check_pairs(
-    theta: object, x: ArrayLike, draws: object
+    theta: Table, x: ArrayLike, draws: Draws
 ) -> tuple[Array, Array, Array, list[str] | None]:
     """Check theta, the draws at every x, and x in columns."""
     theta, names = check_draws(theta, "theta", 2)
@@ -194,7 +191,7 @@ def _check_pairs(
 
 
 def _check_observed(
-    x_observed: ArrayLike, draws: object, n_columns: int, D: int, names: list[str] | None
+    observed: Array, draws: Draws, n_columns: int, D: int, names: list[str] | None
 ) -> tuple[list[Array], bool]:
     """Put together the rows at every observation, and tell whether there is one."""
     single = not is_stack(draws)
@@ -204,7 +201,6 @@ def _check_observed(
     else:
         values, others = check_stack(draws, argument="draws_observed")
     check_same_columns(others, names, "draws_observed", "theta")
-    observed = check_finite(x_observed, "x_observed").reshape(-1)
     if observed.size != len(values) * n_columns or values.shape[2] != D:
         raise ValueError(
             f"x_observed must hold {n_columns} numbers for each of the {len(values)} observations "

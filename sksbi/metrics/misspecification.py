@@ -11,7 +11,7 @@ maximum mean discrepancy, and gets its null from splitting both together at rand
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 from sklearn.covariance import LedoitWolf
 from sklearn.neighbors import NearestNeighbors
 
@@ -19,18 +19,17 @@ from sksbi.metrics.kernel import gaussian_kernel, median_distance
 from sksbi.preprocessing import RobustViews
 from sksbi.tables.draws import check_finite, check_observed_names
 from sksbi.utils.random import check_generator
+from sksbi.utils.types import Array, RandomState, Row
 from sksbi.utils.validation import check_count
 
 __all__ = ["misspecification_test", "mmd_test", "neighbor_distances", "share_as_far"]
-
-Array = NDArray[np.float64]
 
 _MOST_FOR_MMD = 2_000
 _ROUNDING = 1e-12
 
 
 def misspecification_test(
-    x: ArrayLike, x_observed: ArrayLike, *, n_neighbors: int = 10, random_state: object = 0
+    x: ArrayLike, x_observed: Row, *, n_neighbors: int = 10, random_state: RandomState = 0
 ) -> float | Array:
     """
     Test for single observations whether the simulator could have produced them.
@@ -88,7 +87,7 @@ def misspecification_test(
 
 
 def neighbor_distances(
-    x: ArrayLike, x_observed: ArrayLike, n_neighbors: int = 10, random_state: object = 0
+    x: ArrayLike, x_observed: Row, n_neighbors: int = 10, random_state: RandomState = 0
 ) -> tuple[Array, Array]:
     """
     Compute the distances from half of the simulations that :func:`misspecification_test` ranks.
@@ -179,7 +178,7 @@ def share_as_far(away: Array, asked: Array) -> Array:
 
 
 def mmd_test(
-    x: ArrayLike, x_observed: ArrayLike, *, n_permutations: int = 500, random_state: object = 0
+    x: ArrayLike, x_observed: Row, *, n_permutations: int = 500, random_state: RandomState = 0
 ) -> float:
     """
     Test for a set of observations whether they are distributed as the simulations.
@@ -245,10 +244,10 @@ def mmd_test(
     return float((1 + as_large.sum()) / (n_permutations + 1))
 
 
-def _check(x: ArrayLike, x_observed: ArrayLike) -> tuple[Array, Array, bool]:
+def _check(x: ArrayLike, x_observed: Row) -> tuple[Array, Array, bool]:
     """Check both and put them in columns; tell whether one observation was given."""
-    x_observed = check_observed_names(x_observed, x, "x_observed", "x")
-    simulated, observed = check_finite(x, "x"), check_finite(x_observed, "x_observed")
+    simulated = check_finite(x, "x")
+    observed = check_finite(check_observed_names(x_observed, x, "x_observed", "x"), "x_observed")
     shape = simulated.shape[1:]
     if simulated.ndim == 0 or observed.shape not in (shape, (*observed.shape[:1], *shape)):
         raise ValueError(

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from sksbi.tables.draws import as_float, check_finite, check_observed_names
+from sksbi.utils.types import Array
 
 __all__ = ["predictive_distance"]
 
 
 def predictive_distance(
     x_simulated: ArrayLike, x: ArrayLike, *, scale: ArrayLike | None = None
-) -> float | NDArray[np.float64]:
+) -> float | Array:
     """
     Compute the median distance of posterior predictive simulations from the observation.
 
@@ -52,8 +53,8 @@ def predictive_distance(
     >>> predictive_distance([[3.0, 4.0], [0.0, 1.0], [0.0, 2.0]], [0.0, 0.0])
     2.0
     """
-    x = check_observed_names(x, x_simulated, "x", "x_simulated")
-    simulated, observed = check_finite(x_simulated, "x_simulated"), check_finite(x, "x")
+    simulated = check_finite(x_simulated, "x_simulated")
+    observed = check_finite(check_observed_names(x, x_simulated, "x", "x_simulated"), "x")
     shape = simulated.shape
     if simulated.ndim not in (2, 3) or observed.shape != (*shape[:-2], shape[-1]) or 0 in shape:
         raise ValueError(

@@ -7,11 +7,12 @@ from numpy.typing import NDArray
 
 from sksbi.tables.draws import check_batch
 from sksbi.utils.random import check_generator
+from sksbi.utils.types import Draws, RandomState, Table
 
 __all__ = ["sbc_ranks"]
 
 
-def sbc_ranks(draws: object, theta: object, *, random_state: object = 0) -> NDArray[np.intp]:
+def sbc_ranks(draws: Draws, theta: Table, *, random_state: RandomState = 0) -> NDArray[np.intp]:
     """
     Count the draws below each true parameter.
 

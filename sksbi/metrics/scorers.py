@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import NDArray
 
 from sksbi.metrics.coverage import hpd_ranks
 from sksbi.metrics.held_out import HeldOutDraws, draw_held_out
@@ -16,12 +16,13 @@ from sksbi.metrics.shape import posterior_contraction
 from sksbi.metrics.tarp import tarp_ranks
 from sksbi.metrics.uniformity import rank_ecdf
 from sksbi.utils.random import check_generator
+from sksbi.utils.types import Array, RandomState, Table
 from sksbi.utils.validation import check_count
 
 __all__ = ["PosteriorScorer", "get_scorer", "get_scorer_names"]
 
 
-def _closeness(ranks: np.ndarray, n_draws: int) -> float:
+def _closeness(ranks: NDArray[np.intp], n_draws: int) -> float:
     """Compute minus the mean distance of a distribution function from the uniform one."""
     levels, ecdf = rank_ecdf(ranks, n_draws)
     return -float(np.abs(ecdf.T - levels).mean())
@@ -71,7 +72,7 @@ def _as_table(theta: Any) -> Any:
     return np.reshape(theta, (-1, 1)) if np.ndim(theta) == 1 else theta
 
 
-def _spread(theta: np.ndarray) -> np.ndarray:
+def _spread(theta: Array) -> Array:
     """Compute standard deviations, one where they are zero."""
     sd = theta.std(axis=0)
     return np.where(sd > 0, sd, 1.0)
@@ -110,10 +111,12 @@ class PosteriorScorer:
     get_scorer('coverage', n_samples=1000, random_state=0)
     """
 
-    def __init__(self, names: str | tuple[str, ...], n_samples: int, random_state: object) -> None:
+    def __init__(
+        self, names: str | Sequence[str], n_samples: int, random_state: RandomState
+    ) -> None:
         self.names, self.n_samples, self.random_state = names, n_samples, random_state
 
-    def __call__(self, estimator: Any, theta: object, x: ArrayLike) -> float | dict[str, float]:
+    def __call__(self, estimator: Any, theta: Table, x: Table) -> float | dict[str, float]:
         """
         Draw and score.
 
@@ -149,7 +152,7 @@ class PosteriorScorer:
 
 
 def get_scorer(
-    scoring: str | Sequence[str], *, n_samples: int = 1000, random_state: object = 0
+    scoring: str | Sequence[str], *, n_samples: int = 1000, random_state: RandomState = 0
 ) -> PosteriorScorer:
     """
     Get a scorer for ``cross_validate``, ``cross_val_score`` or ``GridSearchCV``.

@@ -13,18 +13,17 @@ scores from different numbers of draws can be compared.
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from sksbi.tables.draws import as_float, check_batch
+from sksbi.utils.types import Array, Draws, Table
 
 __all__ = ["crps", "energy_score"]
-
-Array = NDArray[np.float64]
 
 _SHIFTS = 16
 
 
-def crps(draws: object, theta: object) -> Array:
+def crps(draws: Draws, theta: Table) -> Array:
     """
     Compute the continuous ranked probability score of every parameter.
 
@@ -67,7 +66,7 @@ def crps(draws: object, theta: object) -> Array:
     return np.abs(values - theta[:, None]).mean(axis=1) - spread
 
 
-def energy_score(draws: object, theta: object, *, scale: ArrayLike | None = None) -> Array:
+def energy_score(draws: Draws, theta: Table, *, scale: ArrayLike | None = None) -> Array:
     """
     Compute the energy score of the joint posterior.
 
@@ -110,12 +109,12 @@ def energy_score(draws: object, theta: object, *, scale: ArrayLike | None = None
     >>> energy_score([[[0.0, 0.0], [0.0, 2.0]]], [[3.0, 1.0]]).round(3).tolist()
     [2.162]
     """
-    values, theta, _ = check_batch(draws, theta, 2)
-    width = np.ones(theta.shape[1]) if scale is None else as_float(scale, "scale")
-    if width.shape != theta.shape[1:] or not ((width > 0) & (width < np.inf)).all():
-        raise ValueError(f"scale must be {theta.shape[1]} positive numbers, got {scale!r}.")
-    values, theta = values / width, theta / width
-    off = np.linalg.norm(values - theta[:, None], axis=2).mean(axis=1)
+    values, truth, _ = check_batch(draws, theta, 2)
+    width = np.ones(truth.shape[1]) if scale is None else as_float(scale, "scale")
+    if width.shape != truth.shape[1:] or not ((width > 0) & (width < np.inf)).all():
+        raise ValueError(f"scale must be {truth.shape[1]} positive numbers, got {scale!r}.")
+    values, truth = values / width, truth / width
+    off = np.linalg.norm(values - truth[:, None], axis=2).mean(axis=1)
     shifts = range(1, min(_SHIFTS, values.shape[1] - 1) + 1)
     apart = [
         np.linalg.norm(values - np.roll(values, k, axis=1), axis=2).mean(axis=1) for k in shifts

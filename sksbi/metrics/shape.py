@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 
 from sksbi.tables.draws import check_batch, check_draws, check_same_columns, check_stack
+from sksbi.utils.types import Array, Draws, Table
 
 __all__ = ["posterior_contraction", "posterior_z_score"]
 
-Array = NDArray[np.float64]
 
-
-def posterior_contraction(draws: object, prior_draws: object) -> Array:
+def posterior_contraction(draws: Draws, prior_draws: Table) -> Array:
     """
     Compute how much of the prior's variance the data have taken away.
 
@@ -73,7 +71,7 @@ def posterior_contraction(draws: object, prior_draws: object) -> Array:
     return 1 - values.var(axis=1, ddof=1) / variance
 
 
-def posterior_z_score(draws: object, theta: object) -> Array:
+def posterior_z_score(draws: Draws, theta: Table) -> Array:
     """
     Compute how many posterior standard deviations the posterior mean is off the truth.
 

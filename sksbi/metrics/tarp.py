@@ -14,14 +14,13 @@ from numpy.typing import NDArray
 from sksbi.metrics.uniformity import rank_ecdf
 from sksbi.tables.draws import check_batch, check_rows, check_same_columns
 from sksbi.utils.random import check_generator
+from sksbi.utils.types import Array, Draws, RandomState, Table
 
 __all__ = ["tarp_coverage", "tarp_ranks"]
 
-Array = NDArray[np.float64]
-
 
 def tarp_ranks(
-    draws: object, theta: object, *, references: object = None, random_state: object = None
+    draws: Draws, theta: Table, *, references: Table | None = None, random_state: RandomState = None
 ) -> NDArray[np.intp]:
     """
     Count the draws that are nearer to a reference point than theta is.
@@ -80,7 +79,7 @@ def tarp_ranks(
 
 
 def tarp_coverage(
-    draws: object, theta: object, *, references: object = None, random_state: object = None
+    draws: Draws, theta: Table, *, references: Table | None = None, random_state: RandomState = None
 ) -> tuple[Array, Array]:
     """
     Compute how often balls around reference points hold the true parameters, at every level.
@@ -136,4 +135,5 @@ def tarp_coverage(
     True
     """
     ranks = tarp_ranks(draws, theta, references=references, random_state=random_state)
-    return rank_ecdf(ranks, np.shape(draws)[1] if np.ndim(draws) == 3 else len(draws) // len(ranks))
+    shape = np.shape(draws)
+    return rank_ecdf(ranks, shape[1] if len(shape) == 3 else shape[0] // len(ranks))

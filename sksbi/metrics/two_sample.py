@@ -17,6 +17,7 @@ from sklearn.model_selection import KFold, cross_val_score
 from sksbi.metrics.classifiers import build_classifier
 from sksbi.tables.draws import check_draws, check_same_columns
 from sksbi.utils.random import check_generator, draw_seed
+from sksbi.utils.types import Array, RandomState, Table
 from sksbi.utils.validation import check_count
 from sksbi.utils.warn import warn_user
 
@@ -24,12 +25,12 @@ __all__ = ["c2st_score"]
 
 
 def c2st_score(
-    draws: object,
-    reference: object,
+    draws: Table,
+    reference: Table,
     *,
-    classifier: object = "mlp",
+    classifier: str | BaseEstimator = "mlp",
     n_folds: int = 5,
-    random_state: object = 1,
+    random_state: RandomState = 1,
     n_jobs: int | None = None,
 ) -> float:
     """
@@ -111,7 +112,7 @@ def c2st_score(
     return _c2st(judge, draws, reference, KFold(n_folds, shuffle=True, random_state=seed), n_jobs)
 
 
-def _check_pair(draws: object, reference: object, n_folds: int) -> tuple[np.ndarray, np.ndarray]:
+def _check_pair(draws: Table, reference: Table, n_folds: int) -> tuple[Array, Array]:
     """Check both tables and that they match."""
     draws, names = check_draws(draws, "draws", n_folds)
     reference, reference_names = check_draws(reference, "reference", n_folds)
@@ -133,8 +134,8 @@ def _check_pair(draws: object, reference: object, n_folds: int) -> tuple[np.ndar
 
 def _c2st(
     classifier: BaseEstimator,
-    draws: np.ndarray,
-    reference: np.ndarray,
+    draws: Array,
+    reference: Array,
     folds: KFold,
     n_jobs: int | None,
 ) -> float:

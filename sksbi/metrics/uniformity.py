@@ -23,11 +23,10 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.stats import binom
 
 from sksbi.tables.draws import as_float
+from sksbi.utils.types import Array
 from sksbi.utils.validation import check_count, check_real
 
 __all__ = ["ecdf_band", "rank_ecdf", "uniformity_test"]
-
-Array = NDArray[np.float64]
 
 _POINTS = 100
 _REPETITIONS = 10_000
@@ -169,7 +168,7 @@ def ecdf_band(
     allowed = _probabilities(n, levels[1:-1]) >= least
     lower, upper = np.argmax(allowed, axis=0), n - np.argmax(allowed[::-1], axis=0)
     edges = [np.concatenate([[0], edge, [n]]) / n for edge in (lower, upper)]
-    return levels, *edges
+    return levels, edges[0], edges[1]
 
 
 def _check_ranks(ranks: ArrayLike, n_draws: int | None) -> Array:
@@ -210,7 +209,7 @@ def _probabilities(n: int, levels: Array) -> Array:
     return np.minimum(2 * np.minimum(at_most, at_least), 1.0)
 
 
-def _least_probability(counts: NDArray, n: int, levels: Array) -> Array:
+def _least_probability(counts: NDArray[np.intp], n: int, levels: Array) -> Array:
     """Compute the statistic of rows of counts (rows, k)."""
     return _probabilities(n, levels)[counts, np.arange(len(levels))].min(axis=1, initial=1.0)
 

@@ -8,14 +8,20 @@ what :func:`view_arrays` gives, and the same lines run with either library.
 
 from __future__ import annotations
 
+from typing import Any, TypeVar
+
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
-__all__ = ["convert", "integer", "namespace", "view_arrays", "view_tensor"]
+__all__ = ["Kind", "convert", "integer", "namespace", "view_arrays", "view_tensor"]
+
+# One kind of array, the same in all places of a signature.
+Kind = TypeVar("Kind", NDArray[Any], Tensor)
 
 
-def view_arrays(*tensors: Tensor) -> list:
+def view_arrays(*tensors: Tensor) -> list[Any]:
     """
     View tensors on the CPU as NumPy's arrays; detach others.
 
@@ -33,7 +39,7 @@ def view_arrays(*tensors: Tensor) -> list:
     return [t.numpy() for t in detached] if tensors[0].device.type == "cpu" else detached
 
 
-def view_tensor(array: object) -> Tensor:
+def view_tensor(array: NDArray[Any] | Tensor) -> Tensor:
     """
     View an array as a tensor.
 
@@ -50,7 +56,7 @@ def view_tensor(array: object) -> Tensor:
     return array if isinstance(array, Tensor) else torch.from_numpy(array)
 
 
-def namespace(array: object) -> object:
+def namespace(array: NDArray[Any] | Tensor) -> Any:
     """
     Find the library of an array.
 
@@ -67,7 +73,7 @@ def namespace(array: object) -> object:
     return torch if isinstance(array, Tensor) else np
 
 
-def convert(array: object, dtype: object) -> object:
+def convert(array: Kind, dtype: Any) -> Kind:
     """
     Convert an array to another type.
 
@@ -86,7 +92,7 @@ def convert(array: object, dtype: object) -> object:
     return array.to(dtype) if isinstance(array, Tensor) else array.astype(dtype)
 
 
-def integer(array: object) -> object:
+def integer(array: NDArray[Any] | Tensor) -> torch.dtype | type[np.int64]:
     """
     Find the type of places in an array.
 

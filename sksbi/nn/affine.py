@@ -10,6 +10,7 @@ so that no scale is beyond 1,000 either way, as in zuko.
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -84,7 +85,7 @@ class _Affine(torch.autograd.Function):
     """The affine functions with their derivatives written out."""
 
     @staticmethod
-    def forward(ctx: object, parameters: Tensor, x: Tensor) -> tuple:
+    def forward(ctx: Any, parameters: Tensor, x: Tensor) -> tuple[Any, ...]:
         """Compute y and the sums of log dy/dx."""
         phi, x = view_arrays(parameters, x)
         shrink = abs(phi[:, 1])
@@ -98,7 +99,7 @@ class _Affine(torch.autograd.Function):
 
     @staticmethod
     @torch.autograd.function.once_differentiable
-    def backward(ctx: object, grad_y: Tensor, grad_ladj: Tensor) -> tuple:
+    def backward(ctx: Any, grad_y: Tensor, grad_ladj: Tensor) -> tuple[Any, ...]:
         """Go back from y and log dy/dx to the parameters and x."""
         scale, scaled, shrink = ctx.kept
         g_y, g_ladj = view_arrays(grad_y, grad_ladj)

@@ -71,6 +71,8 @@ class MaskedNetworks(nn.Module):
         The widths of the hidden layers.
     """
 
+    linear_mask: Tensor
+
     def __init__(
         self,
         members: int,
@@ -87,13 +89,14 @@ class MaskedNetworks(nn.Module):
             degrees.append(torch.arange(width) * n_features // width)
         last = order.repeat(outputs)
         self.weights, self.biases = nn.ParameterList(), nn.ParameterList()
-        first = _uniform(members * hidden_features[0], context, context + 1)
+        first = _uniform(members * hidden_features[0], context, fan=context + 1)
         self.first = nn.Parameter(first / step_size(context))
         for i, (before, after) in enumerate(zip(degrees[:-1], degrees[1:], strict=True)):
             mask = after[:, None] > before if i == 0 else after[:, None] >= before
             fan = mask.sum(1, keepdim=True) + (context if i == 0 else 0)
-            weight = _uniform(members, *mask.shape, fan.clamp(min=1)) * mask
-            self._append(mask, weight, _uniform(members, len(after), 1, fan.clamp(min=1)))
+            fan = fan.clamp(min=1)
+            weight = _uniform(members, *mask.shape, fan=fan) * mask
+            self._append(mask, weight, _uniform(members, len(after), 1, fan=fan))
         mask = last[:, None] >= degrees[-1]
         self._append(mask, torch.zeros(members, *mask.shape), torch.zeros(members, len(last), 1))
         self.register_buffer("linear_mask", (last[:, None] > order).float(), persistent=False)
@@ -198,7 +201,6 @@ class MaskedNetworks(nn.Module):
         return theta
 
 
-def _uniform(*shape: int | Tensor) -> Tensor:
-    """Draw weights of size 1 / sqrt(fan); the last argument is the fan."""
-    *shape, fan = shape
+def _uniform(*shape: int, fan: int | Tensor) -> Tensor:
+    """Draw weights of size 1 / sqrt(fan)."""
     return (2 * torch.rand(*shape) - 1) / torch.as_tensor(fan, dtype=torch.float32).sqrt()

@@ -64,8 +64,9 @@ class Embedded(nn.Module, ABC):
         weight : Tensor of shape (n,)
             Weights of the rows, of mean 1.
         """
-        if hasattr(self.head, "start") and not list(self.embedding.parameters()):
-            self.head.start(theta, self.embed(x), weight)
+        start = getattr(self.head, "start", None)
+        if start is not None and not list(self.embedding.parameters()):
+            start(theta, self.embed(x), weight)
 
 
 def build_embedding(

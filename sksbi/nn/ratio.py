@@ -209,7 +209,9 @@ def build_ratio_network(
     return _tried(built, network, features, context)
 
 
-def _tried(module: nn.Module, network: object, features: int, context: int) -> nn.Module:
+def _tried(
+    module: nn.Module, network: str | Callable[..., nn.Module], features: int, context: int
+) -> nn.Module:
     """See on two rows that a network can be called, and gives one number a row."""
     try:
         with torch.no_grad():

@@ -17,13 +17,13 @@ from __future__ import annotations
 
 import math
 from functools import lru_cache
-from typing import NamedTuple
+from typing import Any, Generic, NamedTuple
 
 import torch
 from torch import Tensor
 from torch.distributions import Transform, constraints
 
-from sksbi.nn._arrays import convert, integer, namespace, view_arrays, view_tensor
+from sksbi.nn._arrays import Kind, convert, integer, namespace, view_arrays, view_tensor
 
 __all__ = ["RationalQuadraticTransform", "invert_spline", "spline"]
 
@@ -198,39 +198,39 @@ class RationalQuadraticTransform(Transform):
         return y.reshape(shape), ladj.reshape(shape)
 
 
-class _Bins(NamedTuple):
+class _Bins(NamedTuple, Generic[Kind]):
     """
     The bins that values lie in, along x and y, and how they come from the parameters.
 
-    ``corner``, ``size`` (2, E, D, n) : object
+    ``corner``, ``size`` (2, E, D, n) : ndarray or Tensor
         Of the bin of a value, in units where the box is 1: its lower corner, width and height,
         taken out of all bins.
-    ``slope`` (2, E, D, n) : object
+    ``slope`` (2, E, D, n) : ndarray or Tensor
         The slopes at its ends.
-    ``share``, ``shrink`` (E, 2, K, D, n) : object
+    ``share``, ``shrink`` (E, 2, K, D, n) : ndarray or Tensor
         exp(shrink * raw), of which ``whole`` (2, E, D, n) times is the size of a bin.
-    ``below`` (E, K - 1, D, n) : object
+    ``below`` (E, K - 1, D, n) : ndarray or Tensor
         1 where the upper edge of a bin is below the value, else 0.
-    ``inner``, ``slope_shrink`` (2, E, D, n) : object
+    ``inner``, ``slope_shrink`` (2, E, D, n) : ndarray or Tensor
         0 where the slope is at an end of the box and has no parameter; slope = exp(shrink * raw).
-    ``at`` (2, E, D, n), ``at_slopes`` 2 times (E, D, n) : object
+    ``at`` (2, E, D, n), ``at_slopes`` 2 times (E, D, n) : ndarray or Tensor
         Places in the flattened shares and parameters.
     """
 
-    corner: object
-    size: object
-    slope: object
-    share: object
-    shrink: object
-    whole: object
-    below: object
-    inner: object
-    slope_shrink: object
-    at: object
-    at_slopes: tuple
+    corner: Kind
+    size: Kind
+    slope: Kind
+    share: Kind
+    shrink: Kind
+    whole: Kind
+    below: Kind
+    inner: Kind
+    slope_shrink: Kind
+    at: Kind
+    at_slopes: tuple[Kind, Kind]
 
 
-def _find_bins(phi: object, place: object, axis: int) -> _Bins:
+def _find_bins(phi: Kind, place: Kind, axis: int) -> _Bins[Kind]:
     """Find the bin of every value in [0, 1], along x (axis 0) or y (axis 1)."""
     xp, (n_sets, rows, d, n) = namespace(phi), phi.shape
     k, m = (rows + 1) // 3, d * n
@@ -273,7 +273,7 @@ def _find_bins(phi: object, place: object, axis: int) -> _Bins:
 
 
 @lru_cache(maxsize=8)
-def _offsets(xp: object, n_sets: int, k: int, d: int, n: int, device: object) -> tuple:
+def _offsets(xp: Any, n_sets: int, k: int, d: int, n: int, device: Any) -> tuple[Any, Any]:
     """Find the first bins in the flattened shares, and the places before those of the slopes."""
     m = d * n
     column = xp.arange(m, device=device).reshape(d, n)
@@ -282,7 +282,7 @@ def _offsets(xp: object, n_sets: int, k: int, d: int, n: int, device: object) ->
     return (2 * sets + axis) * (k * m) + column, ((3 * sets + 2) * k - sets - 1) * m + column
 
 
-def _take(array: object, index: object) -> object:
+def _take(array: Kind, index: Kind) -> Kind:
     """Take elements of the flattened array."""
     return array.reshape(-1).take(index)
 
@@ -291,7 +291,7 @@ class _Spline(torch.autograd.Function):
     """The spline with its derivatives written out."""
 
     @staticmethod
-    def forward(ctx: object, parameters: Tensor, x: Tensor, bound: float) -> tuple:
+    def forward(ctx: Any, parameters: Tensor, x: Tensor, bound: float) -> tuple[Any, ...]:
         """Compute y and the sums of log dy/dx."""
         phi, x = view_arrays(parameters.contiguous(), x)
         inside = x.clip(-bound, bound)
@@ -329,7 +329,7 @@ class _Spline(torch.autograd.Function):
 
     @staticmethod
     @torch.autograd.function.once_differentiable
-    def backward(ctx: object, grad_y: Tensor, grad_ladj: Tensor) -> tuple:
+    def backward(ctx: Any, grad_y: Tensor, grad_ladj: Tensor) -> tuple[Any, ...]:
         """Go back from y and log dy/dx to the parameters and x."""
         x, bins, s, z, rest, q, up, down, bump, under, ratio, slope = ctx.kept
         (w, h), (_, d1) = bins.size, bins.slope
@@ -365,7 +365,7 @@ class _Spline(torch.autograd.Function):
         return view_tensor(_to_parameters(bins, g_corner, g_size, g_slopes)), view_tensor(g_x), None
 
 
-def _to_parameters(bins: _Bins, g_corner: object, g_size: object, g_slope: object) -> object:
+def _to_parameters(bins: _Bins[Kind], g_corner: Kind, g_size: Kind, g_slope: Kind) -> Kind:
     """Spread the gradients at a bin over the parameters of all bins."""
     xp, (n_sets, _, k, d, n) = namespace(bins.share), bins.share.shape
     # The sizes have the sum 1: what one gains, all lose in proportion.

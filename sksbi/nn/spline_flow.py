@@ -19,6 +19,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -108,6 +109,11 @@ class SplineFlow(nn.Module):
             for i in range(transforms)
         )
 
+    @property
+    def layers(self) -> list[MaskedNetworks]:
+        """The network of every transform, in order."""
+        return cast(list[MaskedNetworks], [*self.networks])
+
     def forward(self, c: Tensor) -> SplineMixture:
         """
         Build the distribution over theta.
@@ -138,7 +144,7 @@ class SplineFlow(nn.Module):
         weight : Tensor of shape (n,)
             Weights of the rows, of mean 1.
         """
-        network = self.networks[0]
+        network = self.layers[0]
         if network.outputs > 2:
             return
         n, d = min(len(theta), _START_ROWS), self.features
@@ -163,7 +169,7 @@ class SplineFlow(nn.Module):
 
     def _set_affine(self, coefficients: Tensor, offset: Tensor, log_scale: Tensor) -> None:
         """Make the first transform theta / scale - coefficients [theta, c] - offset."""
-        network, d = self.networks[0], self.features
+        network, d = self.layers[0], self.features
         network.linear[:, :d] = -coefficients[:, :d].float()
         context = network.linear_context.unflatten(0, (self.members, -1))
         context[:, :d] = -coefficients[:, d:].float()
@@ -194,7 +200,7 @@ class SplineMixture(Distribution):
     torch.Size([4, 2])
     """
 
-    arg_constraints: dict = {}
+    arg_constraints: dict[str, Any] = {}
     support = constraints.real_vector
     has_rsample = False
 
@@ -305,7 +311,7 @@ class SplineMixture(Distribution):
     def _invert(self, z: Tensor, which: Tensor) -> Tensor:
         """Bring noise (E, n, D) back to theta, given the contexts of its rows (E, n)."""
         z = z.transpose(1, 2).contiguous()
-        for network in reversed(self.flow.networks):
+        for network in reversed(self.flow.layers):
             hidden, output = (_columns(part, which) for part in network.contexts(self.c))
             z = network.invert(z, (hidden, output), _invert_transform)
         return z.transpose(1, 2)
@@ -315,19 +321,19 @@ class _LogDensity(torch.autograd.Function):
     """The standard normal log-density of z (E, D, n), and log-determinants (E, n)."""
 
     @staticmethod
-    def forward(ctx: object, z: Tensor, *ladjs: Tensor) -> Tensor:
+    def forward(ctx: Any, z: Tensor, *ladjs: Tensor) -> Tensor:
         """Add them."""
-        ctx.z, *ladjs = view_arrays(z, *ladjs)
+        ctx.z, *parts = view_arrays(z, *ladjs)
         total = (ctx.z * ctx.z).sum(1)
         total *= -0.5
         total -= z.shape[1] / 2 * math.log(2 * math.pi)
-        for ladj in ladjs:
+        for ladj in parts:
             total += ladj
         return view_tensor(total)
 
     @staticmethod
     @torch.autograd.function.once_differentiable
-    def backward(ctx: object, grad: Tensor) -> tuple:
+    def backward(ctx: Any, grad: Tensor) -> tuple[Any, ...]:
         """Go back to z and the log-determinants."""
         (g,) = view_arrays(grad)
         return view_tensor(-g[:, None] * ctx.z), *[grad] * (len(ctx.needs_input_grad) - 1)

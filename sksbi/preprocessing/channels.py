@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sksbi.preprocessing.views import RobustViews
+from sksbi.utils.types import Floats
 
 __all__ = ["ChannelViews"]
 
@@ -35,14 +36,14 @@ class ChannelViews:
         The dimension of x that channels lie along; None: all elements share one scale.
     """
 
-    def __init__(self, x: NDArray[np.floating]) -> None:
+    def __init__(self, x: Floats) -> None:
         candidates = [a for a in dict.fromkeys((1, x.ndim - 1)) if 1 < x.shape[a] <= _MOST_CHANNELS]
         apart = {a: _distance(np.moveaxis(x, a, -1)) for a in candidates}
-        best = max(apart, key=apart.get, default=None)
+        best = max(apart, key=apart.__getitem__, default=None)
         self.axis = best if best is not None and apart[best] > _APART else None
         self.views = RobustViews(logarithms=False).fit(self._columns(x))
 
-    def transform(self, x: NDArray[np.floating]) -> NDArray[np.float32]:
+    def transform(self, x: Floats) -> NDArray[np.float32]:
         """
         Scale observations.
 
@@ -62,14 +63,14 @@ class ChannelViews:
         shape = np.moveaxis(x, self.axis, -1).shape
         return np.ascontiguousarray(np.moveaxis(scaled.reshape(shape), -1, self.axis))
 
-    def _columns(self, x: NDArray[np.floating]) -> NDArray[np.floating]:
+    def _columns(self, x: Floats) -> Floats:
         """Put every channel, or all elements, into a column."""
         if self.axis is None:
             return x.reshape(-1, 1)
         return np.moveaxis(x, self.axis, -1).reshape(-1, x.shape[self.axis])
 
 
-def _distance(x: NDArray[np.floating]) -> float:
+def _distance(x: Floats) -> float:
     """Measure how far apart slices along the last dimension are, in their smallest spread."""
     columns = x.reshape(-1, x.shape[-1])
     low, middle, high = np.quantile(columns, [0.25, 0.5, 0.75], axis=0)

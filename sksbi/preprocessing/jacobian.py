@@ -6,7 +6,6 @@ from collections.abc import Callable
 from copy import copy
 
 import numpy as np
-from numpy.typing import NDArray
 from sklearn.base import BaseEstimator
 from sklearn.decomposition import PCA
 from sklearn.pipeline import Pipeline
@@ -18,9 +17,9 @@ from sklearn.preprocessing import (
     StandardScaler,
 )
 
-__all__ = ["cover_the_line", "in_domain", "log_abs_det_jacobian"]
+from sksbi.utils.types import Array, Mask
 
-Array = NDArray[np.float64]
+__all__ = ["cover_the_line", "in_domain", "log_abs_det_jacobian"]
 
 
 def _divided_by_scale(transformer: BaseEstimator, z: Array) -> Array:
@@ -129,7 +128,7 @@ def log_abs_det_jacobian(transformer: BaseEstimator, z: Array) -> Array:
     )
 
 
-def in_domain(transformer: BaseEstimator, z: Array) -> NDArray[np.bool_]:
+def in_domain(transformer: BaseEstimator, z: Array) -> Mask:
     """
     Tell where a transformer is defined: Box-Cox for positive numbers only.
 
@@ -153,11 +152,11 @@ def in_domain(transformer: BaseEstimator, z: Array) -> NDArray[np.bool_]:
                 z = _where(defined, step, z)
         return defined
     if isinstance(transformer, PowerTransformer) and transformer.method == "box-cox":
-        return (z > 0).all(axis=1)
+        return np.all(z > 0, axis=1)
     return np.ones(len(z), bool)
 
 
-def _where(rows: NDArray[np.bool_], transformer: BaseEstimator, z: Array) -> Array:
+def _where(rows: Mask, transformer: BaseEstimator, z: Array) -> Array:
     """Transform some rows, and leave the others."""
     z = z.copy()
     if rows.any():

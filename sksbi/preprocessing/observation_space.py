@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +16,7 @@ from sksbi.preprocessing.summaries import SummaryStatistics
 from sksbi.preprocessing.views import RobustViews
 from sksbi.utils.random import draw_seed
 from sksbi.utils.subset import some_rows, spaced
+from sksbi.utils.types import Array, Floats, Mask, Rows
 from sksbi.utils.validation import check_numbers
 from sksbi.utils.warn import warn_user
 
@@ -49,6 +51,9 @@ class ObservationSpace:
         The columns, after the transformer, that are looked at.
     """
 
+    views_: RobustViews | ChannelViews | None
+    features_: Any  # SummaryStatistics, a user's transformer or None
+
     def __init__(
         self,
         transformer: BaseEstimator | str | None,
@@ -60,9 +65,7 @@ class ObservationSpace:
             self.transformer = clone(transformer)
         self.keep_shape, self.features = keep_shape, features
 
-    def fit(
-        self, x: NDArray[np.floating], theta: NDArray[np.floating] | None = None
-    ) -> ObservationSpace:
+    def fit(self, x: Floats, theta: Array | None = None) -> ObservationSpace:
         """
         Learn what ``fit_transform`` learns.
 
@@ -83,10 +86,10 @@ class ObservationSpace:
 
     def fit_transform(
         self,
-        x: NDArray[np.floating],
-        theta: NDArray[np.floating] | None,
+        x: Floats,
+        theta: Array | None,
         generator: np.random.Generator,
-        rows: NDArray[np.intp] | None = None,
+        rows: Rows | None = None,
     ) -> NDArray[np.float32]:
         """
         Learn the transformer, the scaling and the features, and apply them.
@@ -121,14 +124,13 @@ class ObservationSpace:
             self.kept_ = np.ones(1 if x.ndim != 2 else x.shape[1], bool)
             some = some_rows(x, _MOST_VALUES // 10, min(100, _FEWEST_ROWS))
             is_table = x.ndim <= 2
-            self.views_ = RobustViews(logarithms=False) if is_table else ChannelViews(some)
-            if is_table:
-                self.views_.fit(_columns(some))
+            robust = RobustViews(logarithms=False)
+            self.views_ = robust.fit(_columns(some)) if is_table else ChannelViews(some)
             return _as_float32(x, self._scaled(x))
         columns = _columns(x)
         self.kept_ = self._choose(columns, theta)
         columns = self._kept(columns)
-        if self.features_ is not None:
+        if self.features_ is not None and theta is not None:
             features = self._fit_features(columns, theta, generator, rows)
             if isinstance(self.features_, SummaryStatistics):
                 return features
@@ -139,9 +141,7 @@ class ObservationSpace:
         )
         return self.views_.transform(columns)
 
-    def _choose(
-        self, columns: NDArray[np.floating], theta: NDArray[np.floating] | None
-    ) -> NDArray[np.bool_]:
+    def _choose(self, columns: Floats, theta: Array | None) -> Mask:
         """Choose the columns to look at, and the features to make of them."""
         kept = np.ones(columns.shape[1], bool)
         if theta is None or self.features is None:
@@ -149,7 +149,7 @@ class ObservationSpace:
         if not isinstance(self.features, str):
             self.features_ = clone(self.features)
             return kept
-        some = spaced(*columns.shape, _MOST_VALUES, _FEWEST_ROWS, _MOST_ROWS)
+        some = spaced(len(columns), columns.shape[1], _MOST_VALUES, _FEWEST_ROWS, _MOST_ROWS)
         views = RobustViews(logarithms=False).fit_transform(columns[some])
         kept = relevant_columns(views, theta[some])
         if kept.sum() > _NARROW and len(columns) >= _FEWEST_FOR_SUMMARIES:
@@ -158,11 +158,11 @@ class ObservationSpace:
 
     def _fit_features(
         self,
-        columns: NDArray[np.floating],
-        theta: NDArray[np.floating],
+        columns: Floats,
+        theta: Array,
         generator: np.random.Generator,
-        rows: NDArray[np.intp] | None,
-    ) -> NDArray[np.floating]:
+        rows: Rows | None,
+    ) -> Floats:
         """Learn features of the columns."""
         if isinstance(self.features_, SummaryStatistics):
             if isinstance(self.features, str):
@@ -185,7 +185,7 @@ class ObservationSpace:
         features[rows] = learnt
         return check_numbers(features, f"x after {name}")
 
-    def transform(self, x: NDArray[np.floating]) -> NDArray[np.float32]:
+    def transform(self, x: Floats) -> NDArray[np.float32]:
         """
         Apply what was learnt.
 
@@ -204,7 +204,7 @@ class ObservationSpace:
             return x.astype(np.float32)
         return self._scaled(x)
 
-    def _transformed(self, x: NDArray[np.floating], *, fit: bool) -> NDArray[np.floating]:
+    def _transformed(self, x: Floats, *, fit: bool) -> Floats:
         """Apply the transformer, and hold that finite numbers come out."""
         if self.transformer is None or isinstance(self.transformer, str):
             return x
@@ -214,33 +214,33 @@ class ObservationSpace:
                 "more dimensions give an embedding too."
             )
         name = f"x_transformer={self.transformer!r}"
-        apply: Callable = self.transformer.fit_transform if fit else self.transformer.transform
+        apply: Callable[..., Any] = (
+            self.transformer.fit_transform if fit else self.transformer.transform
+        )
         try:
             x = apply(x)
         except (ValueError, TypeError) as error:
             raise type(error)(f"{name} cannot be applied to x: {error}") from error
         return check_numbers(x, f"x after {name}", ensure_2d=False, allow_nd=self.as_it_is_)
 
-    def _scaled(self, x: NDArray[np.floating]) -> NDArray[np.float32]:
+    def _scaled(self, x: Floats) -> NDArray[np.float32]:
         """Scale, and make features or restore the shape."""
-        if self.keep_shape:
-            return self.views_.transform(x if x.ndim > 2 else _columns(x))
-        columns = self._kept(_columns(x))
+        columns = x if self.keep_shape and x.ndim > 2 else self._kept(_columns(x))
         if self.features_ is not None:
             columns = self.features_.transform(columns)
         return columns if self.views_ is None else self.views_.transform(np.asarray(columns))
 
-    def _kept(self, columns: NDArray[np.floating]) -> NDArray[np.floating]:
+    def _kept(self, columns: Floats) -> Floats:
         """Take the columns that are looked at, without a copy if these are all."""
         return columns if self.kept_.all() else columns[:, self.kept_]
 
 
-def _columns(x: NDArray[np.floating]) -> NDArray[np.floating]:
+def _columns(x: Floats) -> Floats:
     """Arrange x in columns."""
     return x.reshape(len(x), -1)
 
 
-def _as_float32(x: NDArray[np.floating], scaled: NDArray[np.floating]) -> NDArray[np.float32]:
+def _as_float32(x: Floats, scaled: Floats) -> NDArray[np.float32]:
     """Round what the network sees to float32, and warn of what becomes constant by that."""
     scaled = scaled.astype(np.float32)
     before = _columns(some_rows(x, 1_000_000, 100))

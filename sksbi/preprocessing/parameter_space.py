@@ -13,16 +13,14 @@ from __future__ import annotations
 import warnings
 
 import numpy as np
-from numpy.typing import NDArray
 from sklearn.base import BaseEstimator, clone
 from sklearn.preprocessing import StandardScaler
 
 from sksbi.preprocessing.jacobian import cover_the_line, in_domain, log_abs_det_jacobian
 from sksbi.priors import Prior
+from sksbi.utils.types import Array
 
 __all__ = ["ParameterSpace"]
-
-Array = NDArray[np.float64]
 
 
 class ParameterSpace:
@@ -151,9 +149,7 @@ class ParameterSpace:
             leads too far for a float.
         """
         finite = np.isfinite(u).all(axis=1, keepdims=True)
-        z = self._to_transformed(np.where(finite, u, 0.0))
-        if self.transformer is not None:
-            z = self._untransformed(z)
+        z = self._untransformed(self._to_transformed(np.where(finite, u, 0.0)))
         finite &= np.isfinite(z).all(axis=1, keepdims=True)
         z = np.where(finite, z, 0.0)
         theta = z if self.prior is None else self.prior.from_unbounded(z)
@@ -187,7 +183,9 @@ class ParameterSpace:
         return u * self.scaler_.scale_ + self.scaler_.mean_
 
     def _untransformed(self, z: Array) -> Array:
-        """Undo the transformer; what is too far for a float is not finite."""
+        """Undo the transformer, if any; what is too far for a float is not finite."""
+        if self.transformer is None:
+            return z
         with warnings.catch_warnings(), np.errstate(over="ignore"):
             warnings.filterwarnings("ignore", "Some values in column", UserWarning)
             return self.transformer.inverse_transform(z)

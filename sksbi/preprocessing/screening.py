@@ -16,8 +16,9 @@ too.
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy import stats
+
+from sksbi.utils.types import Floats, Mask
 
 __all__ = ["relevant_columns"]
 
@@ -27,7 +28,7 @@ _FEWEST_COLUMNS, _MOST_COLUMNS = 12, 1_000
 _CLIP = 4.0
 
 
-def relevant_columns(x: NDArray[np.floating], theta: NDArray[np.floating]) -> NDArray[np.bool_]:
+def relevant_columns(x: Floats, theta: Floats) -> Mask:
     """
     Find the columns of x that depend on theta, directly or through other columns.
 
@@ -65,7 +66,7 @@ def _threshold(probability: float) -> float:
     return stats.norm.isf(probability / 2)
 
 
-def _standardise(columns: NDArray[np.floating]) -> NDArray[np.float64]:
+def _standardise(columns: Floats) -> Floats:
     """Bring columns to mean 0 and standard deviation 1, clipped; constant ones to 0."""
     for _ in range(2):
         spread = columns.std(axis=0)
@@ -74,14 +75,14 @@ def _standardise(columns: NDArray[np.floating]) -> NDArray[np.float64]:
     return columns
 
 
-def _pair_statistics(a: NDArray[np.float64], b: NDArray[np.float64]) -> NDArray[np.float64]:
+def _pair_statistics(a: Floats, b: Floats) -> Floats:
     """Compute the largest |sqrt(n) E[f(a_j) g(b_k)]|, over f and g the identity and the size."""
     sizes = [(v, _standardise(np.abs(v))) for v in (a, b)]
     products = [np.abs(f.T @ g) for f in sizes[0] for g in sizes[1]]
     return np.max(products, axis=0) / np.sqrt(len(a))
 
 
-def _in_triples(a: NDArray[np.float64], c: NDArray[np.float64]) -> NDArray[np.bool_]:
+def _in_triples(a: Floats, c: Floats) -> Mask:
     """Find columns in a pair whose product goes with a parameter."""
     found = np.zeros(a.shape[1], bool)
     certain = _threshold(_CERTAIN / (a.shape[1] ** 2 * c.shape[1]))

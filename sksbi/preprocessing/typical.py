@@ -16,14 +16,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-from numpy.typing import NDArray
 
 from sksbi.preprocessing.views import RobustViews
 from sksbi.utils.subset import some_rows
+from sksbi.utils.types import Array, Mask
 
 __all__ = ["TypicalObservations"]
-
-Array = NDArray[np.float64]
 
 _MARGIN = 0.5
 _FARTHER = 1.5
@@ -79,7 +77,7 @@ class TypicalObservations:
         distance, beyond = self.region.excess(_columns(x))
         return distance / self.farthest if self.farthest > 0 else 0 * distance, beyond
 
-    def are_far(self, x: Array) -> NDArray[np.bool_]:
+    def are_far(self, x: Array) -> Mask:
         """
         Tell which observations are far outside.
 

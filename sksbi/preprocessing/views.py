@@ -20,6 +20,7 @@ from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.utils.validation import check_is_fitted
 
 from sksbi.utils.batches import batches
+from sksbi.utils.types import Array, Floats
 
 __all__ = ["RobustViews"]
 
@@ -65,7 +66,7 @@ class RobustViews(TransformerMixin, BaseEstimator):
     def __init__(self, *, logarithms: bool = True) -> None:
         self.logarithms = logarithms
 
-    def fit(self, x: NDArray[np.floating], y: None = None) -> RobustViews:
+    def fit(self, x: Floats, y: None = None) -> RobustViews:
         """
         Learn location and scale of every view.
 
@@ -91,7 +92,7 @@ class RobustViews(TransformerMixin, BaseEstimator):
         self.center_, self.spread_, self.knee_, self.mean_, self.scale_ = learnt
         return self
 
-    def _fit_logarithms(self, x: NDArray[np.floating]) -> None:
+    def _fit_logarithms(self, x: Floats) -> None:
         """Choose the columns with a logarithmic view, and what keeps log(0) finite."""
         smallest = np.min(x, axis=0, where=x > 0, initial=np.inf)
         has_two_values = ((x == x.min(axis=0)) | (x == x.max(axis=0))).all(axis=0)
@@ -101,14 +102,12 @@ class RobustViews(TransformerMixin, BaseEstimator):
         self.log_shift_ = np.where(x.min(axis=0) == 0, smallest, 0.0)[self.log_columns_]
         self.log_floor_ = smallest[self.log_columns_]
 
-    def _logarithms(
-        self, x: NDArray[np.floating], some: slice = slice(None)
-    ) -> NDArray[np.floating]:
+    def _logarithms(self, x: Floats, some: slice = slice(None)) -> Floats:
         """Take the logarithms of some of the columns that have any."""
         shifted = x[:, self.log_columns_[some]] + self.log_shift_[some]
         return np.log(np.maximum(shifted, self.log_floor_[some]))
 
-    def transform(self, x: NDArray[np.floating]) -> NDArray[np.float32]:
+    def transform(self, x: Floats) -> NDArray[np.float32]:
         """
         Compute the views.
 
@@ -132,7 +131,7 @@ class RobustViews(TransformerMixin, BaseEstimator):
         return views
 
 
-def _learn(columns: NDArray[np.floating], late_knee: float) -> NDArray[np.float64]:
+def _learn(columns: Floats, late_knee: float) -> Array:
     """Learn median, spread, knee, mean and scale of columns: (5, L)."""
     low, center, high = np.quantile(columns, [0.25, 0.5, 0.75], axis=0)
     spread = _first_positive(high - low, _standard_deviation(columns))
@@ -143,27 +142,25 @@ def _learn(columns: NDArray[np.floating], late_knee: float) -> NDArray[np.float6
     return np.stack([center, spread, knee, views.mean(axis=0), scale])
 
 
-def _relative(
-    columns: NDArray[np.floating], center: NDArray[np.floating], spread: NDArray[np.floating]
-) -> NDArray[np.floating]:
+def _relative(columns: Floats, center: Floats, spread: Floats) -> Floats:
     """Count from the median in spreads; what overflows counts as the largest float."""
     with np.errstate(over="ignore"):
         return np.nan_to_num((columns - center) / spread)
 
 
-def _saturated(relative: NDArray[np.floating], knee: NDArray[np.floating]) -> NDArray[np.floating]:
+def _saturated(relative: Floats, knee: Floats) -> Floats:
     """Apply the asinh."""
     return knee * np.arcsinh(relative / knee)
 
 
-def _standard_deviation(x: NDArray[np.floating]) -> NDArray[np.floating]:
+def _standard_deviation(x: Floats) -> Floats:
     """Compute the standard deviation without overflow, zero where it is only rounding."""
     size = np.abs(x).max(axis=0)
     relative = np.divide(x, size, out=np.zeros_like(x, dtype=float), where=size > 0).std(axis=0)
     return np.where(relative > 1e-12, relative * size, 0.0)
 
 
-def _first_positive(*candidates: NDArray[np.floating]) -> NDArray[np.floating]:
+def _first_positive(*candidates: Floats) -> Floats:
     """Take the first positive candidate in every column, one if there is none."""
     result = np.ones_like(candidates[0])
     for candidate in reversed(candidates):

@@ -14,18 +14,18 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from sksbi.priors.derived import DerivedPriorsMixin
 from sksbi.priors.maps import UnboundedMap
 from sksbi.utils.random import check_generator
+from sksbi.utils.types import Array, Mask, RandomState
 from sksbi.utils.validation import check_count
 
 __all__ = ["Prior", "at_edge", "floats_inside"]
-
-Array = NDArray[np.float64]
 
 
 def floats_inside(low: ArrayLike, high: ArrayLike, dtype: type = np.float64) -> tuple[Array, Array]:
@@ -86,12 +86,12 @@ class Prior(DerivedPriorsMixin["Prior"], ABC):
 
     def __init__(
         self,
-        spec: object,
+        spec: Any,
         unbounded_map: UnboundedMap,
         *,
         names: Sequence[str] | None = None,
         inside: tuple[Array, Array] | None = None,
-        region: Callable[[Array], NDArray[np.bool_]] | None = None,
+        region: Callable[[Array], Mask] | None = None,
     ) -> None:
         self._spec = spec
         self.names = None if names is None else list(names)
@@ -105,7 +105,7 @@ class Prior(DerivedPriorsMixin["Prior"], ABC):
             )
 
     @property
-    def spec(self) -> object:
+    def spec(self) -> Any:
         """What `check_prior` makes this prior from: what the user gave, or the prior itself."""
         return self if self._spec is None else self._spec
 
@@ -119,7 +119,7 @@ class Prior(DerivedPriorsMixin["Prior"], ABC):
         """The bounds (low, high) of the box, each float64 of shape (D,), possibly infinite."""
         return self._map.low.copy(), self._map.high.copy()
 
-    def sample(self, n: int, random_state: object = None) -> Array:
+    def sample(self, n: int, random_state: RandomState = None) -> Array:
         """
         Draw from the prior.
 
@@ -182,7 +182,7 @@ class Prior(DerivedPriorsMixin["Prior"], ABC):
         # Next to a bound, formulas of scipy and torch give NaN where the density vanishes.
         return np.where(inside & ~np.isnan(log_p), log_p, -np.inf)
 
-    def contains(self, theta: ArrayLike) -> NDArray[np.bool_]:
+    def contains(self, theta: ArrayLike) -> Mask:
         """
         Say which parameters lie in the support, bounds included.
 
@@ -262,10 +262,10 @@ class Prior(DerivedPriorsMixin["Prior"], ABC):
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.spec!r})"
 
-    def _in_box(self, theta: Array) -> NDArray[np.bool_]:
+    def _in_box(self, theta: Array) -> Mask:
         """Say which rows are finite and inside the closed box."""
         low, high = self._map.low, self._map.high
-        return (np.isfinite(theta) & (theta >= low) & (theta <= high)).all(axis=1)
+        return np.all(np.isfinite(theta) & (theta >= low) & (theta <= high), axis=1)
 
     def _check(self, value: ArrayLike, name: str, *, nan: bool = False) -> Array:
         """Convert to float64 (n, D), or say what is wrong."""
@@ -292,7 +292,7 @@ class Prior(DerivedPriorsMixin["Prior"], ABC):
         """Evaluate the log density (n,) at points strictly inside the box."""
 
 
-def at_edge(prior: Prior, theta: Array) -> NDArray[np.bool_]:
+def at_edge(prior: Prior, theta: Array) -> Mask:
     """
     Say which parameters lie on or beyond the outermost floats inside the support.
 
@@ -309,4 +309,4 @@ def at_edge(prior: Prior, theta: Array) -> NDArray[np.bool_]:
         True where a coordinate has been moved there, or may have been.
     """
     first, last = prior._inside
-    return ((theta <= first) | (theta >= last)).any(axis=1)
+    return np.any((theta <= first) | (theta >= last), axis=1)

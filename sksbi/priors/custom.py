@@ -4,20 +4,22 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 
-from sksbi.priors.base import Array, Prior
+from sksbi.priors.base import Prior
 from sksbi.priors.derived import no_marginal
-from sksbi.priors.joint import ByRejectionMixin
+from sksbi.priors.joint import JointPrior
 from sksbi.priors.maps import BoxMap
 from sksbi.utils.random import draw_seed
+from sksbi.utils.types import Array
 from sksbi.utils.warn import warn_user
 
 __all__ = ["CustomPrior"]
 
 
-class CustomPrior(ByRejectionMixin, Prior):
+class CustomPrior(JointPrior):
     """
     A prior around a user's object.
 
@@ -45,7 +47,7 @@ class CustomPrior(ByRejectionMixin, Prior):
         If there is no ``support``.
     """
 
-    def __init__(self, spec: object, check: Callable[..., Prior]) -> None:
+    def __init__(self, spec: Any, check: Callable[..., Prior]) -> None:
         self._check_prior = check
         draws = _first_draws(spec)
         n_features = draws.shape[1]
@@ -86,7 +88,7 @@ class CustomPrior(ByRejectionMixin, Prior):
         return named
 
 
-def _first_draws(spec: object) -> Array:
+def _first_draws(spec: Any) -> Array:
     """Draw twice, to learn D."""
     try:
         draws = np.asarray(spec.sample(2, random_state=0), dtype=np.float64)
@@ -103,7 +105,7 @@ def _first_draws(spec: object) -> Array:
     return draws
 
 
-def _names(spec: object, n_features: int) -> list[str] | None:
+def _names(spec: Any, n_features: int) -> list[str] | None:
     """Read and check the names."""
     names = getattr(spec, "names", None)
     if names is None:
@@ -118,7 +120,7 @@ def _names(spec: object, n_features: int) -> list[str] | None:
     return names
 
 
-def _support(spec: object, n_features: int) -> tuple[Array, Array]:
+def _support(spec: Any, n_features: int) -> tuple[Array, Array]:
     """Read and check the support, or warn that there is none."""
     support = getattr(spec, "support", None)
     if support is None:

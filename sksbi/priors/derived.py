@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable
-from typing import Generic, TypeVar
+from typing import Generic, TypeVar, cast
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from sksbi.utils.columns import find_columns
+from sksbi.utils.types import Array, Mask
 
 __all__ = ["DerivedPriorsMixin", "no_marginal"]
 
-Array = NDArray[np.float64]
 P = TypeVar("P")
 
 
@@ -43,6 +43,16 @@ class DerivedPriorsMixin(ABC, Generic[P]):
     """`marginal`, `truncated` and `within`: checked here, made by the class that inherits."""
 
     names: list[str] | None
+
+    @property
+    @abstractmethod
+    def n_features(self) -> int:
+        """The number D of parameters."""
+
+    @property
+    @abstractmethod
+    def support(self) -> tuple[Array, Array]:
+        """The bounds (low, high) of the box."""
 
     def marginal(self, columns: Iterable[int | str]) -> P:
         """
@@ -74,7 +84,9 @@ class DerivedPriorsMixin(ABC, Generic[P]):
         MarginalPrior(b=uniform(0, 1))
         """
         positions = find_columns(columns, self.names, self.n_features)
-        return self if positions == [*range(self.n_features)] else self._marginal(positions)
+        if positions == [*range(self.n_features)]:
+            return cast(P, self)
+        return self._marginal(positions)
 
     def truncated(self, low: ArrayLike, high: ArrayLike) -> P:
         """
@@ -107,14 +119,15 @@ class DerivedPriorsMixin(ABC, Generic[P]):
         MarginalPrior(a=norm() on (0, 9), b=uniform(0, 1))
         """
         box = [_bound(b, name, self.n_features) for b, name in ((low, "low"), (high, "high"))]
-        self._check_box(*box, "have low < high", box)
+        self._check_box(box[0], box[1], "have low < high", box)
         support = self.support
-        low, high = np.maximum(box[0], support[0]), np.minimum(box[1], support[1])
-        self._check_box(low, high, f"meet the support, low={support[0]}, high={support[1]}", box)
-        unchanged = np.array_equal(support, (low, high))
-        return self if unchanged else self._truncated(low, high)
+        common = np.maximum(box[0], support[0]), np.minimum(box[1], support[1])
+        self._check_box(*common, f"meet the support, low={support[0]}, high={support[1]}", box)
+        if np.array_equal(support, common):
+            return cast(P, self)
+        return self._truncated(*common)
 
-    def within(self, region: Callable[[Array], NDArray[np.bool_]]) -> P:
+    def within(self, region: Callable[[Array], Mask]) -> P:
         """
         Restrict the prior to a region, by rejection.
 
@@ -177,7 +190,7 @@ class DerivedPriorsMixin(ABC, Generic[P]):
         """Restrict to a box inside the support, smaller than it, and with an inside."""
 
     @abstractmethod
-    def _within(self, region: Callable[[Array], NDArray[np.bool_]]) -> P:
+    def _within(self, region: Callable[[Array], Mask]) -> P:
         """Restrict to a region."""
 
 

@@ -14,14 +14,13 @@ integrate it to rounding.
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from sksbi.priors.quantile import Univariate
 from sksbi.priors.tails import with_both_tails
+from sksbi.utils.types import Array
 
 __all__ = ["Interval"]
-
-Array = NDArray[np.float64]
 
 _NEAR = 1e-5
 _NODES = (1 + np.array([-1, 1])[:, None] / np.sqrt(3)) / 2
@@ -51,7 +50,7 @@ class Interval:
 
     def __init__(self, distribution: Univariate, low: float, high: float, label: str) -> None:
         whole = distribution.distribution if isinstance(distribution, Interval) else distribution
-        self.distribution = whole
+        self.distribution: Univariate = whole
         self.low, self.high = float(low), float(high)
         self._whole = with_both_tails(whole)
         self._is_even = False

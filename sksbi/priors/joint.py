@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from sksbi.priors.base import Array
+from sksbi.priors.base import Prior
 from sksbi.priors.truncated import TruncatedPrior
 from sksbi.priors.within import Region, WithinPrior
+from sksbi.utils.types import Array
 
-__all__ = ["ByRejectionMixin"]
+__all__ = ["JointPrior"]
 
 
-class ByRejectionMixin:
-    """`truncated` and `within`, by rejection."""
+class JointPrior(Prior):
+    """A prior of dependent parameters, with `truncated` and `within` by rejection."""
 
     def _truncated(self, low: Array, high: Array) -> TruncatedPrior:
         """Reject what lies outside the box."""

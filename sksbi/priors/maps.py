@@ -14,12 +14,12 @@ from collections.abc import Sequence
 from typing import Protocol
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 from scipy.special import expit
 
-__all__ = ["BoxMap", "CoordinateMap", "StackedMap", "UnboundedMap"]
+from sksbi.utils.types import Array
 
-Array = NDArray[np.float64]
+__all__ = ["BoxMap", "CoordinateMap", "StackedMap", "UnboundedMap"]
 
 
 class CoordinateMap(Protocol):

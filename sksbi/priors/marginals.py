@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
-from sksbi.priors.base import Array, Prior
+from sksbi.priors.base import Prior
 from sksbi.priors.maps import StackedMap
 from sksbi.priors.univariate import Marginal, check_univariate, describe
 from sksbi.priors.within import Region, WithinPrior
+from sksbi.utils.types import Array
 
 __all__ = ["MarginalPrior", "marginal_prior"]
 
@@ -32,7 +34,7 @@ class MarginalPrior(Prior):
         self,
         distributions: Sequence[object],
         names: Sequence[str] | None = None,
-        spec: object = None,
+        spec: Any = None,
     ) -> None:
         labels = [
             f"prior[{key!r}]" for key in (range(len(distributions)) if names is None else names)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from scipy import stats
 
-from sksbi.priors.base import Array, Prior
-from sksbi.priors.joint import ByRejectionMixin
+from sksbi.priors.joint import JointPrior
 from sksbi.priors.maps import BoxMap
+from sksbi.utils.types import Array
 
 __all__ = ["MultivariatePrior", "is_multivariate"]
 
@@ -34,7 +36,7 @@ def is_multivariate(spec: object) -> bool:
     return isinstance(spec, _FROZEN | _UNFROZEN)
 
 
-class MultivariatePrior(ByRejectionMixin, Prior):
+class MultivariatePrior(JointPrior):
     """
     A frozen ``multivariate_normal`` or ``multivariate_t`` of scipy, with the identity as its map.
 
@@ -53,7 +55,7 @@ class MultivariatePrior(ByRejectionMixin, Prior):
         If it is another distribution, or its matrix is singular.
     """
 
-    def __init__(self, distribution: object, spec: object = None) -> None:
+    def __init__(self, distribution: object, spec: Any = None) -> None:
         if isinstance(distribution, _UNFROZEN):
             raise TypeError(
                 f"prior must be a frozen distribution, got {type(distribution).__name__} without "

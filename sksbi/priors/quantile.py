@@ -18,12 +18,12 @@ import warnings
 from typing import Protocol
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike
 from scipy.special import ndtr, ndtri
 
-__all__ = ["AffineMap", "LogAffineMap", "QuantileMap", "Univariate", "first_finite"]
+from sksbi.utils.types import Array
 
-Array = NDArray[np.float64]
+__all__ = ["AffineMap", "LogAffineMap", "QuantileMap", "Univariate", "first_finite"]
 
 _Z_END = 37.0
 _LOG_SQRT_2PI = 0.5 * np.log(2.0 * np.pi)
@@ -32,19 +32,19 @@ _LOG_SQRT_2PI = 0.5 * np.log(2.0 * np.pi)
 class Univariate(Protocol):
     """A univariate continuous distribution in scipy's classical spelling."""
 
-    def cdf(self, x: Array) -> Array:
+    def cdf(self, x: ArrayLike) -> Array:
         """Evaluate F."""
 
-    def sf(self, x: Array) -> Array:
+    def sf(self, x: ArrayLike) -> Array:
         """Evaluate 1 - F."""
 
-    def ppf(self, q: Array) -> Array:
+    def ppf(self, q: ArrayLike) -> Array:
         """Invert F."""
 
-    def isf(self, q: Array) -> Array:
+    def isf(self, q: ArrayLike) -> Array:
         """Invert 1 - F."""
 
-    def logpdf(self, x: Array) -> Array:
+    def logpdf(self, x: ArrayLike) -> Array:
         """Evaluate the log density."""
 
 
@@ -136,9 +136,8 @@ class QuantileMap:
     def _end(self, sign: float) -> float:
         """Walk outwards, up to 37, while the distribution inverts itself with a finite density."""
         z = sign * np.arange(0.5, _Z_END + 0.5, 0.5)
-        theta, quiet = self._watched_quantile(z)
-        if not quiet:
-            quiet = np.array([self._watched_quantile(one)[1] for one in z[:, None]])
+        theta, is_quiet = self._watched_quantile(z)
+        quiet = is_quiet or np.array([self._watched_quantile(one)[1] for one in z[:, None]])
         theta = np.clip(theta, *self._inside)
         bound, inside = (self.low, self._inside[0]) if sign < 0 else (self.high, self._inside[1])
         at_bound = (theta == inside) & np.isfinite(bound)

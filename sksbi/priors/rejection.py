@@ -10,10 +10,10 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import numpy as np
-from numpy.typing import NDArray
 
-from sksbi.priors.base import Array, Prior
+from sksbi.priors.base import Prior
 from sksbi.priors.maps import UnboundedMap
+from sksbi.utils.types import Array, Mask
 
 __all__ = ["RestrictedPrior"]
 
@@ -60,12 +60,12 @@ class RestrictedPrior(Prior):
     def __init__(
         self,
         prior: Prior,
-        condition: Callable[[Array], NDArray[np.bool_]],
+        condition: Callable[[Array], Mask],
         label: str,
         unbounded_map: UnboundedMap,
         *,
         inside: tuple[Array, Array],
-        region: Callable[[Array], NDArray[np.bool_]] | None = None,
+        region: Callable[[Array], Mask] | None = None,
     ) -> None:
         super().__init__(None, unbounded_map, names=prior.names, inside=inside, region=region)
         self.prior = prior

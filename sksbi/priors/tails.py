@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 from scipy import stats
+from scipy.stats.distributions import rv_frozen
 
 from sksbi.priors.quantile import Univariate
+from sksbi.utils.types import Array
 
 __all__ = ["with_both_tails"]
-
-Array = NDArray[np.float64]
 
 
 def with_both_tails(distribution: Univariate) -> Univariate:
@@ -27,8 +27,9 @@ def with_both_tails(distribution: Univariate) -> Univariate:
     Univariate
         The distribution itself, unless it is scipy's uniform.
     """
-    uniform = type(getattr(distribution, "dist", None)) is type(stats.uniform)
-    return _Uniform(*map(float, distribution.support())) if uniform else distribution
+    if isinstance(distribution, rv_frozen) and type(distribution.dist) is type(stats.uniform):
+        return _Uniform(*map(float, distribution.support()))
+    return distribution
 
 
 class _Uniform:
@@ -37,21 +38,21 @@ class _Uniform:
     def __init__(self, low: float, high: float) -> None:
         self.low, self.high, self.width = low, high, high - low
 
-    def cdf(self, x: Array) -> Array:
+    def cdf(self, x: ArrayLike) -> Array:
         """Evaluate F."""
-        return (x - self.low) / self.width
+        return np.subtract(x, self.low) / self.width
 
-    def sf(self, x: Array) -> Array:
+    def sf(self, x: ArrayLike) -> Array:
         """Evaluate 1 - F."""
-        return (self.high - x) / self.width
+        return np.subtract(self.high, x) / self.width
 
-    def ppf(self, q: Array) -> Array:
+    def ppf(self, q: ArrayLike) -> Array:
         """Invert F."""
-        return self.low + self.width * q
+        return self.low + np.multiply(self.width, q)
 
-    def isf(self, q: Array) -> Array:
+    def isf(self, q: ArrayLike) -> Array:
         """Invert 1 - F."""
-        return self.high - self.width * q
+        return self.high - np.multiply(self.width, q)
 
     def logpdf(self, x: ArrayLike) -> Array:
         """Evaluate the log density."""

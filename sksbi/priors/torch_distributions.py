@@ -9,24 +9,27 @@ constraint, which must be a box, and the map follows from the box.
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import torch
 from scipy import stats
+from scipy.stats.distributions import rv_frozen
 from torch import distributions
 from torch.distributions import Distribution, constraints
 
-from sksbi.priors.base import Array, Prior, floats_inside
+from sksbi.priors.base import Prior, floats_inside
 from sksbi.priors.derived import no_marginal
-from sksbi.priors.joint import ByRejectionMixin
+from sksbi.priors.joint import JointPrior
 from sksbi.priors.maps import BoxMap
 from sksbi.priors.marginals import MarginalPrior
 from sksbi.priors.multivariate import MultivariatePrior
 from sksbi.utils.random import borrowed_global_generator, draw_seed
+from sksbi.utils.types import Array
 
 __all__ = ["TorchPrior", "torch_prior"]
 
-_SCIPY_TWINS: dict[type[Distribution], Callable[..., object]] = {
+_SCIPY_TWINS: dict[type[Distribution], Callable[..., rv_frozen]] = {
     distributions.Uniform: lambda low, high: stats.uniform(low, high - low),
     distributions.Normal: lambda loc, scale: stats.norm(loc, scale),
     distributions.LogNormal: lambda loc, scale: stats.lognorm(scale, scale=np.exp(loc)),
@@ -95,7 +98,7 @@ def torch_prior(spec: Distribution) -> Prior:
     return TorchPrior(spec)
 
 
-class TorchPrior(ByRejectionMixin, Prior):
+class TorchPrior(JointPrior):
     """
     A torch distribution without a twin in scipy.
 
@@ -174,7 +177,7 @@ def _array(parameter: torch.Tensor) -> Array:
     return parameter.detach().cpu().double().numpy()
 
 
-def _twins(base: Distribution, shape: tuple[int, ...]) -> list[object]:
+def _twins(base: Distribution, shape: tuple[int, ...]) -> list[rv_frozen]:
     """Make scipy's distribution of every entry."""
     columns = {
         name: np.broadcast_to(_array(getattr(base, name)), shape).ravel()
@@ -185,7 +188,9 @@ def _twins(base: Distribution, shape: tuple[int, ...]) -> list[object]:
     return [make(**dict(zip(columns, map(float, row), strict=True))) for row in rows]
 
 
-def _normal_twin(base: Distribution) -> object:
+def _normal_twin(
+    base: distributions.MultivariateNormal | distributions.LowRankMultivariateNormal,
+) -> Any:
     """Make scipy's multivariate normal; float32 covariances are symmetric only to rounding."""
     covariance = _array(base.covariance_matrix)
     return stats.multivariate_normal(_array(base.loc), (covariance + covariance.T) / 2)
@@ -197,8 +202,9 @@ def _bounds(spec: Distribution, shape: tuple[int, ...]) -> tuple[Array, Array]:
         constraint = spec.support
     except NotImplementedError:
         constraint = None
-    while isinstance(getattr(constraint, "base_constraint", None), constraints.Constraint):
-        constraint = constraint.base_constraint
+    inner = getattr(constraint, "base_constraint", None)
+    while isinstance(inner, constraints.Constraint):
+        constraint, inner = inner, getattr(inner, "base_constraint", None)
     known = isinstance(constraint, _box_kinds()) and not constraint.is_discrete
     bounds = [
         _array(torch.as_tensor(getattr(constraint, name, default)))
@@ -214,7 +220,7 @@ def _bounds(spec: Distribution, shape: tuple[int, ...]) -> tuple[Array, Array]:
     return low, high
 
 
-def _box_kinds() -> tuple[type, ...]:
+def _box_kinds() -> tuple[type[constraints.Constraint], ...]:
     """List torch's constraints that are boxes."""
     names = ("interval", "half_open_interval", "greater_than", "greater_than_eq", "less_than")
     return (type(constraints.real), *(getattr(constraints, name) for name in names))

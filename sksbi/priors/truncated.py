@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 
-from sksbi.priors.base import Array, Prior, floats_inside
+from sksbi.priors.base import Prior, floats_inside
 from sksbi.priors.derived import no_marginal
 from sksbi.priors.maps import BoxMap
 from sksbi.priors.rejection import RestrictedPrior
 from sksbi.priors.within import Region, WithinPrior
+from sksbi.utils.types import Array, Mask
 
 __all__ = ["TruncatedPrior"]
 
@@ -58,6 +58,6 @@ class _Box:
     def __init__(self, low: Array, high: Array) -> None:
         self.low, self.high = low, high
 
-    def __call__(self, theta: Array) -> NDArray[np.bool_]:
+    def __call__(self, theta: Array) -> Mask:
         """Say which rows lie inside."""
-        return ((theta >= self.low) & (theta <= self.high)).all(axis=1)
+        return np.all((theta >= self.low) & (theta <= self.high), axis=1)

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 
 from sksbi.priors.base import Prior
 from sksbi.priors.marginals import MarginalPrior
+from sksbi.utils.types import Array
 
 __all__ = ["UnboundedPrior"]
 
-Array = NDArray[np.float64]
 
 _LOG_SQRT_2PI = 0.5 * np.log(2 * np.pi)
 

@@ -13,17 +13,15 @@ import threading
 import warnings
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy import stats
 from scipy.stats.distributions import rv_frozen
 
 from sksbi.priors.interval import Interval
 from sksbi.priors.quantile import AffineMap, LogAffineMap, QuantileMap, first_finite
 from sksbi.priors.tails import with_both_tails
+from sksbi.utils.types import Array
 
 __all__ = ["Marginal", "check_univariate", "describe"]
-
-Array = NDArray[np.float64]
 
 _RVS_LOCK = threading.RLock()
 

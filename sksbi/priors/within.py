@@ -5,15 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import numpy as np
-from numpy.typing import NDArray
 
-from sksbi.priors.base import Array, Prior
+from sksbi.priors.base import Prior
 from sksbi.priors.derived import no_marginal
 from sksbi.priors.rejection import RestrictedPrior
+from sksbi.utils.types import Array, Mask
 
 __all__ = ["Region", "WithinPrior"]
 
-Region = Callable[[Array], NDArray[np.bool_]]
+Region = Callable[[Array], Mask]
 
 
 class WithinPrior(RestrictedPrior):
@@ -61,7 +61,7 @@ class _Intersection:
     def __init__(self, regions: tuple[Region, ...]) -> None:
         self.regions = regions
 
-    def __call__(self, theta: Array) -> NDArray[np.bool_]:
+    def __call__(self, theta: Array) -> Mask:
         """Say which rows lie in every region."""
         rows = np.arange(len(theta))
         for region in self.regions:
@@ -71,7 +71,7 @@ class _Intersection:
         return inside
 
 
-def _ask(region: Region, theta: Array) -> NDArray[np.bool_]:
+def _ask(region: Region, theta: Array) -> Mask:
     """Call a region, unless about nothing, and check what it says."""
     if len(theta) == 0:
         return np.zeros(0, dtype=bool)

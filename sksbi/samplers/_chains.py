@@ -9,15 +9,15 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from numbers import Integral
-from typing import ClassVar, Protocol
+from typing import Any, ClassVar, Protocol
 
 import numpy as np
-from numpy.typing import NDArray
 from sklearn.utils._param_validation import Interval
 from tqdm.auto import tqdm
 
 from sksbi.metrics.chains import effective_sample_size, split_r_hat
 from sksbi.samplers.base import ChainStatistics, LogProb, Sampler, checked
+from sksbi.utils.types import Array
 
 __all__ = [
     "Kernel",
@@ -29,7 +29,6 @@ __all__ = [
     "pick_draws",
 ]
 
-Array = NDArray[np.float64]
 
 _FEWEST_CHAINS, _MOST_CHAINS, _DRAWS_PER_CHAIN = 100, 1000, 10
 _FEWEST_STEPS = 4
@@ -45,7 +44,10 @@ class Kernel(Protocol):
 
     z: Array
     settled: bool
-    thin: int
+
+    @property
+    def thin(self) -> int:
+        """One of so many steps is kept."""
 
     def step(self) -> None:
         """Move all chains once."""
@@ -61,7 +63,7 @@ class MarkovSampler(Sampler):
     Subclasses build a kernel; the rest is here.
     """
 
-    _parameter_constraints: ClassVar[dict[str, list]] = {
+    _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
         **Sampler._parameter_constraints,
         "n_warmup": [Interval(Integral, 0, None, closed="left")],
         "thin": [Interval(Integral, 1, None, closed="left")],
@@ -156,10 +158,10 @@ def live_starts(
             f"among the {initial.shape[1]} of target {target}."
         )
     z = initial.copy()
-    for target in np.flatnonzero(~alive.all(axis=1)):
-        dead = ~alive[target]
-        chosen = generator.choice(np.flatnonzero(alive[target]), dead.sum())
-        z[target, dead], log_p[target, dead] = z[target, chosen], log_p[target, chosen]
+    for i in np.flatnonzero(~alive.all(axis=1)):
+        dead = ~alive[i]
+        chosen = generator.choice(np.flatnonzero(alive[i]), dead.sum())
+        z[i, dead], log_p[i, dead] = z[i, chosen], log_p[i, chosen]
     return z, log_p
 
 

@@ -5,16 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import numpy as np
-from numpy.typing import NDArray
+
+from sksbi.utils.types import Array, Rows
 
 __all__ = ["differences", "halves"]
 
-Array = NDArray[np.float64]
 
-
-def halves(
-    n_chains: int, generator: np.random.Generator
-) -> Iterator[tuple[NDArray[np.intp], NDArray[np.intp]]]:
+def halves(n_chains: int, generator: np.random.Generator) -> Iterator[tuple[Rows, Rows]]:
     """
     Cut the chains into two halves at random.
 

@@ -13,13 +13,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from sksbi.samplers._steps import with_floor
+from sksbi.utils.types import Array
 
 __all__ = ["StudentMixture", "fit_mixture"]
-
-Array = NDArray[np.float64]
 
 _FREEDOM = 5
 _PRIOR_POINTS = 0.1

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
+
+from sksbi.utils.types import Array
 
 __all__ = ["GaussianSteps", "with_floor"]
-
-Array = NDArray[np.float64]
 
 _WANTED_ACCEPTANCE = 0.3
 _DECAY = 0.6

@@ -14,19 +14,19 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
 from numbers import Integral
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 from sklearn.base import BaseEstimator
 from sklearn.utils._param_validation import Interval
 
 from sksbi.utils.random import check_generator
+from sksbi.utils.types import Array, RandomState
 from sksbi.utils.validation import check_count
 
 __all__ = ["ChainStatistics", "LogProb", "Sampler", "checked"]
 
-Array = NDArray[np.float64]
 LogProb = Callable[[Array], Array]
 
 
@@ -67,7 +67,7 @@ class Sampler(ABC, BaseEstimator):
     Subclasses name their parameters in ``_parameter_constraints`` and compute in ``_run``.
     """
 
-    _parameter_constraints: ClassVar[dict[str, list]] = {
+    _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
         "n_chains": [Interval(Integral, 1, None, closed="left"), None],
     }
 
@@ -80,7 +80,7 @@ class Sampler(ABC, BaseEstimator):
         log_prob: LogProb,
         initial: ArrayLike,
         n_samples: int,
-        random_state: object = None,
+        random_state: RandomState = None,
     ) -> Array:
         """
         Draw from every target.
@@ -109,7 +109,7 @@ class Sampler(ABC, BaseEstimator):
         log_prob: LogProb,
         initial: ArrayLike,
         n_samples: int,
-        random_state: object = None,
+        random_state: RandomState = None,
         *,
         verbose: int = 0,
     ) -> tuple[Array, ChainStatistics]:

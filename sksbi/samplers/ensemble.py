@@ -11,7 +11,6 @@ from collections.abc import Callable
 from typing import Any, ClassVar
 
 import numpy as np
-from numpy.typing import NDArray
 from tqdm.auto import tqdm
 
 from sksbi.samplers._chains import (
@@ -24,10 +23,9 @@ from sksbi.samplers._chains import (
 )
 from sksbi.samplers.base import ChainStatistics, LogProb, Sampler, checked
 from sksbi.utils.random import draw_seed
+from sksbi.utils.types import Array
 
 __all__ = ["AffineInvariantEnsemble"]
-
-Array = NDArray[np.float64]
 
 _JITTER = 1e-3
 
@@ -77,7 +75,7 @@ class AffineInvariantEnsemble(Sampler):
     (1, 1000, 2)
     """
 
-    _parameter_constraints: ClassVar[dict[str, list]] = {
+    _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
         **MarkovSampler._parameter_constraints,
         "moves": [list, None],
     }
@@ -115,11 +113,11 @@ class AffineInvariantEnsemble(Sampler):
             )
         n_kept = count_steps(n_samples, n_chains)
         z = _distinct_starts(checked(log_prob), initial, generator)
-        chains = [
+        one_by_one = [
             self._run_one(_one_target(log_prob, i, len(z)), z[i], n_kept, generator)
             for i in tqdm(range(len(z)), desc="Targets", disable=not verbose)
         ]
-        chains = np.stack(chains)
+        chains = np.stack(one_by_one)
         return pick_draws(chains, n_samples, generator), describe(chains)
 
     def _run_one(
@@ -154,8 +152,9 @@ def _distinct_starts(log_prob: LogProb, initial: Array, generator: np.random.Gen
 
 def _one_target(log_prob: LogProb, i: int, m: int) -> Callable[[Array], Array]:
     """Give the log density of target i, (chains, D) -> (chains,)."""
-    if getattr(log_prob, "select", None) is not None:
-        alone = checked(log_prob.select(i))
+    select = getattr(log_prob, "select", None)
+    if select is not None:
+        alone = checked(select(i))
         return lambda z: alone(z[None])[0]
     together = checked(log_prob)
     return lambda z: together(np.tile(z, (m, 1, 1)))[i]

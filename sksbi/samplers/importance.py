@@ -11,20 +11,18 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from numbers import Integral
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
-from numpy.typing import NDArray
 from sklearn.utils._param_validation import Interval
 from tqdm.auto import tqdm
 
 from sksbi.samplers.base import ChainStatistics, LogProb, Sampler, checked
 from sksbi.samplers.target import Reference, Target, chunks, systematic
 from sksbi.utils.random import draw_seed
+from sksbi.utils.types import Array
 
 __all__ = ["ImportanceResampling"]
-
-Array = NDArray[np.float64]
 
 
 class ImportanceResampling(Sampler):
@@ -68,7 +66,7 @@ class ImportanceResampling(Sampler):
     """
 
     uses_starts = False
-    _parameter_constraints: ClassVar[dict[str, list]] = {
+    _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
         **Sampler._parameter_constraints,
         "n_candidates": [Interval(Integral, 1, None, closed="left"), None],
     }

@@ -18,7 +18,7 @@ stands still meanwhile, so q is symmetric and the density of all chains together
 from __future__ import annotations
 
 from numbers import Integral, Real
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,10 +29,10 @@ from sksbi.samplers._halves import differences, halves
 from sksbi.samplers._mixture import StudentMixture, fit_mixture
 from sksbi.samplers._steps import GaussianSteps
 from sksbi.samplers.base import LogProb
+from sksbi.utils.types import Array, Mask, Rows
 
 __all__ = ["MetropolisHastings"]
 
-Array = NDArray[np.float64]
 
 _GAUSSIAN, _DIFFERENTIAL, _JUMP, _INDEPENDENT = range(4)
 _SHARES = np.array([0.3, 0.55, 0.15])
@@ -104,7 +104,7 @@ class MetropolisHastings(MarkovSampler):
     (3, 1000, 2)
     """
 
-    _parameter_constraints: ClassVar[dict[str, list]] = {
+    _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
         **MarkovSampler._parameter_constraints,
         "thin": [Interval(Integral, 1, None, closed="left"), None],
         "proposal": [StrOptions({"mixture", "differential", "gaussian"})],
@@ -181,7 +181,7 @@ class _MetropolisKernel:
         for mine, others in halves(self.z.shape[1], self.generator):
             self._move(mine, others)
 
-    def _move(self, mine: NDArray, others: NDArray | None) -> None:
+    def _move(self, mine: Rows, others: Rows | None) -> None:
         """Propose and accept for some chains of every target."""
         z, kinds = self.z[:, mine], self._choose_kinds(len(mine))
         proposed = self._propose(z, kinds, others)
@@ -197,7 +197,7 @@ class _MetropolisKernel:
         self.accepted_steps = _mean_where(probability, kinds == _GAUSSIAN)
         self.accepted_points = _mean_where(probability, kinds == _INDEPENDENT)
 
-    def _choose_kinds(self, n: int) -> NDArray:
+    def _choose_kinds(self, n: int) -> NDArray[np.intp]:
         """Choose a proposal for every chain."""
         shape = (len(self.z), n)
         edges = np.cumsum(_SHARES)[:-1]
@@ -208,7 +208,7 @@ class _MetropolisKernel:
         independent = self.generator.random(shape) < self.share[:, None]
         return np.where(independent, _INDEPENDENT, kinds)
 
-    def _propose(self, z: Array, kinds: NDArray, others: NDArray | None) -> Array:
+    def _propose(self, z: Array, kinds: NDArray[np.intp], others: Rows | None) -> Array:
         """Propose points of the kinds that were chosen."""
         directions = self.steps.directions(z.shape[1], self.generator)
         proposed = z + self.steps.steps(directions)
@@ -246,7 +246,7 @@ class _MetropolisKernel:
             self.settled = progress >= _MAY_SETTLE and bool((self.rate >= _SETTLED_RATE).all())
 
 
-def _mean_where(values: Array, mask: NDArray) -> Array:
+def _mean_where(values: Array, mask: Mask) -> Array:
     """Average the marked values of every target; NaN where there are none."""
     with np.errstate(invalid="ignore"):
         return (values * mask).sum(axis=1) / mask.sum(axis=1)

@@ -16,20 +16,18 @@ lie in different ones.
 from __future__ import annotations
 
 from numbers import Integral
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
-from numpy.typing import NDArray
 from sklearn.utils._param_validation import Interval
 
 from sksbi.samplers._chains import MarkovSampler
 from sksbi.samplers._halves import differences, halves
 from sksbi.samplers._steps import GaussianSteps
 from sksbi.samplers.base import LogProb
+from sksbi.utils.types import Array, Mask, Rows
 
 __all__ = ["SliceSampler"]
-
-Array = NDArray[np.float64]
 
 _MOST_SHRINKS = 100
 _NOISE = 1e-3
@@ -74,7 +72,7 @@ class SliceSampler(MarkovSampler):
     (3, 1000, 2)
     """
 
-    _parameter_constraints: ClassVar[dict[str, list]] = {
+    _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
         **MarkovSampler._parameter_constraints,
         "max_expansions": [Interval(Integral, 1, None, closed="left")],
     }
@@ -133,12 +131,12 @@ class _SliceKernel:
             self._move(mine, self._differences(mine, others))
             self._jump(mine, self._differences(mine, others))
 
-    def _differences(self, mine: NDArray, others: NDArray) -> Array:
+    def _differences(self, mine: Rows, others: Rows) -> Array:
         """Draw differences between other chains, with a little noise so that all can be reached."""
         noise = self.steps.directions(len(mine), self.generator)
         return differences(self.z[:, others], len(mine), self.generator) + _NOISE * noise
 
-    def _jump(self, mine: NDArray, jumps: Array) -> None:
+    def _jump(self, mine: Rows, jumps: Array) -> None:
         """Offer jumps, and accept as Metropolis does."""
         proposed = self.z[:, mine] + jumps
         log_p = self.log_prob(proposed)
@@ -147,7 +145,7 @@ class _SliceKernel:
         self.z[:, mine] = np.where(accept[..., None], proposed, self.z[:, mine])
         self.log_p[:, mine] = np.where(accept, log_p, self.log_p[:, mine])
 
-    def _move(self, mine: NDArray, directions: Array) -> None:
+    def _move(self, mine: Rows, directions: Array) -> None:
         """Draw a level, and a point of the slice on a line, for some chains of every target."""
         z, log_p = self.z[:, mine], self.log_p[:, mine]
         level = log_p - self.generator.standard_exponential(log_p.shape)
@@ -174,8 +172,8 @@ class _SliceKernel:
         return ends[0], ends[1]
 
     def _are_inside(
-        self, z: Array, directions: Array, level: Array, ends: Array, growing: NDArray
-    ) -> NDArray:
+        self, z: Array, directions: Array, level: Array, ends: Array, growing: Mask
+    ) -> Mask:
         """Tell which ends lie in the slice, of those that may grow."""
         points = z + ends[..., None] * directions
         points = np.concatenate(list(points), axis=1)
@@ -202,7 +200,7 @@ class _SliceKernel:
                 break
         return np.where(searching, 0.0, place)[..., None] * directions + z, log_p
 
-    def _evaluate(self, points: Array, wanted: NDArray) -> Array:
+    def _evaluate(self, points: Array, wanted: Mask) -> Array:
         """Evaluate the points that are wanted, the others are -inf: as few columns as possible."""
         width = int(wanted.sum(axis=1).max())
         order = np.argsort(~wanted, axis=1, kind="stable")[:, :width]

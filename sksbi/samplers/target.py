@@ -13,13 +13,11 @@ from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
-from numpy.typing import NDArray
 
 from sksbi.samplers.base import checked
+from sksbi.utils.types import Array, Rows
 
 __all__ = ["Reference", "Target", "chunks", "resample_reference", "systematic"]
-
-Array = NDArray[np.float64]
 
 _POINTS_PER_CALL = 100_000
 
@@ -141,7 +139,7 @@ def chunks(n: int, m: int) -> list[slice]:
     return [slice(start, min(start + size, n)) for start in range(0, n, size)]
 
 
-def systematic(log_weights: Array, n: int, generator: np.random.Generator) -> NDArray[np.intp]:
+def systematic(log_weights: Array, n: int, generator: np.random.Generator) -> Rows:
     """
     Draw n indices of every row by weight, by systematic resampling.
 

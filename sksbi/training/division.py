@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 from numbers import Real
+from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from sksbi.data import Pairs
 from sksbi.utils.random import seeded_copy
+from sksbi.utils.types import Rows
 
 __all__ = ["divide"]
 
-Rows = NDArray[np.intp]
-
 
 def divide(
-    choice: object, pairs: Pairs, least: int, generator: np.random.Generator
+    choice: Any, pairs: Pairs, least: int, generator: np.random.Generator
 ) -> tuple[Rows, Rows | None]:
     """
     Divide rows as ``validation_fraction`` says.
@@ -49,7 +48,7 @@ def divide(
     if choice is None or isinstance(choice, tuple):
         return np.arange(n), None
     if isinstance(choice, Real):
-        n_valid = max(0, min(max(least, round(choice * n)), n - least))
+        n_valid = max(0, min(max(least, round(float(choice) * n)), n - least))
         order = generator.permutation(n)
         valid, train = order[:n_valid], order[n_valid:]
     else:
@@ -57,7 +56,7 @@ def divide(
     return np.sort(train), np.sort(valid)
 
 
-def _first_split(splitter: object, pairs: Pairs) -> list[Rows]:
+def _first_split(splitter: Any, pairs: Pairs) -> list[Rows]:
     """Take the first split, as row numbers."""
     n = len(pairs)
     try:

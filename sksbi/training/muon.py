@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from numbers import Real
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -70,7 +71,7 @@ class Muon(Optimizer):
 
     def __init__(
         self,
-        params: Iterable,
+        params: Iterable[Any],
         lr: float = 1e-3,
         matrix_size: float = 0.6,
         momentum: float = 0.95,
@@ -95,7 +96,9 @@ class Muon(Optimizer):
         super().__init__(params, defaults)
 
     @torch.no_grad()
-    def step(self, closure: Callable[[], Tensor] | None = None) -> Tensor | None:
+    def step(  # type: ignore[override]  # torch says that a closure returns a float
+        self, closure: Callable[[], Tensor] | None = None
+    ) -> Tensor | None:
         """
         Make a step.
 
@@ -119,22 +122,22 @@ class Muon(Optimizer):
                 continue
             torch._foreach_mul_(present, 1 - group["lr"] * group["weight_decay"])
             for p in filter(_is_stack, present):
-                self._step_stack(p, group)
+                self._step_stack(p, p.grad, group)
             if others := [p for p in present if not _is_stack(p)]:
                 self._step_others(others, group)
         return loss
 
-    def _step_stack(self, p: Tensor, group: dict) -> None:
+    def _step_stack(self, p: Tensor, gradient: Tensor, group: dict[str, Any]) -> None:
         """Move a stack of matrices along its orthogonalised momentum."""
         state = self.state[p]
         if not state:
             state["momentum"] = torch.zeros_like(p)
-        state["momentum"].lerp_(p.grad, 1 - group["momentum"])
-        direction = torch.lerp(p.grad, state["momentum"], group["momentum"])
+        state["momentum"].lerp_(gradient, 1 - group["momentum"])
+        direction = torch.lerp(gradient, state["momentum"], group["momentum"])
         size = group["matrix_size"] * max(p.shape[1:]) ** 0.5
         p.add_(orthogonalised(direction, group["ns_steps"]), alpha=-group["lr"] * size)
 
-    def _step_others(self, parameters: list[Tensor], group: dict) -> None:
+    def _step_others(self, parameters: list[Tensor], group: dict[str, Any]) -> None:
         """Move the other parameters as AdamW does."""
         states = [self.state[p] for p in parameters]
         for p, state in zip(parameters, states, strict=True):
@@ -144,7 +147,7 @@ class Muon(Optimizer):
             state["step"] += 1
         counts = [s["step"].item() for s in states]
         means, squares = [s["mean"] for s in states], [s["square"] for s in states]
-        gradients = [p.grad for p in parameters]
+        gradients = [p.grad for p in parameters if p.grad is not None]
         first, second = group["betas"]
         torch._foreach_lerp_(means, gradients, 1 - first)
         torch._foreach_mul_(squares, second)
@@ -187,7 +190,7 @@ def _is_stack(p: Tensor) -> bool:
     return p.ndim == 3 and min(p.shape[1:]) >= _NARROWEST
 
 
-def _check(name: str, value: object, high: float) -> None:
+def _check(name: str, value: float, high: float) -> None:
     """Hold that a number is in its range."""
     if not isinstance(value, Real) or not 0 <= value < high:
         raise ValueError(f"{name} must be a number >= 0 and < {high:g}, got {value!r}.")

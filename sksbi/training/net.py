@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
 from copy import deepcopy
 from math import ceil
+from typing import Any
 
 import torch
 from skorch import NeuralNet
@@ -40,7 +41,9 @@ __all__ = ["begin", "build_net", "draws_globally", "train"]
 _OPTIONAL = {"progress": Progress, "early_stopping": EarlyStopping}
 
 
-def _named_callbacks(user: Sequence | None, steps: int, patience: int | None, verbose: int) -> list:
+def _named_callbacks(
+    user: Sequence[Any] | None, steps: int, patience: int | None, verbose: int
+) -> list[Any]:
     """List the callbacks that have names, then the user's own, copied."""
     callbacks = [
         ("watch", Watch()),
@@ -61,12 +64,12 @@ def build_net(
     module: nn.Module,
     criterion: nn.Module,
     *,
-    optimizer: str | Callable,
+    optimizer: str | Callable[..., Any],
     lr: float,
     batch_size: int,
     max_epochs: int,
     patience: int | None,
-    callbacks: Sequence | None,
+    callbacks: Sequence[Any] | None,
     device: str,
     verbose: int,
     passed_on: Mapping[str, object],

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
+from typing import Any
 
 import torch
 
@@ -13,7 +14,7 @@ from sksbi.utils.choose import choose
 __all__ = ["find_optimizer"]
 
 
-def find_optimizer(name: str | Callable) -> Callable:
+def find_optimizer(name: str | Callable[..., Any]) -> Callable[..., Any]:
     """
     Find an optimizer: "muon", or one of torch's by name; AdamW is fused.
 
@@ -32,7 +33,7 @@ def find_optimizer(name: str | Callable) -> Callable:
     ValueError
         If there is none of that name.
     """
-    classes = {
+    classes: dict[str, Callable[..., Any]] = {
         key.lower(): value for key, value in vars(torch.optim).items() if isinstance(value, type)
     }
     classes |= {"adamw": partial(torch.optim.AdamW, fused=True), "muon": Muon}

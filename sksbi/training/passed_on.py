@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 from skorch.callbacks import Callback
 
@@ -57,7 +58,7 @@ def check_callback(callback: object, taken: set[str]) -> None:
 
 
 def check_passed_on(
-    passed_on: Mapping[str, object], prefix: str, constructor: Callable
+    passed_on: Mapping[str, object], prefix: str, constructor: Callable[..., Any]
 ) -> dict[str, object]:
     """
     Select the parameters with a prefix, and hold that their receiver takes them.
@@ -97,7 +98,9 @@ def check_passed_on(
 
 
 def check_callback_names(
-    passed_on: Mapping[str, object], callbacks: Sequence, optional: Mapping[str, type[Callback]]
+    passed_on: Mapping[str, object],
+    callbacks: Sequence[Any],
+    optional: Mapping[str, type[Callback]],
 ) -> None:
     """
     Hold that every callbacks__name refers to a callback, and sets what that one has.
@@ -128,7 +131,7 @@ def check_callback_names(
             check_passed_on({f"{name}__{option[0]}": 0}, f"{name}__", optional[name])
 
 
-def for_skorch(passed_on: Mapping[str, object], callbacks: Sequence) -> dict[str, object]:
+def for_skorch(passed_on: Mapping[str, object], callbacks: Sequence[Any]) -> dict[str, object]:
     """
     Select what skorch takes; settings of callbacks that this fit is without are left out.
 

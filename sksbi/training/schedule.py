@@ -9,7 +9,9 @@ goes back to its best weights, and the fall comes at once, and in fewer steps, i
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from math import cos, pi
+from typing import Any
 
 from skorch import NeuralNet
 from skorch.callbacks import Callback
@@ -156,7 +158,7 @@ class EarlyStopping(SkorchEarlyStopping):
         threshold: float = 0.0,
         threshold_mode: str = "abs",
         lower_is_better: bool = True,
-        sink: object = print,
+        sink: Callable[[str], Any] = print,
         load_best: bool = True,
     ) -> None:
         super().__init__(

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
+
+from skorch import NeuralNet
 
 from sksbi.utils.tensors import to_numpy, to_torch
 
 __all__ = ["extend_history", "load_state", "pack_state"]
 
 
-def extend_history(history: list[dict], net: object) -> list[dict]:
+def extend_history(history: list[dict[str, Any]], net: NeuralNet) -> list[dict[str, Any]]:
     """
     Append a net's training history to an earlier one.
 
@@ -31,7 +34,7 @@ def extend_history(history: list[dict], net: object) -> list[dict]:
     return history + [{"epoch": len(history) + 1 + i} | row for i, row in enumerate(rows)]
 
 
-def pack_state(net: object, *, optimizer: bool) -> dict[str, object]:
+def pack_state(net: NeuralNet, *, optimizer: bool) -> dict[str, Any]:
     """
     Reduce a net to NumPy arrays.
 
@@ -53,7 +56,7 @@ def pack_state(net: object, *, optimizer: bool) -> dict[str, object]:
     return state
 
 
-def load_state(net: object, state: Mapping[str, object]) -> None:
+def load_state(net: NeuralNet, state: Mapping[str, Any]) -> None:
     """
     Load what :func:`pack_state` made into a net of the same architecture.
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,7 +18,7 @@ _LEAST_RISE = 0.2
 _ERRORS, _FEWEST = 2.0, 10
 
 
-def warn_of_rising_loss(history: Sequence[dict], lr: float) -> bool:
+def warn_of_rising_loss(history: Sequence[dict[str, Any]], lr: float) -> bool:
     """
     Warn where the best epoch is one of the first three, and the training loss rose by 0.2 nats.
 

@@ -52,7 +52,7 @@ def find_columns(
 def _position(column: int | str, names: Sequence[str] | None, n_features: int) -> int:
     """Find one column."""
     if isinstance(column, str):
-        if column not in (names or ()):
+        if names is None or column not in names:
             have = "no names: give positions" if names is None else f"the names {list(names)}"
             raise ValueError(f"columns must be parameters, got {column!r}; these have {have}.")
         return names.index(column)

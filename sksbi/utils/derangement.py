@@ -5,10 +5,12 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from sksbi.utils.types import Array
+
 __all__ = ["derangement"]
 
 
-def derangement(theta: NDArray[np.float64], generator: np.random.Generator) -> NDArray[np.int64]:
+def derangement(theta: Array, generator: np.random.Generator) -> NDArray[np.int64]:
     """
     Draw, for every row, another row with another theta.
 

@@ -7,7 +7,7 @@ import torch
 __all__ = ["check_device", "device_of", "device_or_cpu"]
 
 
-def check_device(device: object) -> str:
+def check_device(device: str | torch.device) -> str:
     """
     Turn ``device`` into a torch device that is there.
 
@@ -38,7 +38,7 @@ def check_device(device: object) -> str:
     return str(device)
 
 
-def device_or_cpu(device: object) -> str:
+def device_or_cpu(device: str | torch.device) -> str:
     """
     Take a device if it is there and the CPU otherwise.
 

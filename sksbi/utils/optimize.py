@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import numpy as np
-from numpy.typing import NDArray
+
+from sksbi.utils.types import Array
 
 __all__ = ["maximise"]
-
-Array = NDArray[np.float64]
 
 
 def maximise(

@@ -8,10 +8,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from copy import deepcopy
 from numbers import Integral
+from typing import Any
 
 import numpy as np
 import torch
 from sklearn.base import BaseEstimator, clone
+
+from sksbi.utils.types import RandomState
 
 __all__ = [
     "seeded_copy",
@@ -26,7 +29,7 @@ _RANDOM_STATE = re.compile(r"(^|__)random_state$")
 _GLOBAL_GENERATOR_LOCK = threading.RLock()
 
 
-def check_generator(random_state: object) -> np.random.Generator:
+def check_generator(random_state: RandomState) -> np.random.Generator:
     """
     Turn what a user passes as ``random_state`` into a NumPy Generator.
 
@@ -104,7 +107,7 @@ def torch_generator(
     return torch.Generator(device).manual_seed(draw_seed(generator))
 
 
-def seeded_copy(part: object, generator: np.random.Generator) -> object:
+def seeded_copy(part: Any, generator: np.random.Generator) -> Any:
     """
     Copy a transformer or a splitter, and seed what has ``random_state=None`` in it.
 

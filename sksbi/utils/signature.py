@@ -41,13 +41,13 @@ class answers_to_X_y:
 
     def __init__(self, method: Any) -> None:
         self.method = method
-        functools.update_wrapper(self, method)
+        functools.update_wrapper(self, method)  # type: ignore[arg-type]
         signature = inspect.signature(inspect.unwrap(method))
         parameters = list(signature.parameters.values())[1:]
         renamed = [p.replace(name=_THEIRS.get(p.name, p.name)) for p in parameters]
         self.bound_signature = signature.replace(parameters=renamed)
 
-    def __get__(self, instance: object, owner: type | None = None) -> Callable:
+    def __get__(self, instance: object, owner: type | None = None) -> Callable[..., Any]:
         method = self.method.__get__(instance, owner)
         if instance is None:
             return method
@@ -63,5 +63,5 @@ class answers_to_X_y:
                     kwargs[ours] = kwargs.pop(theirs)
             return method(*args, **kwargs)
 
-        bound.__signature__ = self.bound_signature
+        bound.__signature__ = self.bound_signature  # type: ignore[attr-defined]
         return bound

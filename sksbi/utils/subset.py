@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from typing import TypeVar
+
 import numpy as np
 from numpy.typing import NDArray
 
 __all__ = ["some_rows", "spaced"]
 
+Value = TypeVar("Value", bound=np.generic)
+
 
 def some_rows(
-    x: NDArray[np.floating], most_values: int, fewest: int = 1, most: int | None = None
-) -> NDArray[np.floating]:
+    x: NDArray[Value], most_values: int, fewest: int = 1, most: int | None = None
+) -> NDArray[Value]:
     """
     Take rows at even distances.
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import torch
 from torch import Tensor
@@ -9,7 +11,7 @@ from torch import Tensor
 __all__ = ["to_numpy", "to_torch"]
 
 
-def to_numpy(state: object) -> object:
+def to_numpy(state: Any) -> Any:
     """
     Turn the tensors of a nested state into arrays.
 
@@ -30,7 +32,7 @@ def to_numpy(state: object) -> object:
     return [to_numpy(value) for value in state] if isinstance(state, list) else state
 
 
-def to_torch(state: object) -> object:
+def to_torch(state: Any) -> Any:
     """
     Turn the arrays of a nested state into tensors.
 

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sized
 from numbers import Integral, Real
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pandas as pd
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 from sklearn.base import BaseEstimator
 from sklearn.utils._param_validation import InvalidParameterError
 from sklearn.utils.validation import check_array, validate_data
+
+from sksbi.utils.types import Array, Table
 
 __all__ = [
     "check_count",
@@ -20,13 +23,14 @@ __all__ = [
     "check_real",
     "check_theta",
     "check_weights",
+    "count_rows",
     "undo_rounding",
 ]
 
 _NO_NUMBERS = ("could not convert", "float()", "Cannot convert", "must be real", "setting an array")
 
 
-def check_numbers(values: ArrayLike, name: str, **options: Any) -> NDArray[np.float64]:
+def check_numbers(values: ArrayLike, name: str, **options: Any) -> Array:
     """
     Convert to a float64 array of finite numbers.
 
@@ -67,14 +71,13 @@ def check_numbers(values: ArrayLike, name: str, **options: Any) -> NDArray[np.fl
 
 def _holds_dates(values: ArrayLike) -> bool:
     """Tell whether a column is of dates or durations."""
-    is_table = isinstance(values, pd.DataFrame)
-    dtypes = values.dtypes if is_table else [getattr(values, "dtype", None)]
+    dtypes = values.dtypes if isinstance(values, pd.DataFrame) else [getattr(values, "dtype", None)]
     return any(getattr(dtype, "kind", None) in ("m", "M") for dtype in dtypes)
 
 
 def check_theta(
     estimator: BaseEstimator, theta: ArrayLike, *, reset: bool, minimum: int = 1
-) -> NDArray[np.float64]:
+) -> Array:
     """
     Validate parameters, and their columns against those seen in fit.
 
@@ -106,9 +109,7 @@ def check_theta(
     return array
 
 
-def undo_rounding(
-    theta: ArrayLike, array: NDArray[np.float64], support: tuple[NDArray, NDArray]
-) -> NDArray[np.float64]:
+def undo_rounding(theta: ArrayLike, array: Array, support: tuple[Array, Array]) -> Array:
     """
     Move float32 values that rounding took over a bound back onto it.
 
@@ -126,8 +127,8 @@ def undo_rounding(
     ndarray of shape (..., D)
         The parameters; as they are unless theta was float32 or float16.
     """
-    is_table = isinstance(theta, pd.DataFrame)
-    dtypes = set(theta.dtypes) if is_table else {getattr(theta, "dtype", None)}
+    of_array = getattr(theta, "dtype", np.dtype(object))
+    dtypes = set(theta.dtypes) if isinstance(theta, pd.DataFrame) else {of_array}
     if not dtypes <= {np.dtype(np.float32), np.dtype(np.float16)}:
         return array
     on_bound = np.clip(array, *support)
@@ -135,7 +136,7 @@ def undo_rounding(
     return np.where(np.abs(array - on_bound) <= slack, on_bound, array)
 
 
-def check_weights(sample_weight: ArrayLike | None, n: int) -> NDArray[np.float64]:
+def check_weights(sample_weight: ArrayLike | None, n: int) -> Array:
     """
     Validate sample weights and bring them to mean 1.
 
@@ -156,7 +157,7 @@ def check_weights(sample_weight: ArrayLike | None, n: int) -> NDArray[np.float64
     ValueError
         If the length is wrong, a weight is negative or all are zero.
     """
-    if sample_weight is None or (isinstance(sample_weight, Real) and sample_weight > 0):
+    if sample_weight is None or (isinstance(sample_weight, Real) and float(sample_weight) > 0):
         return np.ones(n)
     weights = check_numbers(sample_weight, "sample_weight", ensure_2d=False)
     if weights.shape != (n,):
@@ -167,6 +168,23 @@ def check_weights(sample_weight: ArrayLike | None, n: int) -> NDArray[np.float64
         raise ValueError(f"sample_weight must not be all zero, got {n} zeros.")
     weights = weights / weights.max()  # so that equal weights become one, bit for bit
     return weights / weights.mean()
+
+
+def count_rows(table: Table) -> int:
+    """
+    Count the rows of a table.
+
+    Parameters
+    ----------
+    table : array-like or DataFrame of shape (n, ...)
+        The table.
+
+    Returns
+    -------
+    int
+        The number n.
+    """
+    return len(cast(Sized, table))
 
 
 def check_instance(value: object, name: str) -> None:
@@ -251,6 +269,7 @@ def check_real(value: object, name: str, *, low: float = 0.0, high: float = np.i
     """
     if not isinstance(value, Real) or isinstance(value, bool):
         raise TypeError(f"{name} must be a number, got {value!r} of type {type(value).__name__}.")
-    if not low < value < high:
+    number = float(value)
+    if not low < number < high:
         raise ValueError(f"{name} must be > {low:g} and < {high:g}, got {value}.")
-    return float(value)
+    return number

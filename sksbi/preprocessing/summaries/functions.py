@@ -5,12 +5,12 @@ from __future__ import annotations
 from itertools import combinations
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy import special
+
+from sksbi.utils.types import Array
 
 __all__ = ["moments", "orthonormal", "waves"]
 
-Array = NDArray[np.float64]
 
 # For D parameters: the highest number of half waves, all parameters of a product together.
 _WAVES = {1: 8, 2: 4, 3: 3, 4: 2}

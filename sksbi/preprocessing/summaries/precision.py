@@ -12,14 +12,12 @@ by leaving rows out.
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.spatial.distance import cdist
 
 from sksbi.preprocessing.summaries.ridge import fit_ridge
+from sksbi.utils.types import Array
 
 __all__ = ["signal_to_noise"]
-
-Array = NDArray[np.float64]
 
 _WIDTHS = (0.4, 1.0, 2.5)
 _BUMPS, _MOST_ROWS = 100, 5_000

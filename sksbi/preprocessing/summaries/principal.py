@@ -11,9 +11,10 @@ https://arxiv.org/abs/1211.2970), and components that consist of little else are
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy import linalg
 from sklearn.utils.extmath import randomized_svd
+
+from sksbi.utils.types import Array, Floats
 
 __all__ = ["PrincipalScores"]
 
@@ -36,7 +37,7 @@ class PrincipalScores:
     def __init__(self, n_components: int, seed: int) -> None:
         self.n_components, self.seed = n_components, seed
 
-    def fit_transform(self, x: NDArray[np.floating]) -> NDArray[np.float64]:
+    def fit_transform(self, x: Floats) -> Array:
         """
         Learn the components.
 
@@ -58,7 +59,7 @@ class PrincipalScores:
         own = np.minimum(squares[:, None] / sums, 1.0)
         return self.transform(x) * (1 - own)
 
-    def _components(self, x: NDArray[np.floating]) -> tuple[NDArray, NDArray]:
+    def _components(self, x: Floats) -> tuple[Array, Array]:
         """Find components, (p, k), and their sums of squares (k,), largest first."""
         n, p = x.shape
         k = min(self.n_components, n, p)
@@ -74,7 +75,7 @@ class PrincipalScores:
             vectors = x.T @ (vectors / np.sqrt(np.maximum(sums, 1e-300)))
         return vectors, sums
 
-    def transform(self, x: NDArray[np.floating]) -> NDArray[np.float64]:
+    def transform(self, x: Floats) -> Array:
         """
         Compute scores of new rows.
 

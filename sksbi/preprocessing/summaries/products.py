@@ -19,10 +19,10 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
+from sksbi.utils.types import Array
+
 __all__ = ["pool", "pooled_products", "standardised"]
 
-Array = NDArray[np.float64]
-Rows = NDArray[np.float32]
 
 _THRESHOLD = 0.7
 _POWERS = 3
@@ -31,18 +31,18 @@ _CLIP = 6.0
 _LEAST = 1e-6
 
 
-def standardised(r: Array, *, sizes: bool) -> Rows:
+def standardised(r: Array, *, sizes: bool) -> NDArray[np.float32]:
     """Clip standardised rows (n, L); with ``sizes``, standardise the sizes of their entries."""
-    r = np.clip(r, -_CLIP, _CLIP).astype(np.float32)
+    rows = np.clip(r, -_CLIP, _CLIP).astype(np.float32)
     if sizes:
-        r = np.abs(r)
-        r -= r.mean(axis=1, keepdims=True)
-        r /= r.std(axis=1, keepdims=True) + np.float32(_LEAST)
-    return r
+        rows = np.abs(rows)
+        rows -= rows.mean(axis=1, keepdims=True)
+        rows /= rows.std(axis=1, keepdims=True) + np.float32(_LEAST)
+    return rows
 
 
 def pooled_products(
-    r: Rows, functions: Array, folds: NDArray[np.intp]
+    r: NDArray[np.float32], functions: Array, folds: NDArray[np.intp]
 ) -> tuple[Array, list[sparse.csr_array]]:
     """
     Learn the matrices, and pool the products of every row by those of the other folds.
@@ -81,7 +81,7 @@ def pooled_products(
     return np.hstack(pooled) if pooled else np.empty((len(r), 0)), matrices
 
 
-def pool(r: Rows, matrices: list[sparse.csr_array]) -> Array:
+def pool(r: NDArray[np.float32], matrices: list[sparse.csr_array]) -> Array:
     """
     Pool the products of rows.
 
@@ -106,7 +106,7 @@ def pool(r: Rows, matrices: list[sparse.csr_array]) -> Array:
     return np.stack(columns, axis=1) if columns else np.empty((len(r), 0))
 
 
-def _deviations(r: Rows) -> NDArray[np.float32]:
+def _deviations(r: NDArray[np.float32]) -> NDArray[np.float32]:
     """Compute the standard deviations of all products, (L, L)."""
     mean = r.T @ r / len(r)
     squares = r * r

@@ -10,14 +10,13 @@ coefficients of partial least squares lie (Partial least squares regression, Pha
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy import linalg
 
 from sksbi.preprocessing.summaries.ridge import fit_ridge
+from sksbi.utils.types import Array, Floats
 
 __all__ = ["LinearMeans"]
 
-Array = NDArray[np.float64]
 
 _STEPS, _MOST_DIRECTIONS = 2, 400
 _PENALTIES = np.geomspace(1e-9, 0.1, 9)
@@ -37,7 +36,7 @@ class LinearMeans:
         Principal components of x.
     """
 
-    def __init__(self, x: NDArray[np.floating], functions: Array, components: Array) -> None:
+    def __init__(self, x: Floats, functions: Array, components: Array) -> None:
         center = x.mean(axis=0)
         directions = _directions(x - center, functions, components)
         scores = (x - center) @ directions
@@ -45,12 +44,12 @@ class LinearMeans:
         self.weights = directions @ ridge.slope
         self.offset = ridge.offset - (ridge.center @ ridge.slope) - center @ self.weights
 
-    def __call__(self, x: NDArray[np.floating]) -> Array:
+    def __call__(self, x: Floats) -> Array:
         """Estimate the posterior means (m, K) at x (m, p)."""
         return x @ self.weights + self.offset
 
 
-def _directions(x: NDArray[np.floating], functions: Array, components: Array) -> Array:
+def _directions(x: Floats, functions: Array, components: Array) -> Array:
     """Span the subspace, (p, r), by orthonormal directions."""
     block = x.T @ functions / len(x)
     blocks = [components, block]

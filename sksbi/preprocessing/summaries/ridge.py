@@ -11,12 +11,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy import linalg
+
+from sksbi.utils.types import Array
 
 __all__ = ["Ridge", "fit_ridge"]
 
-Array = NDArray[np.float64]
 
 _RANK, _LEAST_LEFT = 1e-12, 0.02
 

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
+
+from sksbi.utils.types import Array
 
 __all__ = ["row_statistics"]
-
-Array = NDArray[np.float64]
 
 _LEVELS = (0.02, 0.1, 0.25, 0.5, 0.75, 0.9, 0.98)
 _LEAST = 1e-12

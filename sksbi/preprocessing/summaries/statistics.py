@@ -38,10 +38,10 @@ from sksbi.preprocessing.summaries.regression import LinearMeans
 from sksbi.preprocessing.summaries.rows import row_statistics
 from sksbi.preprocessing.views import RobustViews
 from sksbi.utils.random import check_generator, draw_seed
+from sksbi.utils.types import Array, Floats, Mask, RandomState, Rows
 
 __all__ = ["SummaryStatistics"]
 
-Array = NDArray[np.float64]
 
 _MOST_VALUES, _MOST_ROWS, _FEWEST_ROWS = 20_000_000, 20_000, 500
 _MOST_IN_PRODUCTS = 1_000
@@ -91,13 +91,13 @@ class SummaryStatistics(TransformerMixin, BaseEstimator):
     """
 
     def __init__(
-        self, *, n_components: int = 40, n_folds: int = 5, random_state: object = 0
+        self, *, n_components: int = 40, n_folds: int = 5, random_state: RandomState = 0
     ) -> None:
         self.n_components = n_components
         self.n_folds = n_folds
         self.random_state = random_state
 
-    def fit(self, x: NDArray[np.floating], theta: Array) -> SummaryStatistics:
+    def fit(self, x: Floats, theta: Array) -> SummaryStatistics:
         """
         Learn the statistics.
 
@@ -116,7 +116,7 @@ class SummaryStatistics(TransformerMixin, BaseEstimator):
         self.fit_transform(x, theta)
         return self
 
-    def fit_transform(self, x: NDArray[np.floating], theta: Array) -> NDArray[np.float32]:
+    def fit_transform(self, x: Floats, theta: Array) -> NDArray[np.float32]:
         """
         Learn the statistics, and compute them without a row's own theta.
 
@@ -146,13 +146,13 @@ class SummaryStatistics(TransformerMixin, BaseEstimator):
         return statistics
 
     def _learn(
-        self, x: NDArray[np.floating], theta: Array, generator: np.random.Generator
+        self, x: Floats, theta: Array, generator: np.random.Generator
     ) -> NDArray[np.float32]:
         """Learn from few enough rows, and compute their statistics."""
         self.views_ = RobustViews().fit(x)
         views = self._centered_views(x, fit=True)
         self.principal_ = PrincipalScores(self.n_components, draw_seed(generator))
-        parts = [self.principal_.fit_transform(views)]
+        parts: list[Floats] = [self.principal_.fit_transform(views)]
         folds = generator.permutation(len(x)) % max(2, min(self.n_folds, len(x) // 10))
         parts.append(self._learn_means(views, waves(theta), folds))
         statistics, r = row_statistics(self._one_scale(x))
@@ -169,13 +169,11 @@ class SummaryStatistics(TransformerMixin, BaseEstimator):
             self.matrices_.append(matrices)
         return self._beside(views, self._learn_scale(np.hstack(parts), theta, generator))
 
-    def _learn_means(
-        self, views: NDArray[np.floating], functions: Array, folds: NDArray[np.intp]
-    ) -> Array:
+    def _learn_means(self, views: Floats, functions: Array, folds: Rows) -> Array:
         """Learn posterior means, as few uncorrelated combinations."""
         components = self.principal_.components_
 
-        def fit(rows: NDArray) -> Callable[[NDArray[np.floating]], Array]:
+        def fit(rows: Mask | slice) -> Callable[[Floats], Array]:
             return LinearMeans(views[rows], functions[rows], components)
 
         means = np.empty(functions.shape)
@@ -198,7 +196,7 @@ class SummaryStatistics(TransformerMixin, BaseEstimator):
         self.factor_ = size / spread
         return (statistics * size).astype(np.float32)
 
-    def _centered_views(self, x: NDArray[np.floating], fit: bool = False) -> NDArray[np.floating]:
+    def _centered_views(self, x: Floats, fit: bool = False) -> Floats:
         """Bring columns to one scale, their mean to zero."""
         views = self.views_.transform(x)
         if fit:
@@ -206,13 +204,13 @@ class SummaryStatistics(TransformerMixin, BaseEstimator):
         views -= self.view_means_
         return views
 
-    def _beside(self, views: NDArray[np.floating], statistics: NDArray) -> NDArray[np.float32]:
+    def _beside(self, views: Floats, statistics: NDArray[np.float32]) -> NDArray[np.float32]:
         """Put few columns beside the statistics."""
         if self.n_features_in_ > _MOST_BESIDE:
             return statistics
         return np.hstack([statistics, (_SIZE_BESIDE * views).astype(np.float32)])
 
-    def transform(self, x: NDArray[np.floating]) -> NDArray[np.float32]:
+    def transform(self, x: Floats) -> NDArray[np.float32]:
         """
         Compute the statistics of new observations.
 
@@ -231,10 +229,11 @@ class SummaryStatistics(TransformerMixin, BaseEstimator):
         parts = [self._transform(x[i : i + block]) for i in range(0, max(1, len(x)), block)]
         return np.concatenate(parts)
 
-    def _transform(self, x: NDArray[np.floating]) -> NDArray[np.float32]:
+    def _transform(self, x: Floats) -> NDArray[np.float32]:
         """Compute the statistics of few enough observations."""
         views = self._centered_views(x)
-        parts = [self.principal_.transform(views), self.means_(views) @ self.rotation_]
+        parts: list[Floats] = [self.principal_.transform(views)]
+        parts.append(self.means_(views) @ self.rotation_)
         statistics, r = row_statistics(self._one_scale(x))
         parts.append(self.row_views_.transform(statistics))
         for sizes, matrices in zip((False, True), self.matrices_, strict=True):
@@ -242,7 +241,7 @@ class SummaryStatistics(TransformerMixin, BaseEstimator):
         statistics = ((np.hstack(parts) - self.center_) * self.factor_).astype(np.float32)
         return self._beside(views, statistics)
 
-    def _one_scale(self, x: NDArray[np.floating]) -> Array:
+    def _one_scale(self, x: Floats) -> Array:
         """Bring all columns to median 0 and interquartile range 1, without bending them."""
         width = self.n_features_in_
         with np.errstate(over="ignore"):
