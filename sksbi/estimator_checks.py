@@ -10,6 +10,7 @@ normal distribution of unknown mean and standard deviation; how well it learns i
 
 from __future__ import annotations
 
+import functools
 import pickle
 import warnings
 from collections.abc import Callable, Iterator
@@ -88,9 +89,7 @@ def inference_checks(estimator: Any) -> Iterator[Callable[[], None]]:
     """
     case = _Case(estimator)
     for check in _CHECKS:
-        bound = partial(check, case)
-        bound.__name__ = check.__name__
-        yield bound
+        yield functools.wraps(check)(partial(check, case))
 
 
 class _Case:
@@ -128,7 +127,7 @@ def simulate_pairs(n: int, seed: int) -> Pairs:
     return theta, pd.DataFrame(x, columns=list("abcd"))
 
 
-def quietly(function: Callable, *args: object, **options: object) -> Any:
+def quietly(function: Callable[..., Any], *args: object, **options: object) -> Any:
     """Call something without the warnings of a short training."""
     with warnings.catch_warnings():
         for category in (MisspecificationWarning, SamplingWarning, TrainingWarning):
@@ -136,7 +135,9 @@ def quietly(function: Callable, *args: object, **options: object) -> Any:
         return function(*args, **options)
 
 
-def raises(kind: type[Exception], function: Callable, *args: object, **options: object) -> str:
+def raises(
+    kind: type[Exception], function: Callable[..., Any], *args: object, **options: object
+) -> str:
     """Hold that a call raises, and return the message."""
     try:
         quietly(function, *args, **options)

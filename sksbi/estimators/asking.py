@@ -8,6 +8,7 @@ results the form of what fit was given. What computes is in :mod:`sksbi.posterio
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from typing import Any
 
 import numpy as np
 from sklearn.utils.validation import check_consistent_length, check_is_fitted
@@ -22,6 +23,7 @@ from sksbi.tables.results import draws_table, parameters_table, rows_table, summ
 from sksbi.tables.theta import pair_rows, read_theta
 from sksbi.utils.random import check_generator
 from sksbi.utils.signature import answers_to_X_y
+from sksbi.utils.types import RandomState
 from sksbi.utils.validation import check_count, check_real, check_weights
 
 __all__ = ["AskingMixin"]
@@ -36,11 +38,11 @@ class AskingMixin(ABC):
     A family fills in ``_posterior``; what fit leaves besides is named here.
     """
 
-    random_state: object
+    random_state: RandomState
     prior_: Prior | None
     seed_: int
     n_features_in_: int
-    theta_columns_: list | None
+    theta_columns_: list[Any] | None
     x_layout_: ObservationLayout
     typical_x_: TypicalObservations
 
@@ -274,13 +276,12 @@ class AskingMixin(ABC):
                 f"have shape {(n_samples, self.n_features_in_)}: is it one observation?"
             )
         pairs = pair_rows(self, theta, observations, self.prior_)
-        draws = posterior.sample_and_log_prob(n_samples, self._generator(random_state))
+        draws, log_p = posterior.sample_and_log_prob(n_samples, self._generator(random_state))
         warn_of_sampling(draws, observations)
-        log_prob = posterior.log_prob(pairs.theta, pairs.rows)
-        return draws, log_prob
+        return draws.theta, log_p, posterior.log_prob(pairs.theta, pairs.rows)
 
     def _draw(
-        self, posterior: PosteriorAt, observations: Observations, n: int, random_state: object
+        self, posterior: PosteriorAt, observations: Observations, n: int, random_state: RandomState
     ) -> Draws:
         """Draw, and warn where the sampler was in trouble."""
         draws = posterior.sample(n, self._generator(random_state))
@@ -295,7 +296,7 @@ class AskingMixin(ABC):
         columns = {"r_hat": statistics.r_hat, "ess": statistics.ess}
         return parameters_table(columns, observations, self.parameter_names_)
 
-    def _generator(self, random_state: object) -> np.random.Generator:
+    def _generator(self, random_state: RandomState) -> np.random.Generator:
         """Seed what is drawn after fit."""
         if random_state is None and isinstance(self.random_state, int | np.integer):
             return np.random.default_rng([self.seed_, _FOR_DRAWS])

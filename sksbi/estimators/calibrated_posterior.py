@@ -36,7 +36,10 @@ from sksbi.utils.random import draw_seed
 __all__ = ["CalibratedPosterior"]
 
 
-class CalibratedPosterior(PooledMixin, RatioMixin, ChainsMixin, MetaEstimatorMixin, BaseInference):
+# What it estimates is what its estimator does, so a property stands over the attribute of others.
+class CalibratedPosterior(  # type: ignore[override]
+    PooledMixin, RatioMixin, ChainsMixin, MetaEstimatorMixin, BaseInference
+):
     """
     Posterior whose highest-density regions have the coverage that they claim.
 

@@ -29,7 +29,10 @@ from sksbi.estimators.sampled import ChainsMixin
 __all__ = ["Ensemble"]
 
 
-class Ensemble(PooledMixin, RatioMixin, ChainsMixin, MetaEstimatorMixin, BaseInference):
+# What it estimates is what its members do, so a property stands over the attribute of others.
+class Ensemble(  # type: ignore[override]
+    PooledMixin, RatioMixin, ChainsMixin, MetaEstimatorMixin, BaseInference
+):
     """
     Equally weighted mixture of posteriors that were fitted independently.
 

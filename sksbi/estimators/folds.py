@@ -5,14 +5,14 @@ from __future__ import annotations
 from numbers import Integral, Real
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 from sklearn.model_selection import KFold, ShuffleSplit, check_cv
 
 from sksbi.data import Pairs
+from sksbi.utils.types import Rows
 
 __all__ = ["set_aside"]
 
-Rows = NDArray[np.intp]
 
 _FEWEST_ROWS = 3
 

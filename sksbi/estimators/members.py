@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -16,9 +17,12 @@ from sksbi.posteriors.base import Posterior
 from sksbi.tables.layout import ObservationLayout
 from sksbi.utils.parallel import running
 from sksbi.utils.random import draw_seeds
+from sksbi.utils.types import Array, Table
 from sksbi.utils.validation import check_instance
 
 __all__ = ["PooledMixin", "check_member", "fit_clones"]
+
+Part = tuple[Table, Table, Array]  # theta, x and weights
 
 
 class PooledMixin:
@@ -33,7 +37,7 @@ class PooledMixin:
 
     estimators_: list[BaseInference]
     estimator: BaseEstimator | None
-    theta_columns_: list | None
+    theta_columns_: list[Any] | None
     x_layout_: ObservationLayout
 
     @property
@@ -46,13 +50,14 @@ class PooledMixin:
         first, *others = (member._posterior() for member in self.estimators_)
         return first.pooled(others)
 
-    def _as_tables(self, pairs: Pairs) -> tuple:
+    def _as_tables(self, pairs: Pairs) -> Part:
         """Give theta and x, as tables where the user gave tables, and weights."""
-        theta, x = pairs.theta, pairs.x
+        theta: Table = pairs.theta
         if self.theta_columns_ is not None:
-            theta = pd.DataFrame(theta, columns=self.theta_columns_)
+            theta = pd.DataFrame(pairs.theta, columns=self.theta_columns_)
+        x: Table = pairs.x
         if self.x_layout_.names is not None:
-            x = pd.DataFrame(x, columns=list(self.x_layout_.names))
+            x = pd.DataFrame(pairs.x, columns=list(self.x_layout_.names))
         return theta, x, pairs.weight
 
 
@@ -82,7 +87,7 @@ def check_member(estimator: object, around: str) -> None:
 
 def fit_clones(
     estimator: BaseInference,
-    parts: Sequence[tuple],
+    parts: Sequence[Part],
     generator: np.random.Generator,
     *,
     n_jobs: int | None,
@@ -124,6 +129,6 @@ def fit_clones(
     return fitted
 
 
-def _fit(member: BaseInference, part: tuple) -> BaseInference:
+def _fit(member: BaseInference, part: Part) -> BaseInference:
     """Fit a member, wherever joblib runs this."""
     return member.fit(*part)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 from sklearn.utils.metaestimators import available_if
@@ -72,7 +73,7 @@ class SamplerMixin(ChainsMixin):
     """The posterior as prior times a factor, by the sampler that is a parameter."""
 
     prior_: Prior | None
-    sampler: object
+    sampler: str | Callable[..., Any]
     verbose: int
 
     def _validate_params(self):

@@ -136,9 +136,9 @@ def draw_held_out(
         for part in batches(len(values), _DRAWS_PER_BATCH // n_samples):
             some, own = _rows(x, part), _rows(theta, part)
             if hasattr(estimator, "_draw_at_pairs"):
-                drawn, log_p = estimator._draw_at_pairs(own, some, n_samples, generator)
-                draws.append(drawn.theta)
-                log_prob_draws.append(drawn.log_prob)
+                drawn, dense, log_p = estimator._draw_at_pairs(own, some, n_samples, generator)
+                draws.append(drawn)
+                log_prob_draws.append(dense)
             else:
                 drawn = estimator.sample(some, n_samples, random_state=generator)
                 names = names or _columns(drawn)

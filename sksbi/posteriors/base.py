@@ -15,20 +15,17 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from copy import deepcopy
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import ClassVar, Protocol, Self
 
 import numpy as np
-from numpy.typing import NDArray
 
 from sksbi.priors import Prior
 from sksbi.samplers import ChainStatistics
 from sksbi.utils.optimize import maximise
+from sksbi.utils.types import Array, Rows
 
 __all__ = ["Doubt", "Draws", "Posterior", "PosteriorAt", "Record"]
-
-Array = NDArray[np.float64]
-Rows = NDArray[np.intp]
 
 
 @dataclass(frozen=True, eq=False)
@@ -263,7 +260,7 @@ class PosteriorAt(ABC):
         theta = [one._draw(n, deepcopy(generator), log_prob=False).theta for one in alone]
         return Draws(np.concatenate(theta))
 
-    def sample_and_log_prob(self, n: int, generator: np.random.Generator) -> Draws:
+    def sample_and_log_prob(self, n: int, generator: np.random.Generator) -> tuple[Draws, Array]:
         """
         Draw, and compute the log-densities of the draws.
 
@@ -276,15 +273,17 @@ class PosteriorAt(ABC):
 
         Returns
         -------
-        Draws
-            The same draws that ``sample`` gives, with ``log_prob``.
+        draws : Draws
+            The same that ``sample`` gives.
+        log_prob : ndarray of shape (m, n)
+            Their log-densities.
         """
         draws = self._draw(n, generator, log_prob=True)
         if draws.log_prob is not None:
-            return draws
+            return draws, draws.log_prob
         rows = np.arange(self.n_observations).repeat(n)
         log_p = self.log_prob(draws.theta.reshape(len(rows), -1), rows)
-        return replace(draws, log_prob=log_p.reshape(self.n_observations, n))
+        return draws, log_p.reshape(self.n_observations, n)
 
     def log_prob(self, theta: Array, rows: Rows) -> Array:
         """

@@ -8,13 +8,14 @@ from torch import Tensor
 from tqdm.auto import tqdm
 
 from sksbi.nn import ConditionalDensity
-from sksbi.posteriors.base import Array, Draws, Record, Rows
+from sksbi.posteriors.base import Draws, Record
 from sksbi.posteriors.encoding import encode
 from sksbi.posteriors.mixture import Normalised, NormalisedAt
 from sksbi.preprocessing import ObservationSpace, ParameterSpace
 from sksbi.priors.base import at_edge
 from sksbi.utils.batches import EVALUATION_BATCH, batches
 from sksbi.utils.random import torch_generator
+from sksbi.utils.types import Array, Rows
 
 __all__ = ["DensityAt", "DensityPosterior"]
 
@@ -105,8 +106,8 @@ class DensityAt(NormalisedAt):
         """Draw once for every row that is asked for: u, and theta, NaN where it is not finite."""
         verbose = self.posterior.verbose
         parts = tqdm(batches(len(rows), _DRAWING_BATCH), desc="sample", disable=not verbose)
-        rows = torch.from_numpy(rows)
-        draws = [self.density.draw(self.context, rows[part], noise).cpu() for part in parts]
+        numbers = torch.from_numpy(rows)
+        draws = [self.density.draw(self.context, numbers[part], noise).cpu() for part in parts]
         u = torch.cat(draws).double().numpy()
         return u, self.theta_space.from_network(u)
 
@@ -125,10 +126,10 @@ class DensityAt(NormalisedAt):
 
     def _log_density(self, u: Array, rows: Rows) -> Array:
         """Evaluate the network at u[i], in the context of rows[i]."""
-        points, rows = torch.from_numpy(u.astype(np.float32)), torch.from_numpy(rows)
+        points, numbers = torch.from_numpy(u.astype(np.float32)), torch.from_numpy(rows)
         device = self.context.device
         parts = [
-            self.density.log_prob(points[part].to(device), self.context[rows[part]]).cpu()
+            self.density.log_prob(points[part].to(device), self.context[numbers[part]]).cpu()
             for part in batches(len(u), EVALUATION_BATCH)
         ]
         return torch.cat(parts).double().numpy()

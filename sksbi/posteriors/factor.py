@@ -13,16 +13,14 @@ from collections.abc import Sequence
 from typing import Self
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.special import log_expit, logsumexp
 
 from sksbi.utils.batches import batches
 from sksbi.utils.derangement import derangement
+from sksbi.utils.types import Array, Rows
 
 __all__ = ["Factor", "FactorAt", "MeanRatio", "OfTrials", "Ratio"]
 
-Array = NDArray[np.float64]
-Rows = NDArray[np.intp]
 
 _EVALUATIONS = 1_000_000
 

@@ -11,12 +11,13 @@ random. Neither holds for posteriors that are known up to a factor.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
 from sklearn.utils.metaestimators import available_if
 
-from sksbi.posteriors.base import Array, Draws, Posterior, PosteriorAt, Rows
+from sksbi.posteriors.base import Draws, Posterior, PosteriorAt
+from sksbi.utils.types import Array, Rows
 
 __all__ = ["Mixture", "Normalised", "NormalisedAt"]
 
@@ -102,7 +103,7 @@ class Mixture(Normalised):
         self.members = members
         self.prior = members[0].prior
 
-    @available_if(_all_have_marginals)
+    @available_if(_all_have_marginals)  # type: ignore[untyped-decorator]
     def marginal(self, columns: Sequence[int]) -> Mixture:
         """
         Mix the members' marginals.
@@ -117,7 +118,8 @@ class Mixture(Normalised):
         Mixture
             The posterior of these.
         """
-        return Mixture([member.marginal(columns) for member in self.members])
+        members: Sequence[Any] = self.members
+        return Mixture([member.marginal(columns) for member in members])
 
     def _at(self, x: Array) -> MixtureAt:
         """Fix observations for every member."""
@@ -147,14 +149,15 @@ class MixtureAt(NormalisedAt):
         if len(self.members) == 1:
             return self.members[0]._draw(n, generator, log_prob=log_prob)
         chosen = generator.integers(len(self.members), size=(self.n_observations, n))
-        theta = None
+        theta = np.empty((*chosen.shape, 0))
         for number, member in enumerate(self.members):
             counts = (chosen == number).sum(axis=1)
             rows = np.flatnonzero(counts)
             if not len(rows):
                 continue
             drawn = member.take(rows).sample(counts.max(), generator).theta
-            theta = np.empty((*chosen.shape, drawn.shape[2])) if theta is None else theta
+            if theta.shape[2] == 0:
+                theta = np.empty((*chosen.shape, drawn.shape[2]))
             theta[chosen == number] = drawn[np.arange(counts.max()) < counts[rows, None]]
         return Draws(theta)
 

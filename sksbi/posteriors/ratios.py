@@ -10,10 +10,11 @@ from torch import Tensor
 
 from sksbi.nn import ConditionalRatio
 from sksbi.posteriors.encoding import encode
-from sksbi.posteriors.factor import Array, FactorAt, Ratio, Rows
+from sksbi.posteriors.factor import FactorAt, Ratio
 from sksbi.preprocessing import ObservationSpace, ParameterSpace
 from sksbi.priors import Prior
 from sksbi.utils.batches import EVALUATION_BATCH, batches
+from sksbi.utils.types import Array, Rows
 
 __all__ = ["NetworkRatio", "PairwiseRatio"]
 
@@ -63,10 +64,10 @@ class _NetworkAt(FactorAt):
     def __call__(self, u: Array, rows: Rows) -> Array:
         """Evaluate pair by pair; of one context, what depends on it only once."""
         points = torch.from_numpy(np.clip(u, -_FARTHEST, _FARTHEST).astype(np.float32))
-        rows, device = torch.from_numpy(rows), self.context.device
+        numbers, device = torch.from_numpy(rows), self.context.device
         with torch.no_grad():
             parts = [
-                self._evaluate(points[part].to(device), rows[part]).cpu()
+                self._evaluate(points[part].to(device), numbers[part]).cpu()
                 for part in batches(len(u), EVALUATION_BATCH)
             ]
         return torch.cat(parts).double().numpy()

@@ -14,6 +14,8 @@ simulations held out, may have missed their true theta more often than they shou
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -24,7 +26,7 @@ from torch import Tensor
 from sksbi.data import TensorPairs
 from sksbi.exceptions import MisspecificationWarning, TrainingWarning
 from sksbi.nn import ConditionalDensity, SplineFlow
-from sksbi.posteriors.base import Doubt, PosteriorAt
+from sksbi.posteriors.base import Doubt
 from sksbi.utils.batches import EVALUATION_BATCH, batches
 from sksbi.utils.subset import some_rows
 
@@ -65,7 +67,7 @@ class HeldOutRecord:
         self.usual = _rarely_exceeded(disagreement)
         self.seed = seed
 
-    def doubts(self, posterior: PosteriorAt) -> list[Doubt]:
+    def doubts(self, posterior: Any) -> list[Doubt]:
         """
         Hold observations against the record, a thousand of more.
 
@@ -177,8 +179,8 @@ def _examine(flow: SplineFlow, context: Tensor, seed: int) -> tuple[Tensor, NDAr
 
 def _likeness(draws: Tensor) -> NDArray[np.float64]:
     """Describe posteriors by means and log-deviations of their draws, (n, 2 D)."""
-    draws = draws.double().numpy()
-    return np.concatenate([draws.mean(axis=1), np.log(draws.std(axis=1) + _TINY)], axis=1)
+    values = draws.double().numpy()
+    return np.concatenate([values.mean(axis=1), np.log(values.std(axis=1) + _TINY)], axis=1)
 
 
 def _rarely_exceeded(values: NDArray[np.float64]) -> float:

@@ -10,8 +10,9 @@ from __future__ import annotations
 import numpy as np
 from tqdm.auto import tqdm
 
-from sksbi.posteriors.base import Array, PosteriorAt, Rows
+from sksbi.posteriors.base import PosteriorAt
 from sksbi.utils.batches import batches
+from sksbi.utils.types import Array, Rows
 from sksbi.utils.validation import check_real
 from sksbi.utils.warn import warn_user
 
@@ -52,7 +53,7 @@ def density_ranks(
     ranks = np.empty(len(theta), dtype=np.int64)
     for part in tqdm(parts, desc="calibration", unit="batch", disable=not verbose):
         some = posterior.take(part)
-        dense = some.sample_and_log_prob(n_samples, generator).log_prob
+        dense = some.sample_and_log_prob(n_samples, generator)[1]
         own = some.log_prob(theta[part], np.arange(some.n_observations))
         ranks[part] = (dense > own[:, None]).sum(axis=1)
     return ranks
@@ -131,6 +132,6 @@ def thresholds(
         return np.full(m, -np.inf)
     found = np.empty(m)
     for part in batches(m, _DRAWS_PER_BATCH // n_samples):
-        dense = posterior.take(part).sample_and_log_prob(n_samples, generator).log_prob
+        dense = posterior.take(part).sample_and_log_prob(n_samples, generator)[1]
         found[part] = np.partition(dense, place, axis=1)[:, place]
     return found

@@ -19,10 +19,11 @@ from typing import ClassVar, Self
 import numpy as np
 
 from sksbi.metrics.chains import effective_sample_size, split_r_hat
-from sksbi.posteriors.base import Array, Draws, Posterior, PosteriorAt, Rows
+from sksbi.posteriors.base import Draws, Posterior, PosteriorAt
 from sksbi.posteriors.factor import Factor, OfTrials
 from sksbi.priors import Prior, UnboundedPrior
 from sksbi.samplers import ChainStatistics, Sampler, Target, resample_reference
+from sksbi.utils.types import Array, Rows
 
 __all__ = ["PriorTimes", "PriorTimesAt"]
 
@@ -116,9 +117,15 @@ class PriorTimesAt(PosteriorAt):
         """
         return self.factor_at(self.factor.units(theta), rows)
 
+    def _given_prior(self) -> Prior:
+        """Give the prior, without which there are factors only."""
+        if self.prior is None:
+            raise ValueError("the posterior is prior times a factor, and there is no prior.")
+        return self.prior
+
     def _log_prob(self, theta: Array, rows: Rows) -> Array:
         """Add the prior."""
-        return self.prior.log_prob(theta) + self.log_factor(theta, rows)
+        return self._given_prior().log_prob(theta) + self.log_factor(theta, rows)
 
     def _log_factor_on_grid(self, z: Array) -> Array:
         """Compute the logarithm of the factor at unbounded points (m, k, D), k an observation."""
@@ -128,7 +135,9 @@ class PriorTimesAt(PosteriorAt):
 
     def _target(self) -> Target:
         """Build what a sampler sees."""
-        return Target(self._log_factor_on_grid, UnboundedPrior(self.prior), self._target_of)
+        return Target(
+            self._log_factor_on_grid, UnboundedPrior(self._given_prior()), self._target_of
+        )
 
     def _target_of(self, i: int) -> Target:
         """Build what a sampler sees of one observation."""
@@ -165,14 +174,15 @@ class PriorTimesAt(PosteriorAt):
         sampler, target = self.posterior.sampler, self._target()
         if not isinstance(sampler, Sampler):
             z = sampler(target, self._starts(target, _CHAINS, generator), n, generator)
-            z = _checked(z, sampler, (self.n_observations, n, self.prior.n_features))
+            z = _checked(z, sampler, (self.n_observations, n, self._given_prior().n_features))
             each = z[:, None]
             return z, ChainStatistics(split_r_hat(each), effective_sample_size(each))
         n_chains = sampler.count_chains(n)
         if sampler.uses_starts:
             initial = self._starts(target, n_chains, generator)
         else:
-            initial = np.zeros((self.n_observations, n_chains, self.prior.n_features))
+            d = self._given_prior().n_features
+            initial = np.zeros((self.n_observations, n_chains, d))
         return sampler.run(target, initial, n, generator, verbose=self.posterior.verbose)
 
     def _candidates(self, generator: np.random.Generator) -> Array:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pandas as pd
 
@@ -191,7 +193,7 @@ def check_rows(values: object, argument: str, n_rows: int) -> tuple[np.ndarray, 
     return table, names
 
 
-def is_stack(draws: object) -> bool:
+def is_stack(draws: Any) -> bool:
     """Tell draws for many observations from those for one."""
     return np.ndim(draws) == 3 or getattr(getattr(draws, "index", None), "nlevels", 1) == 2
 

@@ -6,15 +6,15 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 from scipy.sparse import issparse
 
+from sksbi.utils.types import Array
 from sksbi.utils.validation import check_numbers
 from sksbi.utils.warn import warn_user
 
 __all__ = ["ColumnEncoder", "TableEncoder"]
 
-Array = NDArray[np.float64]
 
 _MAY_BE_MISSING = {"ensure_2d": False, "allow_nd": True, "ensure_all_finite": "allow-nan"}
 
@@ -35,7 +35,7 @@ class ColumnEncoder:
     """
 
     name: object
-    categories: tuple | None = None
+    categories: tuple[object, ...] | None = None
     ordered: bool | None = None
 
     @classmethod
@@ -184,7 +184,7 @@ class TableEncoder:
         if of_numbers or issparse(x) or 0 in np.shape(x):
             return check_numbers(x, "x", **_MAY_BE_MISSING)
         table = x if isinstance(x, pd.DataFrame) else pd.DataFrame(np.asarray(x, dtype=object))
-        pairs = ((column, table.iloc[:, i]) for i, column in enumerate(self.columns))
+        pairs = ((column, table.iloc[:, i]) for i, column in enumerate(self.columns or ()))
         return np.column_stack([column.encode(values) for column, values in pairs])
 
     def decode(self, values: Array) -> Array | pd.DataFrame:
@@ -212,4 +212,4 @@ def _holds_words(column: pd.Series) -> bool:
     if isinstance(column.dtype, np.dtype) and column.dtype.kind != "O":
         return False
     present = column.dropna()
-    return len(present) > 0 and present.map(lambda value: isinstance(value, str)).all()
+    return len(present) > 0 and bool(present.map(lambda value: isinstance(value, str)).all())

@@ -9,7 +9,8 @@ a scalar is one; with images, one dimension fewer is one. Nothing is guessed.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -44,10 +45,6 @@ class Observations:
     values: NDArray[np.float64]
     single: bool
     index: pd.Index
-
-    def as_one_trial(self) -> Observations:
-        """Give the values, (m, ...), a dimension of trials: (m, 1, ...)."""
-        return replace(self, values=self.values[:, None])
 
 
 @dataclass(frozen=True)
@@ -100,7 +97,7 @@ class ObservationLayout:
         names = getattr(reader, "feature_names_in_", None)
         return cls(values.shape[1:], None if names is None else tuple(names), encoder), values
 
-    def read(self, x: object) -> Observations:
+    def read(self, x: Any) -> Observations:
         """
         Validate observations after fit.
 
@@ -128,7 +125,7 @@ class ObservationLayout:
             index = pd.RangeIndex(len(values))
         return Observations(values, single, index)
 
-    def read_trials(self, x: object) -> Observations:
+    def read_trials(self, x: Any) -> Observations:
         """
         Validate observations that consist of independent trials.
 
@@ -188,7 +185,7 @@ class ObservationLayout:
             f"(m, trials{shape}), got {got}."
         )
 
-    def _is_single(self, x: object) -> bool:
+    def _is_single(self, x: Any) -> bool:
         """Tell one observation from a batch by the dimensions."""
         try:
             shape = np.shape(x)
@@ -206,7 +203,7 @@ class ObservationLayout:
             f"fit, got {got}."
         )
 
-    def _unlabelled(self, x: object) -> object:
+    def _unlabelled(self, x: Any) -> Any:
         """Check the labels of a dict, Series or DataFrame; turn one observation into an array."""
         if isinstance(x, Mapping):
             if len(self.shape) != 1:

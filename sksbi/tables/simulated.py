@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Hashable, Mapping
+from typing import overload
 
 import numpy as np
 import pandas as pd
@@ -21,10 +22,15 @@ __all__ = [
 ]
 
 Table = np.ndarray | pd.DataFrame
+Value = np.ndarray | dict[Hashable, object]
 
 _NOTHING = "The simulator must return at least one value (None or NaN marks a run that failed)"
 
 
+@overload
+def take(table: Table, rows: int) -> np.ndarray | pd.Series: ...
+@overload
+def take(table: Table, rows: slice | np.ndarray) -> Table: ...
 def take(table: Table, rows: slice | np.ndarray | int) -> Table | pd.Series:
     """Copy one row or some rows of a table; a DataFrame gets a fresh index."""
     part = table.iloc[rows] if isinstance(table, pd.DataFrame) else table[rows]
@@ -112,18 +118,19 @@ def _check_unique(names: pd.Index) -> None:
         raise ValueError(f"The names that the simulator returns must differ, got {twice} twice.")
 
 
-def stack(rows: list[int], values: list[np.ndarray | dict]) -> Table | None:
+def stack(rows: list[int], values: list[Value]) -> Table | None:
     """Put the results of rows on top of each other."""
     if not values:
         return None
     for row, value in zip(rows, values, strict=True):
         check_same_form(form_of(values[0]), rows[0], form_of(value), row)
-    if isinstance(values[0], dict):
-        return pd.DataFrame({key: [value[key] for value in values] for key in values[0]})
-    return np.stack(values)
+    named = [value for value in values if isinstance(value, dict)]
+    if named:
+        return pd.DataFrame({key: [value[key] for value in named] for key in named[0]})
+    return np.stack([np.asarray(value) for value in values])
 
 
-def form_of(value: np.ndarray | dict | pd.DataFrame) -> str:
+def form_of(value: Value | pd.DataFrame) -> str:
     """Put the shape or the names of one row's result into words."""
     if isinstance(value, dict | pd.DataFrame):
         return f"the names {sorted(value, key=str)}"
@@ -145,14 +152,15 @@ def is_finite(values: Table) -> np.ndarray:
         columns = [is_finite(values.iloc[:, i].to_numpy()) for i in range(values.shape[1])]
         return np.all(columns, axis=0) if columns else np.ones(len(values), dtype=bool)
     finite = np.isfinite(values) if values.dtype.kind in "biufc" else ~pd.isna(values)
-    return finite.all(axis=tuple(range(1, finite.ndim)))
+    return np.all(finite, axis=tuple(range(1, finite.ndim)))
 
 
 def concatenate(tables: list[Table]) -> Table:
     """Put tables on top of each other."""
-    if isinstance(tables[0], pd.DataFrame):
-        return pd.concat([table[tables[0].columns] for table in tables], ignore_index=True)
-    return np.concatenate(tables)
+    named = [table for table in tables if isinstance(table, pd.DataFrame)]
+    if named:
+        return pd.concat([table[named[0].columns] for table in named], ignore_index=True)
+    return np.concatenate([np.asarray(table) for table in tables])
 
 
 def fill(values: Table, rows: np.ndarray, n_rows: int) -> Table:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import reprlib
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -12,7 +13,7 @@ import scipy.sparse
 __all__ = ["as_table", "shape_error", "template_of"]
 
 
-def template_of(x):
+def template_of(x: Any) -> Any:
     """
     Remember columns and dtypes, or the number of dimensions, of x in fit, and no row of it.
 
@@ -33,7 +34,7 @@ def template_of(x):
     return np.asarray(x)[:0].copy()
 
 
-def as_table(x, template):
+def as_table(x: Any, template: Any) -> tuple[Any, bool]:
     """
     Turn one observation into one row in the form of fit's x.
 
@@ -77,7 +78,7 @@ def as_table(x, template):
     return table.set_axis(template.columns, axis=1), single
 
 
-def _check_labels(x, template):
+def _check_labels(x: Any, template: pd.DataFrame) -> None:
     """Hold that names in x are fit's columns, in order."""
     labels = list(x.keys()) if isinstance(x, pd.Series | pd.DataFrame) else []
     is_named = any(isinstance(label, str) for label in labels)
@@ -87,7 +88,7 @@ def _check_labels(x, template):
         )
 
 
-def _as_batch(x, template):
+def _as_batch(x: Any, template: Any) -> tuple[Any, bool]:
     """Do the same for arrays, sparse matrices, Series and lists."""
     holds_objects = template.ndim == 1 and template.dtype == object
     if isinstance(x, Mapping) and not holds_objects:
@@ -98,7 +99,7 @@ def _as_batch(x, template):
     return (np.asarray(x)[None] if single else x), single
 
 
-def shape_error(x, template, *, iid=False):
+def shape_error(x: Any, template: Any, *, iid: bool = False) -> ValueError:
     """
     Say what x may look like.
 
@@ -125,7 +126,7 @@ def shape_error(x, template, *, iid=False):
     )
 
 
-def _cast(column, dtype):
+def _cast(column: pd.Series, dtype: Any) -> pd.Series:
     """Give a column fit's dtype; numbers that it cannot hold stay float."""
     if isinstance(dtype, pd.CategoricalDtype):
         unknown = column.notna() & ~column.isin(dtype.categories)
@@ -141,7 +142,7 @@ def _cast(column, dtype):
         ) from error
 
 
-def _cast_numbers(column, dtype):
+def _cast_numbers(column: pd.Series, dtype: Any) -> pd.Series:
     """Give a column fit's numeric dtype if that keeps the values; else make it float."""
     missing = column.isna()
     if dtype.kind != "f" and isinstance(dtype, np.dtype):
@@ -162,7 +163,7 @@ def _cast_numbers(column, dtype):
     return column.astype(np.float64)
 
 
-def _is_number(value):
+def _is_number(value: Any) -> bool:
     """Tell whether something counts as a real number; text never does."""
     if isinstance(value, str | bytes):
         return False
@@ -173,7 +174,7 @@ def _is_number(value):
     return True
 
 
-def _refuse(column, wrong, rule):
+def _refuse(column: pd.Series, wrong: pd.Series, rule: str) -> None:
     """Raise for the first value of a column that breaks a rule."""
     if wrong.any():
         value = column[wrong].iloc[0]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import pandas as pd
@@ -12,11 +12,11 @@ from sklearn.utils.validation import validate_data
 
 from sksbi.priors import Prior
 from sksbi.tables.layout import Observations
+from sksbi.utils.types import Array
 from sksbi.utils.validation import check_numbers
 
 __all__ = ["PairedRows", "Reader", "check_against_prior", "pair_rows", "read_theta"]
 
-Array = NDArray[np.float64]
 Support = tuple[Array, Array]
 
 
@@ -167,7 +167,7 @@ def pair_rows(
         array = array if prior is None else _undo_rounding(theta, array, prior.support)
     else:
         array = read_theta(reader, theta, prior)
-        if not observations.single and _is_table_of_draws(theta):
+        if isinstance(theta, pd.DataFrame) and _is_batch_of_draws(theta, observations):
             _check_draws_match(theta, observations)
             array = array.reshape(m, -1, array.shape[1])
     if array.ndim == 2 and m not in (1, len(array)):
@@ -192,23 +192,24 @@ def _read_stack(reader: Reader, theta: ArrayLike, m: int) -> Array:
 
 def _undo_rounding(theta: ArrayLike | pd.DataFrame, array: Array, support: Support) -> Array:
     """Move float32 and float16 values that rounding took over a bound back onto it."""
-    is_table = isinstance(theta, pd.DataFrame)
-    dtypes = set(theta.dtypes) if is_table else {getattr(theta, "dtype", None)}
-    if not dtypes <= {np.dtype(np.float32), np.dtype(np.float16)}:
+    of_table = list(theta.dtypes) if isinstance(theta, pd.DataFrame) else None
+    dtypes = [getattr(theta, "dtype", None)] if of_table is None else of_table
+    coarse = [dtype for dtype in (np.dtype(np.float16), np.dtype(np.float32)) if dtype in dtypes]
+    if any(dtype not in coarse for dtype in dtypes):
         return array
     on_bound = np.clip(array, *support)
-    slack = np.finfo(min(dtypes, key=lambda dtype: dtype.itemsize)).eps * np.abs(on_bound)
+    slack = np.finfo(coarse[0]).eps * np.abs(on_bound)
     return np.where(np.abs(array - on_bound) <= slack, on_bound, array)
 
 
-def _depth(theta: list | tuple | float) -> int:
+def _depth(theta: Any) -> int:
     """Count how deep lists of theta are nested, by their first items."""
     return 1 + _depth(theta[0]) if isinstance(theta, list | tuple) and len(theta) else 0
 
 
-def _is_table_of_draws(theta: ArrayLike | pd.DataFrame) -> bool:
+def _is_batch_of_draws(theta: pd.DataFrame, observations: Observations) -> bool:
     """Tell a table that sample gave for a batch."""
-    return isinstance(theta, pd.DataFrame) and theta.index.names == ["observation", "draw"]
+    return not observations.single and theta.index.names == ["observation", "draw"]
 
 
 def _check_draws_match(theta: pd.DataFrame, observations: Observations) -> None:
