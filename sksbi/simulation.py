@@ -38,6 +38,7 @@ from sksbi.tables.simulated import (
     is_finite,
     stack,
     take,
+    take_row,
 )
 from sksbi.utils.parallel import running
 from sksbi.utils.random import check_generator
@@ -298,7 +299,7 @@ class _Runner:
         """Give the rows to the simulator one by one."""
         rows, values, first_failure = [], [], None
         for row in range(start, start + len(theta)):
-            result, failure = self._call(row, row, take(theta, row - start))
+            result, failure = self._call(row, row, take_row(theta, row - start))
             if failure is None:
                 rows.append(row)
                 values.append(check_value(result, row))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Hashable, Mapping
-from typing import overload
 
 import numpy as np
 import pandas as pd
@@ -19,6 +18,7 @@ __all__ = [
     "is_finite",
     "stack",
     "take",
+    "take_row",
 ]
 
 Table = np.ndarray | pd.DataFrame
@@ -27,14 +27,16 @@ Value = np.ndarray | dict[Hashable, object]
 _NOTHING = "The simulator must return at least one value (None or NaN marks a run that failed)"
 
 
-@overload
-def take(table: Table, rows: int) -> np.ndarray | pd.Series: ...
-@overload
-def take(table: Table, rows: slice | np.ndarray) -> Table: ...
-def take(table: Table, rows: slice | np.ndarray | int) -> Table | pd.Series:
-    """Copy one row or some rows of a table; a DataFrame gets a fresh index."""
-    part = table.iloc[rows] if isinstance(table, pd.DataFrame) else table[rows]
-    return part.reset_index(drop=True) if isinstance(part, pd.DataFrame) else part.copy()
+def take(table: Table, rows: slice | np.ndarray) -> Table:
+    """Copy some rows of a table; a DataFrame gets a fresh index."""
+    if isinstance(table, pd.DataFrame):
+        return table.iloc[rows].reset_index(drop=True)
+    return table[rows].copy()
+
+
+def take_row(table: Table, row: int) -> np.ndarray | pd.Series:
+    """Copy one row of a table."""
+    return table.iloc[row] if isinstance(table, pd.DataFrame) else table[row].copy()
 
 
 def _to_numpy(result: object) -> object:

@@ -142,7 +142,8 @@ def test_seeds_repeat_and_the_global_generator_stays(name):
     after = np.random.get_state()  # noqa: NPY002
     np.testing.assert_array_equal(draws[0], draws[1])
     assert not (draws[0] == draws[2]).any()
-    assert not (draws[0] == draws[3]).any()
+    # Fresh entropy: now and then a chain has not moved from its start in either run.
+    assert (draws[0] == draws[3]).mean() < 0.05
     assert np.array_equal(before[1], after[1])
     assert before[2:] == after[2:]
 

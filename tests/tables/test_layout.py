@@ -276,6 +276,6 @@ def test_names_of_columns_of_trials_are_compared(form: object) -> None:
 
 
 def test_one_trial_each_is_the_batch_with_a_dimension_of_trials() -> None:
-    read, trials = VECTORS.read(ROWS).as_one_trial(), VECTORS.read_trials(ROWS[:, None])
-    np.testing.assert_array_equal(read.values, trials.values)
+    read, trials = VECTORS.read(ROWS), VECTORS.read_trials(ROWS[:, None])
+    np.testing.assert_array_equal(read.values[:, None], trials.values)
     assert read.single == trials.single
