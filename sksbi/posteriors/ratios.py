@@ -60,6 +60,7 @@ class _NetworkAt(FactorAt):
 
     def __init__(self, network: ConditionalRatio, context: Tensor) -> None:
         self.network, self.context = network, context
+        self.of_one = network.at(context) if len(context) == 1 else None
 
     def __call__(self, u: Array, rows: Rows) -> Array:
         """Evaluate pair by pair; of one context, what depends on it only once."""
@@ -74,8 +75,8 @@ class _NetworkAt(FactorAt):
 
     def _evaluate(self, u: Tensor, rows: Tensor) -> Tensor:
         """Evaluate a batch."""
-        if len(self.context) == 1:
-            return self.network.at(self.context)(u[:, None])[:, 0]
+        if self.of_one is not None:
+            return self.of_one(u[:, None])[:, 0]
         return self.network.at(self.context[rows])(u)
 
     def take(self, rows: Rows | slice) -> FactorAt:

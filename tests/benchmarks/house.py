@@ -113,7 +113,7 @@ def measure() -> dict[str, float]:
         rng = np.random.default_rng(0)
         theta, x = rng.normal(size=(n, 2)), rng.normal(size=(n, 11))
         x[:, :2] += theta
-        estimator = NPE(max_epochs=1, random_state=0, validation_fraction=0.1, batch_size=4096)
+        estimator = NPE(max_epochs=1, random_state=0)
         tracemalloc.start()
         estimator.fit(theta, x)
         found[f"peak memory of fit / x, {n} rows"] = tracemalloc.get_traced_memory()[1] / x.nbytes
