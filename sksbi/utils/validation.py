@@ -10,9 +10,8 @@ from typing import Any, cast
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
-from sklearn.base import BaseEstimator
 from sklearn.utils._param_validation import InvalidParameterError
-from sklearn.utils.validation import check_array, validate_data
+from sklearn.utils.validation import check_array
 
 from sksbi.utils.types import Array, Table
 
@@ -21,10 +20,8 @@ __all__ = [
     "check_instance",
     "check_numbers",
     "check_real",
-    "check_theta",
     "check_weights",
     "count_rows",
-    "undo_rounding",
 ]
 
 _NO_NUMBERS = ("could not convert", "float()", "Cannot convert", "must be real", "setting an array")
@@ -73,67 +70,6 @@ def _holds_dates(values: ArrayLike) -> bool:
     """Tell whether a column is of dates or durations."""
     dtypes = values.dtypes if isinstance(values, pd.DataFrame) else [getattr(values, "dtype", None)]
     return any(getattr(dtype, "kind", None) in ("m", "M") for dtype in dtypes)
-
-
-def check_theta(
-    estimator: BaseEstimator, theta: ArrayLike, *, reset: bool, minimum: int = 1
-) -> Array:
-    """
-    Validate parameters, and their columns against those seen in fit.
-
-    Parameters
-    ----------
-    estimator : estimator
-        Remembers ``n_features_in_`` and ``feature_names_in_``.
-    theta : array-like of shape (n, D)
-        The parameters.
-    reset : bool
-        True in fit: columns are remembered; False: they are compared.
-    minimum : int, default=1
-        The least number of rows.
-
-    Returns
-    -------
-    ndarray of shape (n, D), float64
-        The parameters.
-    """
-    array = check_numbers(theta, "theta", ensure_min_samples=minimum)
-    columns = theta if isinstance(theta, pd.DataFrame) else array
-    names = getattr(estimator, "feature_names_in_", None)
-    if not reset and columns is array and names is not None and array.shape[1] == len(names):
-        return array
-    try:
-        validate_data(estimator, columns, reset=reset, skip_check_array=True)
-    except (ValueError, TypeError) as error:
-        raise type(error)(f"theta: {error}") from error
-    return array
-
-
-def undo_rounding(theta: ArrayLike, array: Array, support: tuple[Array, Array]) -> Array:
-    """
-    Move float32 values that rounding took over a bound back onto it.
-
-    Parameters
-    ----------
-    theta : array-like
-        What the user passed.
-    array : ndarray of shape (..., D)
-        The same as float64.
-    support : tuple of (low, high), ndarrays of shape (D,)
-        The bounds.
-
-    Returns
-    -------
-    ndarray of shape (..., D)
-        The parameters; as they are unless theta was float32 or float16.
-    """
-    of_array = getattr(theta, "dtype", np.dtype(object))
-    dtypes = set(theta.dtypes) if isinstance(theta, pd.DataFrame) else {of_array}
-    if not dtypes <= {np.dtype(np.float32), np.dtype(np.float16)}:
-        return array
-    on_bound = np.clip(array, *support)
-    slack = np.finfo(min(dtypes, key=lambda dtype: dtype.itemsize)).eps * np.abs(on_bound)
-    return np.where(np.abs(array - on_bound) <= slack, on_bound, array)
 
 
 def check_weights(sample_weight: ArrayLike | None, n: int) -> Array:

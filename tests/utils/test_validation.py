@@ -6,13 +6,11 @@ import numpy as np
 import pandas as pd
 import pytest
 import scipy.sparse
-from sklearn.base import BaseEstimator
 
 from sksbi.utils.validation import (
     check_count,
     check_numbers,
     check_real,
-    check_theta,
     check_weights,
 )
 
@@ -72,42 +70,6 @@ def test_read_only_and_memory_mapped_arrays_are_taken(tmp_path) -> None:
 def test_what_is_no_table_of_numbers_is_refused(values: object, value: str, name: str) -> None:
     with pytest.raises((ValueError, TypeError), match=f"(?s)(?=.*\\b{name}\\b)(?=.*({value}))"):
         check_numbers(values, name)
-
-
-def test_theta_remembers_its_columns() -> None:
-    estimator = BaseEstimator()
-    table = pd.DataFrame(NUMBERS, columns=["mass", "rate"])
-    check_theta(estimator, table, reset=True)
-    assert estimator.feature_names_in_.tolist() == ["mass", "rate"]
-    np.testing.assert_array_equal(check_theta(estimator, table, reset=False), NUMBERS)
-    np.testing.assert_array_equal(check_theta(estimator, NUMBERS, reset=False), NUMBERS)
-
-
-@pytest.mark.parametrize(
-    ("table", "value"),
-    [
-        (pd.DataFrame(NUMBERS, columns=["rate", "mass"]), "same order"),
-        (pd.DataFrame(NUMBERS, columns=["mass", "speed"]), "speed"),
-        (pd.DataFrame(NUMBERS, columns=["mass", 2]), "'int', 'str'"),
-    ],
-)
-def test_other_columns_than_in_fit_are_refused(table: object, value: str) -> None:
-    estimator = BaseEstimator()
-    check_theta(estimator, pd.DataFrame(NUMBERS, columns=["mass", "rate"]), reset=True)
-    with pytest.raises((ValueError, TypeError), match=f"(?s)theta: .*{value}"):
-        check_theta(estimator, table, reset=False)
-
-
-def test_another_width_than_in_fit_is_refused() -> None:
-    estimator = BaseEstimator()
-    check_theta(estimator, NUMBERS, reset=True)
-    with pytest.raises(ValueError, match="theta: .*1 features.*expecting 2"):
-        check_theta(estimator, NUMBERS[:, :1], reset=False)
-
-
-def test_too_few_rows_of_theta_are_refused() -> None:
-    with pytest.raises(ValueError, match=r"1 sample\(s\).*minimum of 2"):
-        check_theta(BaseEstimator(), NUMBERS[:1], reset=True, minimum=2)
 
 
 @pytest.mark.parametrize("same", [None, 1, 7.5, np.float32(3)])
