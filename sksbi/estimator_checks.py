@@ -273,8 +273,38 @@ def check_observations_of_a_batch_are_apart(case: _Case) -> None:
     first, second = quietly(fitted.sample, np.repeat(x[:1], 2, axis=0), 500)
     assert not {tuple(d) for d in first} & {tuple(d) for d in second}, "noise must be independent"
     order = np.argsort(x.mean(axis=1))[[5, -5]]
-    low, high = quietly(fitted.log_prob, quietly(fitted.sample, x[order], 20), x[order[::-1]])
-    assert np.isfinite([low, high]).all()
+    own, theta = [], quietly(fitted.sample, x[order], 200)
+    for some in (x[order], x[order[::-1]]):
+        own.append(quietly(fitted.log_prob, theta, some).mean())
+    assert own[0] > own[1], "draws must be denser at their own x than at another"
+
+
+def check_some_observations_are_as_they_were(case: _Case) -> None:
+    """What the posterior takes of a batch answers as if it had been asked alone."""
+    posterior, x = case.fitted("arrays")._posterior(), case.x.to_numpy()[:4]
+    theta = case.theta.to_numpy()[:4]
+    for rows in (np.array([3, 1]), slice(1, 3)):
+        taken, alone = posterior.at(x).take(rows), posterior.at(x[rows])
+        numbers = np.array([0, 1, 1, 0])
+        np.testing.assert_allclose(
+            taken.log_prob(theta, numbers), alone.log_prob(theta, numbers), atol=_ROUNDING
+        )
+
+
+def check_trials_add_up(case: _Case) -> None:
+    """Of a family that takes trials: log-factors are summed, in any order."""
+    fitted = case.fitted("arrays")
+    if not fitted._posterior().takes_trials:
+        message = raises(ValueError, fitted.sample, case.x.to_numpy()[:3], iid=True)
+        assert "iid" in message, f"an error must name iid: {message}"
+        return
+    theta, x = case.theta.to_numpy()[:20], case.x.to_numpy()[:5]
+    log_prior = np.sum([p.logpdf(t) for p, t in zip(_PRIOR.values(), theta.T, strict=True)], 0)
+    each = [fitted.log_prob(theta, one) - log_prior for one in x]
+    together = fitted.log_prob(theta, x, iid=True) - log_prior
+    np.testing.assert_allclose(together, np.sum(each, axis=0), rtol=1e-4, atol=1e-3)
+    backwards = fitted.log_prob(theta, x[::-1], iid=True) - log_prior
+    np.testing.assert_allclose(together, backwards, rtol=1e-4, atol=1e-3)
 
 
 def check_summary_describes_the_draws(case: _Case) -> None:
@@ -345,6 +375,8 @@ def check_the_score_is_a_number_that_weights_move(case: _Case) -> None:
     part = fitted.score(case.theta, case.x, sample_weight=weights)
     rest = fitted.score(case.theta.iloc[150:], case.x.iloc[150:])
     assert part != score, "weights must count"
+    shuffled = fitted.score(case.theta.sample(frac=1, random_state=0), case.x)
+    assert shuffled < score, f"true pairs must score higher: {score}, and others {shuffled}"
     assert abs(part - rest) < _ROUNDING + 0.05 * abs(rest)
 
 
@@ -359,6 +391,8 @@ _CHECKS: list[Callable[[_Case], None]] = [
     check_draws_come_from_the_density,
     check_forms_of_log_prob_agree,
     check_observations_of_a_batch_are_apart,
+    check_some_observations_are_as_they_were,
+    check_trials_add_up,
     check_summary_describes_the_draws,
     check_the_mode_is_the_highest,
     check_it_is_reproducible,

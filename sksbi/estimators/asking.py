@@ -38,6 +38,7 @@ class AskingMixin(ABC):
     A family fills in ``_posterior``; what fit leaves besides is named here.
     """
 
+    _estimates: str
     random_state: RandomState
     prior_: Prior | None
     seed_: int
@@ -245,24 +246,25 @@ class AskingMixin(ABC):
         return float(self._posterior().score(array[kept], x[kept], weights[kept]))
 
     def _ask(
-        self, x, iid=False, *, warns=True, method="sample"
+        self, x, iid=False, *, warns=True, needs_density=True, method="sample"
     ) -> tuple[Observations, PosteriorAt]:
         """Read observations, fix the posterior there, and warn of what is in doubt."""
         check_is_fitted(self)
         posterior = self._posterior()
-        if posterior.needs_prior and self.prior_ is None and method != "predict_log_ratio":
+        if needs_density and posterior.needs_prior and self.prior_ is None:
             raise ValueError(
-                f"{method} needs the prior, as the posterior is prior times ratio, got prior=None: "
-                "give the prior that theta was drawn from, as in "
+                f"{method} needs the prior, as the posterior is prior times {self._estimates}, got "
+                "prior=None: give the prior that theta was drawn from, as in "
                 f"{type(self).__name__}(prior=prior), and fit."
             )
         if not isinstance(iid, bool | np.bool_):
             raise TypeError(f"iid must be True or False, got {iid!r}.")
-        trials = bool(iid) and posterior.takes_trials
+        trials = bool(iid)
+        posterior.check_takes(trials)
         observations = self.x_layout_.read_trials(x) if trials else self.x_layout_.read(x)
         names = self.x_layout_.names
         is_far = warns and warn_of_outliers(self.typical_x_, observations, names, trials=trials)
-        asked = posterior.at(observations.values, trials=bool(iid))
+        asked = posterior.at(observations.values, trials=trials)
         if warns and not is_far:
             warn_of_doubts(asked.doubts(), observations, self.parameter_names_)
         return observations, asked

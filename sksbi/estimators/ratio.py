@@ -53,7 +53,7 @@ class RatioMixin:
         ValueError, TypeError
             If theta or x does not look like fit's, or their numbers do not match.
         """
-        observations, posterior = self._ask(x, iid, warns=False, method="predict_log_ratio")
+        observations, posterior = self._ask(x, iid, warns=False, needs_density=False)
         pairs = pair_rows(self, theta, observations, self.prior_)
         return posterior.log_factor(pairs.theta, pairs.rows).reshape(pairs.shape)
 

@@ -49,7 +49,7 @@ def criterion_names(estimates: str = "posterior") -> list[str]:
     >>> criterion_names("ratio")
     ['balanced', 'balanced_contrastive', 'binary', 'contrastive']
     """
-    return sorted(_CRITERIA[estimates])
+    return sorted(_CRITERIA.get(estimates, ()))
 
 
 def build_criterion(
@@ -93,7 +93,7 @@ def build_criterion(
             "its options as criterion__*."
         )
     constructor = choose(
-        criterion, _CRITERIA[estimates], "criterion", "a callable criterion(**options)"
+        criterion, _CRITERIA.get(estimates, {}), "criterion", "a callable criterion(**options)"
     )
     what = f"criterion={criterion!r}"
     return construct(constructor, what=what, options=options, given_as="criterion__*")

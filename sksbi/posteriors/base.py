@@ -135,15 +135,29 @@ class Posterior(ABC):
         ValueError
             If there are trials, and the family cannot take them.
         """
-        if not self.takes_trials:
-            if trials:
-                raise ValueError(
-                    "iid=True adds up what independent trials tell, which a density of theta given "
-                    "one x cannot do: take a ratio estimator such as NRE, or simulate all trials "
-                    "as one x, with sksbi.nn.DeepSet as the embedding."
-                )
-            return self._at(x)
-        return self._at(x if trials else x[:, None])
+        self.check_takes(trials)
+        return self._at(x[:, None] if self.takes_trials and not trials else x)
+
+    def check_takes(self, trials: bool) -> None:
+        """
+        Hold that the family can take trials, if there are any.
+
+        Parameters
+        ----------
+        trials : bool
+            Whether observations consist of independent trials.
+
+        Raises
+        ------
+        ValueError
+            If they do, and it cannot.
+        """
+        if trials and not self.takes_trials:
+            raise ValueError(
+                "iid=True adds up what independent trials tell, which a density of theta given one "
+                "x cannot do: take a ratio estimator such as NRE, or simulate all trials as one x, "
+                "with sksbi.nn.DeepSet as the embedding."
+            )
 
     @abstractmethod
     def _at(self, x: Array) -> PosteriorAt:

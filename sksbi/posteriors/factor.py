@@ -1,9 +1,10 @@
 r"""
 What multiplies the prior in a posterior: a ratio, or a likelihood, of theta and one trial x.
 
-A factor is known up to a constant that does not depend on theta, and takes theta in units of its
-own. For independent trials factors multiply, so that their logarithms are summed. The pooled factor
-of several fits is their mean, trial by trial: each of them estimates the same function.
+A factor is known up to a constant that depends on neither theta nor the fit, and takes theta in
+units of its own. For independent trials factors multiply, so that their logarithms are summed. The
+pooled factor of several fits is their mean, trial by trial: each estimates the same function, so a
+likelihood is to be one in units of x that all fits share.
 """
 
 from __future__ import annotations
@@ -239,10 +240,12 @@ class OfTrials(FactorAt):
 
     def take(self, rows: Rows | slice) -> OfTrials:
         """Take some of the observations."""
-        if isinstance(rows, slice):
-            ends = (rows.start or 0) * self.n_trials, rows.stop * self.n_trials
-            return OfTrials(self.factor.take(slice(*ends)), self.n_trials)
-        return OfTrials(self.factor.take(self._trials(rows).ravel()), self.n_trials)
+        if not isinstance(rows, slice):
+            return OfTrials(self.factor.take(self._trials(rows).ravel()), self.n_trials)
+        if rows.step not in (None, 1):
+            raise ValueError(f"rows must be a slice without a step, got {rows}.")
+        ends = (None if end is None else end * self.n_trials for end in (rows.start, rows.stop))
+        return OfTrials(self.factor.take(slice(*ends)), self.n_trials)
 
     def _trials(self, rows: Rows) -> Rows:
         """Number the trials of observations: (n, n_trials)."""

@@ -186,8 +186,11 @@ class PriorTimesAt(PosteriorAt):
         return sampler.run(target, initial, n, generator, verbose=self.posterior.verbose)
 
     def _candidates(self, generator: np.random.Generator) -> Array:
-        """Take good starts for chains."""
-        return self._from_unbounded(self._starts(self._target(), _CANDIDATES, generator))
+        """Take good starts for chains; where few candidates of the prior are any good, draws."""
+        starts = self._starts(self._target(), _CANDIDATES, generator)
+        if min(len(np.unique(one[:, 0])) for one in starts) < _GOOD_STARTS:
+            return self._draw(_CANDIDATES, generator, log_prob=False).theta
+        return self._from_unbounded(starts)
 
     def _starts(self, target: Target, n_chains: int, generator: np.random.Generator) -> Array:
         """Resample candidates from the prior, ten times as many if there are few good ones."""

@@ -149,3 +149,37 @@ def test_ratios_are_pooled_as_ratios() -> None:
     x = theta + np.random.default_rng(1).normal(size=(500, 1))
     alone = [prior_times(ratio).score(theta, x, np.ones(500)) for ratio in RATIOS]
     assert min(alone) < factor.score(theta, x, np.ones(500)) < 0
+
+
+def test_trials_are_taken_by_slices_without_a_step() -> None:
+    posterior = ratio_at_trials(np.zeros((3, 1)))
+    theta, row = np.ones((1, 1)), np.zeros(1, dtype=int)
+    whole = posterior.take(slice(None)).log_prob(theta, row)
+    np.testing.assert_array_equal(whole, posterior.log_prob(theta, row))
+    with pytest.raises(ValueError, match="slice without a step"):
+        posterior.take(slice(0, 4, 2))
+
+
+class Sharp:
+    """The ratio of x ~ N(theta, sd^2), up to a factor, for several parameters."""
+
+    def __init__(self, sd: float) -> None:
+        self.sd = sd
+
+    def __call__(self, theta: Array, x: Array) -> Array:
+        return -0.5 * ((x - theta) ** 2).sum(axis=1) / self.sd**2
+
+
+@pytest.mark.parametrize(
+    ("d", "sd", "trials"), [(1, 1e-4, 1), (4, 0.05, 1), (6, 0.05, 1), (2, 0.1, 200), (2, 1.0, 1)]
+)
+def test_the_mode_is_found_however_narrow_the_posterior(d: int, sd: float, trials: int) -> None:
+    """Known: the mean of the trials, drawn to the prior by 1 / (1 + sd^2 / T)."""
+    prior = check_prior([stats.norm()] * d)
+    factor = PairwiseRatio(Sharp(sd), prior, np.full(d, -50.0), np.full(d, 50.0))
+    x = np.random.default_rng(0).normal(0.7, sd, size=(2, trials, d))
+    posterior = PriorTimes(prior, factor, MetropolisHastings()).at(x, trials=True)
+    width = sd / np.sqrt(trials)
+    exact = x.mean(axis=1) / (1 + width**2)
+    modes = posterior.modes(np.random.default_rng(1))
+    assert np.abs(modes - exact).max() < 0.02 * min(width, 1)

@@ -72,8 +72,8 @@ def test_theta_of_fit_is_held_against_the_prior() -> None:
         ValueError, match=r"the prior's names in the same order, \['mass', 'rate'\]"
     ):
         check_against_prior(table, table.to_numpy(), PRIOR)
+    theta = np.array([[0.0, 0.1], [0.0, 0.5]])
     with pytest.raises(ValueError, match=r"1 of 2 rows do not, the first in row 1: \[0\.  0\.5\]"):
-        theta = np.array([[0.0, 0.1], [0.0, 0.5]])
         check_against_prior(theta, theta, PRIOR)
 
 
