@@ -14,7 +14,6 @@ import functools
 import pickle
 import warnings
 from collections.abc import Callable, Iterator
-from copy import deepcopy
 from functools import partial
 from typing import Any
 
@@ -358,11 +357,18 @@ def check_fit_changes_nothing_of_the_user(case: _Case) -> None:
     """Neither theta, nor x, nor parameters; weights of zero leave rows out."""
     theta, x = case.theta.copy(), case.x.copy()
     estimator = clone(case.estimator)
-    before = deepcopy(estimator.get_params(deep=False))
+    before = {name: repr(value) for name, value in estimator.get_params(deep=False).items()}
     quietly(estimator.fit, theta, x)
     pd.testing.assert_frame_equal(theta, case.theta)
     pd.testing.assert_frame_equal(x, case.x)
-    assert estimator.get_params(deep=False).keys() == before.keys()
+    after = {name: repr(value) for name, value in estimator.get_params(deep=False).items()}
+    assert after == before, f"fit must not change parameters: {before} became {after}"
+    weights = np.r_[np.zeros(100), np.ones(200)]
+    weighted = quietly(clone(case.estimator).fit, theta, x, sample_weight=weights)
+    rest = [table.iloc[100:].reset_index(drop=True) for table in (theta, x)]
+    part = quietly(clone(case.estimator).fit, *rest)
+    found, expected = (quietly(e.log_prob, *rest) for e in (weighted, part))
+    np.testing.assert_allclose(found, expected, rtol=1e-3, atol=1e-3)
 
 
 def check_the_score_is_a_number_that_weights_move(case: _Case) -> None:

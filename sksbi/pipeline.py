@@ -146,7 +146,7 @@ class Pipeline(sklearn.pipeline.Pipeline):
     def _transform_observations(self, x, options):
         """Transform what is asked of the fitted pipeline, trials too if the options say iid."""
         check_is_fitted(self)
-        return self._transform_trials(x) if options.get("iid") is True else self._transform(x)
+        return self._transform_trials(x) if _is_true(options.get("iid")) else self._transform(x)
 
     def _transform_trials(self, x):
         """Send the trials of one observation or of a batch through the transformers."""
@@ -234,6 +234,11 @@ class Pipeline(sklearn.pipeline.Pipeline):
         return self.steps[-1][1].history_
 
     @property
+    def parameter_names_(self):
+        """Names of the parameters, as the last step has them."""
+        return self.steps[-1][1].parameter_names_
+
+    @property
     def n_features_in_(self):
         """Number of parameters D, as theta stands in X's place."""
         return self.steps[-1][1].n_features_in_
@@ -284,6 +289,11 @@ def _validation_pairs(final):
         and isinstance(value, tuple)
         and len(value) == 2
     }
+
+
+def _is_true(value):
+    """Tell True of Python or NumPy from anything else, which the last step is to judge."""
+    return isinstance(value, bool | np.bool_) and bool(value)
 
 
 def _copy_with(estimator, parameters):

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from sksbi.utils.subset import spaced
 from sksbi.utils.types import Array, Rows
 
 __all__ = ["Pairs"]
@@ -86,23 +85,4 @@ class Pairs:
         Pairs
             Copies of these.
         """
-        return Pairs(self.theta[rows], self.x[rows], self.weight[rows], self.row[rows])
-
-    def some(self, most_values: int, fewest: int = 1, most: int | None = None) -> Pairs:
-        """
-        Take rows at even distances, few enough to learn a scale from.
-
-        Parameters
-        ----------
-        most_values : int
-            The largest number of values of x in all rows that are taken.
-        fewest, most : int, default=1 and None
-            The smallest number of rows, whatever their size, if there are as many, and the largest.
-
-        Returns
-        -------
-        Pairs
-            Views of these; of all if they are few.
-        """
-        rows = spaced(len(self), max(1, self.x[:1].size), most_values, fewest, most)
         return Pairs(self.theta[rows], self.x[rows], self.weight[rows], self.row[rows])

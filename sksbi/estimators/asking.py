@@ -255,7 +255,7 @@ class AskingMixin(ABC):
             raise ValueError(
                 f"{method} needs the prior, as the posterior is prior times {self._estimates}, got "
                 "prior=None: give the prior that theta was drawn from, as in "
-                f"{type(self).__name__}(prior=prior), and fit."
+                f"{type(getattr(self, 'estimator', self)).__name__}(prior=prior), and fit."
             )
         if not isinstance(iid, bool | np.bool_):
             raise TypeError(f"iid must be True or False, got {iid!r}.")
@@ -280,7 +280,8 @@ class AskingMixin(ABC):
         pairs = pair_rows(self, theta, observations, self.prior_)
         draws, log_p = posterior.sample_and_log_prob(n_samples, self._generator(random_state))
         warn_of_sampling(draws, observations)
-        return draws.theta, log_p, posterior.log_prob(pairs.theta, pairs.rows)
+        log_p_theta = posterior.log_prob(pairs.theta, pairs.rows)
+        return draws.theta, log_p, log_p_theta, self.theta_columns_
 
     def _draw(
         self, posterior: PosteriorAt, observations: Observations, n: int, random_state: RandomState

@@ -14,7 +14,7 @@ from sksbi.utils.types import Rows
 __all__ = ["set_aside"]
 
 
-_FEWEST_ROWS = 3
+_FEWEST_ROWS, _DEFAULT = 3, 5
 
 
 def set_aside(cv: object, pairs: Pairs, seed: int) -> list[tuple[Rows, Rows]]:
@@ -46,13 +46,14 @@ def set_aside(cv: object, pairs: Pairs, seed: int) -> list[tuple[Rows, Rows]]:
             f"theta must have at least {_FEWEST_ROWS} rows, some to fit to and some to set aside, "
             f"got {len(pairs)}."
         )
+    cv = _DEFAULT if cv is None else cv
     splitter = cv
     if isinstance(cv, Integral):
         splitter = KFold(int(cv), shuffle=True, random_state=seed)
     elif isinstance(cv, Real):
         splitter = ShuffleSplit(1, test_size=float(cv), random_state=seed)
     splits = check_cv(splitter).split(pairs.theta, pairs.x)
-    if hasattr(cv, "split") or isinstance(cv, Real) or cv is None:
+    if hasattr(cv, "split") or isinstance(cv, Real):
         return list(splits)
     return [(_places(pairs.row, fit), _places(pairs.row, aside)) for fit, aside in splits]
 

@@ -10,6 +10,7 @@ from sklearn.base import BaseEstimator, MetaEstimatorMixin, RegressorMixin, clon
 from sklearn.utils._param_validation import HasMethods, Interval
 from sklearn.utils.validation import check_is_fitted, validate_data
 
+from sksbi.estimators.doubt import warn_of_sampling
 from sksbi.estimators.npe import NPE
 from sksbi.utils.batches import batches
 from sksbi.utils.random import check_generator, draw_seed, draw_seeds
@@ -146,11 +147,12 @@ class PosteriorRegressor(RegressorMixin, MetaEstimatorMixin, BaseEstimator):
         if not hasattr(self.estimator_, "_ask"):
             options = {"n_samples": self.n_samples, "random_state": self.seed_}
             return np.array([_mean_and_std(self.estimator_.sample(row, **options)) for row in x])
-        posterior, moments = self.estimator_._ask(x)[1], []
+        (observations, posterior), moments = self.estimator_._ask(x), []
         for part in batches(len(x), _DRAWS_PER_BATCH // self.n_samples):
             noise = np.random.default_rng(self.seed_)
-            draws = posterior.take(part).sample(self.n_samples, noise, shared_noise=True).theta
-            moments += [_mean_and_std(one) for one in draws]
+            draws = posterior.take(part).sample(self.n_samples, noise, shared_noise=True)
+            warn_of_sampling(draws, observations.take(part))
+            moments += [_mean_and_std(one) for one in draws.theta]
         return np.array(moments)
 
 

@@ -62,9 +62,10 @@ class ChainsMixin:
         observations, posterior = self._ask(x, iid, warns=False, method="sample_chains")
         chains = posterior.sample_chains(n_samples, self._generator(random_state))
         if chains is None:
+            sampler = getattr(self, "sampler", posterior.posterior.sampler)
             raise TypeError(
                 "sample_chains needs a sampler that runs Markov chains, such as "
-                f"'metropolis_hastings', got sampler={posterior.posterior.sampler!r}."
+                f"'metropolis_hastings', got sampler={sampler!r}."
             )
         return chains[0] if observations.single else chains
 

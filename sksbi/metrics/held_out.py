@@ -136,7 +136,10 @@ def draw_held_out(
         for part in batches(len(values), _DRAWS_PER_BATCH // n_samples):
             some, own = _rows(x, part), _rows(theta, part)
             if hasattr(estimator, "_draw_at_pairs"):
-                drawn, dense, log_p = estimator._draw_at_pairs(own, some, n_samples, generator)
+                drawn, dense, log_p, columns = estimator._draw_at_pairs(
+                    own, some, n_samples, generator
+                )
+                names = names or columns and [str(name) for name in columns]
                 draws.append(drawn)
                 log_prob_draws.append(dense)
             else:

@@ -271,8 +271,14 @@ class PosteriorAt(ABC):
         if not shared_noise:
             return self._draw(n, generator, log_prob=False)
         alone = (self.take(slice(i, i + 1)) for i in range(self.n_observations))
-        theta = [one._draw(n, deepcopy(generator), log_prob=False).theta for one in alone]
-        return Draws(np.concatenate(theta))
+        draws = [one._draw(n, deepcopy(generator), log_prob=False) for one in alone]
+        theta = np.concatenate([one.theta for one in draws])
+        found = [one.statistics for one in draws if one.statistics is not None]
+        if not found:
+            return Draws(theta)
+        r_hat = np.concatenate([statistics.r_hat for statistics in found])
+        ess = np.concatenate([statistics.ess for statistics in found])
+        return Draws(theta, None, ChainStatistics(r_hat, ess))
 
     def sample_and_log_prob(self, n: int, generator: np.random.Generator) -> tuple[Draws, Array]:
         """

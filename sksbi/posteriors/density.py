@@ -12,7 +12,7 @@ from sksbi.posteriors.base import Draws, Record
 from sksbi.posteriors.encoding import encode
 from sksbi.posteriors.mixture import Normalised, NormalisedAt
 from sksbi.preprocessing import ObservationSpace, ParameterSpace
-from sksbi.priors.base import at_edge
+from sksbi.priors.base import at_edge, has_region
 from sksbi.utils.batches import EVALUATION_BATCH, batches
 from sksbi.utils.random import torch_generator
 from sksbi.utils.types import Array, Rows
@@ -21,6 +21,8 @@ __all__ = ["DensityAt", "DensityPosterior"]
 
 _DRAWING_BATCH = 16_384
 _TRIES = 100
+# The share has a relative error of 1 / 16 at worst where half of the draws lie inside.
+_SHARE_DRAWS, _SHARE_SEED = 256, 0
 
 
 class DensityPosterior(Normalised):
@@ -76,6 +78,7 @@ class DensityAt(NormalisedAt):
         super().__init__(posterior.prior, len(x), posterior.record)
         self.posterior, self.x, self.context = posterior, x, context
         self.density, self.theta_space = posterior.density, posterior.theta_space
+        self.shares = np.full(len(x), np.nan)
 
     def take(self, rows: Rows | slice) -> DensityAt:
         """Take some of the observations."""
@@ -85,18 +88,18 @@ class DensityAt(NormalisedAt):
         """Draw in the network's units, map back, and draw again what did not come out finite."""
         rows = np.arange(self.n_observations).repeat(n)
         noise = torch_generator(generator)
-        missing = np.arange(len(rows))
         u, theta = self._draw_some(rows, noise)
         for _ in range(_TRIES):
-            missing = missing[np.isnan(theta[missing, 0])]
+            missing = np.flatnonzero(np.isnan(theta[:, 0]))
             if not len(missing):
                 break
             u[missing], theta[missing] = self._draw_some(rows[missing], noise)
-        else:
-            row = int(rows[missing[0]])
+        if np.isnan(theta[:, 0]).any():
+            row = int(rows[np.isnan(theta[:, 0]).argmax()])
+            what = "within the prior's region" if has_region(self.prior) else "finite"
             raise FloatingPointError(
-                f"the flow gives no finite draws for observation {row}: x is {self.x[row]}, which "
-                "may lie far outside of what it was trained on."
+                f"the flow gives no draws that are {what} for observation {row}: x is "
+                f"{self.x[row]}, which may lie far outside of what it was trained on."
             )
         log_q = self._log_prob_of_draws(u, theta, rows) if log_prob else None
         shape = (self.n_observations, n)
@@ -109,12 +112,15 @@ class DensityAt(NormalisedAt):
         numbers = torch.from_numpy(rows)
         draws = [self.density.draw(self.context, numbers[part], noise).cpu() for part in parts]
         u = torch.cat(draws).double().numpy()
-        return u, self.theta_space.from_network(u)
+        theta = self.theta_space.from_network(u)
+        if self.prior is not None and has_region(self.prior):
+            theta[~self.prior.contains(theta)] = np.nan
+        return u, theta
 
     def _log_prob_of_draws(self, u: Array, theta: Array, rows: Rows) -> Array:
         """Take the density where the network drew, without the way back from theta to u."""
         log_q = self._log_density(u, rows) + self.theta_space.log_abs_det_jacobian(theta, u)
-        log_q = np.where(np.isnan(log_q), -np.inf, log_q)
+        log_q = np.where(np.isnan(log_q), -np.inf, log_q) - self._log_share(rows)
         if self.prior is not None and (edge := at_edge(self.prior, theta)).any():
             log_q[edge] = self.log_prob(theta[edge], rows[edge])
         return log_q
@@ -122,7 +128,18 @@ class DensityAt(NormalisedAt):
     def _log_prob(self, theta: Array, rows: Rows) -> Array:
         """Add the log-determinant of the way to the network."""
         u, ladj = self.theta_space.to_network(theta)
-        return self._log_density(u, rows) + ladj
+        return self._log_density(u, rows) + ladj - self._log_share(rows)
+
+    def _log_share(self, rows: Rows) -> Array | float:
+        """Take the share of draws that lie within the prior's region, by fixed seed, its log."""
+        if self.prior is None or not has_region(self.prior):
+            return 0.0
+        for row in np.unique(rows[np.isnan(self.shares[rows])]):
+            noise = torch.Generator().manual_seed(_SHARE_SEED)
+            theta = self._draw_some(np.full(_SHARE_DRAWS, row), noise)[1]
+            n_inside = np.count_nonzero(~np.isnan(theta[:, 0]))
+            self.shares[row] = (n_inside + 0.5) / (_SHARE_DRAWS + 1)
+        return np.log(self.shares[rows])
 
     def _log_density(self, u: Array, rows: Rows) -> Array:
         """Evaluate the network at u[i], in the context of rows[i]."""

@@ -28,7 +28,7 @@ from sksbi.exceptions import MisspecificationWarning, TrainingWarning
 from sksbi.nn import ConditionalDensity, SplineFlow
 from sksbi.posteriors.base import Doubt
 from sksbi.utils.batches import EVALUATION_BATCH, batches
-from sksbi.utils.subset import some_rows
+from sksbi.utils.subset import choose_rows
 
 __all__ = ["HeldOutRecord", "record_held_out"]
 
@@ -81,7 +81,8 @@ class HeldOutRecord:
         list of Doubt
             What is in doubt, none but for a reason that is rare among so many observations.
         """
-        rows = some_rows(np.arange(posterior.n_observations), 0, fewest=_MOST_ROWS)
+        n = posterior.n_observations
+        rows = np.arange(n)[choose_rows(n, 1, 0, fewest=_MOST_ROWS)]
         flow, context = posterior.density.flow, posterior.context[rows]
         draws, disagreement = _examine(flow, context, self.seed)
         found = [self._where_apart(disagreement, rows), self._where_missed(draws, rows)]

@@ -15,7 +15,7 @@ from sksbi.preprocessing.screening import relevant_columns
 from sksbi.preprocessing.summaries import SummaryStatistics
 from sksbi.preprocessing.views import RobustViews
 from sksbi.utils.random import draw_seed
-from sksbi.utils.subset import some_rows, spaced
+from sksbi.utils.subset import choose_rows, some_rows
 from sksbi.utils.types import Array, Floats, Mask, Rows
 from sksbi.utils.validation import check_numbers
 from sksbi.utils.warn import warn_user
@@ -149,7 +149,8 @@ class ObservationSpace:
         if not isinstance(self.features, str):
             self.features_ = clone(self.features)
             return kept
-        some = spaced(len(columns), columns.shape[1], _MOST_VALUES, _FEWEST_ROWS, _MOST_ROWS)
+        n, width = columns.shape
+        some = choose_rows(n, width, _MOST_VALUES, _FEWEST_ROWS, _MOST_ROWS)
         views = RobustViews(logarithms=False).fit_transform(columns[some])
         kept = relevant_columns(views, theta[some])
         if kept.sum() > _NARROW and len(columns) >= _FEWEST_FOR_SUMMARIES:

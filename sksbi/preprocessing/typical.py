@@ -19,7 +19,7 @@ import numpy as np
 
 from sksbi.preprocessing.views import RobustViews
 from sksbi.utils.subset import some_rows
-from sksbi.utils.types import Array, Mask
+from sksbi.utils.types import Array, Floats, Mask
 
 __all__ = ["TypicalObservations"]
 
@@ -47,10 +47,12 @@ class TypicalObservations:
         columns = _columns(some_rows(x, _MOST_NUMBERS, _FEWEST_ROWS, _MOST_ROWS))
         if (missing := np.isnan(columns)).any():
             columns = np.where(missing, np.nan_to_num(np.nanmedian(columns, axis=0)), columns)
+        everything = _columns(x)
         self.region = _Region(columns)
+        self.region.reach(np.fmin.reduce(everything), np.fmax.reduce(everything))
         self.farthest, self.margin = np.inf, np.inf
         if len(columns) >= _FEWEST:
-            folds = np.arange(len(columns)) % _FOLDS
+            folds = np.random.default_rng(0).permutation(len(columns)) % _FOLDS
             found = [
                 _Region(columns[folds != k]).excess(columns[folds == k]) for k in range(_FOLDS)
             ]
@@ -132,6 +134,13 @@ class _Region:
         self.lowest, self.highest, self.mean = z.min(axis=0), z.max(axis=0), z.mean(axis=0)
         self.root = _whitener(z - self.mean)
 
+    def reach(self, low: Array, high: Array) -> None:
+        """Widen the ranges, where all simulations reach further; columns without values stay."""
+        self.low = np.fmin(self.low, low)
+        self.high = np.fmax(self.high, high)
+        ends = self._scaled(np.stack([self.low, self.high]))
+        self.lowest, self.highest = np.fmin(self.lowest, ends[0]), np.fmax(self.highest, ends[1])
+
     def excess(self, columns: Array) -> tuple[Array, Array]:
         """Compute Mahalanobis distances (m,), and how far beyond its range a column is (m, L)."""
         missing = np.isnan(columns)
@@ -169,6 +178,6 @@ def _name(column: int, shape: tuple[int, ...]) -> str:
     return "x" if not shape else f"x[{', '.join(str(int(i)) for i in place)}]"
 
 
-def _columns(x: Array) -> Array:
+def _columns(x: Floats) -> Array:
     """Put every element of an observation into a column."""
     return np.asarray(x, dtype=np.float64).reshape(len(x), -1)

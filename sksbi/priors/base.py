@@ -25,7 +25,9 @@ from sksbi.utils.random import check_generator
 from sksbi.utils.types import Array, Mask, RandomState
 from sksbi.utils.validation import check_count
 
-__all__ = ["Prior", "at_edge", "floats_inside"]
+__all__ = ["Prior", "at_edge", "floats_inside", "has_region"]
+
+_FAR = 1e300
 
 
 def floats_inside(low: ArrayLike, high: ArrayLike, dtype: type = np.float64) -> tuple[Array, Array]:
@@ -294,7 +296,7 @@ class Prior(DerivedPriorsMixin["Prior"], ABC):
 
 def at_edge(prior: Prior, theta: Array) -> Mask:
     """
-    Say which parameters lie on or beyond the outermost floats inside the support.
+    Say which parameters lie where the map to them ends, or beyond.
 
     Parameters
     ----------
@@ -308,5 +310,23 @@ def at_edge(prior: Prior, theta: Array) -> Mask:
     ndarray of shape (n,)
         True where a coordinate has been moved there, or may have been.
     """
-    first, last = prior._inside
+    far = np.full(prior.n_features, _FAR)
+    first, last = prior.from_unbounded(np.stack([-far, far]))
     return np.any((theta <= first) | (theta >= last), axis=1)
+
+
+def has_region(prior: Prior | None) -> bool:
+    """
+    Say whether a prior is zero in a part of its box.
+
+    Parameters
+    ----------
+    prior : Prior or None
+        The prior.
+
+    Returns
+    -------
+    bool
+        Whether it is one within a region.
+    """
+    return prior is not None and prior._region is not None

@@ -46,6 +46,10 @@ class Observations:
     single: bool
     index: pd.Index
 
+    def take(self, rows: slice) -> Observations:
+        """Take some of them."""
+        return Observations(self.values[rows], self.single, self.index[rows])
+
 
 @dataclass(frozen=True)
 class ObservationLayout:

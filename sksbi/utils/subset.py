@@ -2,21 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TypeVar
-
 import numpy as np
-from numpy.typing import NDArray
 
-__all__ = ["some_rows", "spaced"]
+from sksbi.utils.types import Floats, Rows
 
-Value = TypeVar("Value", bound=np.generic)
+__all__ = ["choose_rows", "some_rows"]
 
 
-def some_rows(
-    x: NDArray[Value], most_values: int, fewest: int = 1, most: int | None = None
-) -> NDArray[Value]:
+def some_rows(x: Floats, most_values: int, fewest: int = 1, most: int | None = None) -> Floats:
     """
-    Take rows at even distances.
+    Take some rows, the same in every call.
 
     Parameters
     ----------
@@ -30,14 +25,18 @@ def some_rows(
     Returns
     -------
     ndarray of shape (at most n, ...)
-        A view of some rows, of all if they are few.
+        Some rows, in their order; x itself if they are few.
     """
-    return x[spaced(len(x), max(1, x[:1].size), most_values, fewest, most)]
+    return x[choose_rows(len(x), max(1, x[:1].size), most_values, fewest, most)]
 
 
-def spaced(n: int, width: int, most_values: int, fewest: int = 1, most: int | None = None) -> slice:
+def choose_rows(
+    n: int, width: int, most_values: int, fewest: int = 1, most: int | None = None
+) -> slice | Rows:
     """
-    Choose rows at even distances.
+    Choose rows at random, the same in every call.
+
+    Rows at even distances would see a table that repeats itself, as of scenarios in turn, in part.
 
     Parameters
     ----------
@@ -52,9 +51,11 @@ def spaced(n: int, width: int, most_values: int, fewest: int = 1, most: int | No
 
     Returns
     -------
-    slice
-        The rows; all if they are few.
+    slice or ndarray of int
+        The rows, ascending; a slice of all if they are few.
     """
     n_rows = max(fewest, most_values // width)
     n_rows = n_rows if most is None else min(n_rows, most)
-    return slice(None, None, max(1, -(-n // n_rows)))
+    if n <= n_rows:
+        return slice(None)
+    return np.sort(np.random.default_rng(0).permutation(n)[:n_rows])
