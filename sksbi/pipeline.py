@@ -50,6 +50,11 @@ def _of_last_step(method):
     return _final_has(name)(delegate)
 
 
+def _asks_about_x(method):
+    """Tell a method with a parameter x."""
+    return callable(method) and "x" in inspect.signature(method).parameters
+
+
 class Pipeline(sklearn.pipeline.Pipeline):
     """
     Transformers of x, and an inference estimator at the end.
@@ -227,6 +232,14 @@ class Pipeline(sklearn.pipeline.Pipeline):
         transformed = self._transform_observations(x, {})
         options = {} if sample_weight is None else {"sample_weight": sample_weight}
         return self.steps[-1][1].score(theta, transformed, **options)
+
+    def __getattr__(self, name):
+        # What the last step's own family is asked about x, and no other.
+        final = vars(self)["steps"][-1][1] if "steps" in vars(self) else None
+        method = None if name.startswith("_") else getattr(type(final), name, None)
+        if method is None or not hasattr(final, name) or not _asks_about_x(method):
+            raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
+        return _of_last_step(method).__get__(self, type(self))
 
     @property
     def history_(self):

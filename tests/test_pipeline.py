@@ -20,7 +20,7 @@ from sklearn.linear_model import LinearRegression
 from sklearn.model_selection import GridSearchCV
 from sklearn.preprocessing import FunctionTransformer, OneHotEncoder, StandardScaler
 
-from sksbi import NPE, NRE, CalibratedPosterior, ClassifierRatio, Ensemble
+from sksbi import NPE, CalibratedPosterior, Ensemble
 from sksbi.pipeline import Pipeline, make_pipeline
 
 TINY = {
@@ -523,12 +523,21 @@ def test_a_warm_start_goes_on_through_a_pipeline() -> None:
     assert len(pipe.fit(THETA, X).history_) == 2 * TINY["max_epochs"]
 
 
-@pytest.mark.parametrize("cls", [NPE, NRE, Ensemble, CalibratedPosterior, ClassifierRatio])
-def test_whatever_asks_about_x_is_passed_on(cls: type) -> None:
-    """A new question must be added to the pipeline, or x would reach the estimator as it is."""
-    for name, method in inspect.getmembers(cls, callable):
-        if not name.startswith("_") and "x" in inspect.signature(method).parameters:
-            assert name in vars(Pipeline), f"{cls.__name__}.{name}"
+class Asked(NPE):
+    """A family with a question of its own."""
+
+    def distance(self, theta: np.ndarray, x: np.ndarray, *, power: int = 1) -> np.ndarray:
+        """Compare theta with the first column of the x that the network sees."""
+        return np.abs(theta[:, 0] - np.atleast_2d(x)[:, 0]) ** power
+
+
+def test_what_a_family_of_its_own_is_asked_about_x_is_passed_on() -> None:
+    pipe = make_pipeline(StandardScaler(), Asked(**TINY)).fit(THETA, X)
+    expected = (THETA[:, 0] - StandardScaler().fit_transform(X)[:, 0]) ** 2
+    np.testing.assert_allclose(pipe.distance(THETA, X, power=2), expected)
+    np.testing.assert_allclose(pipe.distance(THETA, x=X, power=2), expected)
+    assert not hasattr(make_pipeline(StandardScaler(), NPE()), "distance")
+    assert not hasattr(Pipeline.__new__(Pipeline), "distance")
 
 
 def test_signatures_and_texts_are_those_of_the_last_step() -> None:
