@@ -189,13 +189,8 @@ class PosteriorDisplay(FigureDisplay):
         limits = panel_limits(samples, truth)
         self.axes_ = _lay_out(self.figure_, names, limits)
         for i, j in _lower_triangle(len(names)):
-            ax, columns = self.axes_[i, j], [i] if i == j else [j, i]
-            for k, (label, draws) in enumerate(zip(self.samples, samples, strict=True)):
-                density = grid_density(draws[:, columns], limits[columns])
-                cuts = np.unique(density.thresholds(draws[:, columns], levels))
-                (_draw_marginal if i == j else _draw_pair)(ax, density, cuts, k, label)
-            _draw_truth(ax, *truth[columns])
-            ax.set(xlim=limits[j], ylim=(0, None) if i == j else limits[i])
+            self._draw_panel(i, j, samples, limits, levels)
+            _draw_truth(self.axes_[i, j], *truth[[i] if i == j else [j, i]])
         handles, _ = self.axes_[0, 0].get_legend_handles_labels()
         if np.isfinite(truth).any():
             handles.append(Line2D([], [], marker="s", markersize=2.5, label="true value", **_TRUTH))
@@ -204,6 +199,17 @@ class PosteriorDisplay(FigureDisplay):
             draw_legend(self.axes_[0, 0], handles, fontsize=7)
         else:
             draw_legend(self.figure_, handles, loc="upper right")
+
+    def _draw_panel(
+        self, i: int, j: int, samples: list[Array], limits: Array, levels: list[float]
+    ) -> None:
+        """Draw the density of one parameter, or of a pair, of every table."""
+        ax, columns = self.axes_[i, j], [i] if i == j else [j, i]
+        for k, (label, draws) in enumerate(zip(self.samples, samples, strict=True)):
+            density = grid_density(draws[:, columns], limits[columns])
+            cuts = np.unique(density.thresholds(draws[:, columns], levels))
+            (_draw_marginal if i == j else _draw_pair)(ax, density, cuts, k, label)
+        ax.set(xlim=limits[j], ylim=(0, None) if i == j else limits[i])
 
 
 def _check_tables(tables: Mapping[str, Table]) -> tuple[dict[str, Array], list[str] | None]:
