@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 from sklearn.utils.validation import check_consistent_length, check_is_fitted
+from tqdm.auto import tqdm
 
 from sksbi.estimators.doubt import warn_of_doubts, warn_of_outliers, warn_of_sampling
 from sksbi.posteriors.base import Draws, Posterior, PosteriorAt
@@ -21,6 +22,7 @@ from sksbi.samplers import ChainStatistics
 from sksbi.tables.layout import ObservationLayout, Observations
 from sksbi.tables.results import draws_table, parameters_table, rows_table, summary_table
 from sksbi.tables.theta import pair_rows, read_theta
+from sksbi.utils.batches import batches
 from sksbi.utils.random import check_generator
 from sksbi.utils.signature import answers_to_X_y
 from sksbi.utils.types import RandomState
@@ -29,6 +31,7 @@ from sksbi.utils.validation import check_count, check_real, check_weights
 __all__ = ["AskingMixin"]
 
 _FOR_DRAWS, _FOR_MODES = 1, 2
+_MODES_BATCH = 256
 
 
 class AskingMixin(ABC):
@@ -187,6 +190,10 @@ class AskingMixin(ABC):
         """
         Find the theta of highest posterior density in the units of theta.
 
+        The search starts from draws, works in their scale, and ends where log-densities differ by
+        about 1e-5, as networks are no more exact than that. A posterior of many peaks may have a
+        higher one elsewhere.
+
         Parameters
         ----------
         x : array-like, scalar, dict, Series or DataFrame
@@ -205,8 +212,13 @@ class AskingMixin(ABC):
             If x does not look like fit's, or a prior or a ratio is needed and there is none.
         """
         observations, posterior = self._ask(x, iid, method="map")
-        modes = posterior.modes(np.random.default_rng([self.seed_, _FOR_MODES]))
-        return rows_table(modes, observations, self.theta_columns_)
+        parts = batches(len(observations.values), _MODES_BATCH)
+        bar = tqdm(parts, desc="map", disable=not getattr(self, "verbose", 0) or len(parts) < 2)
+        modes = [
+            posterior.take(part).modes(np.random.default_rng([self.seed_, _FOR_MODES]))
+            for part in bar
+        ]
+        return rows_table(np.concatenate(modes), observations, self.theta_columns_)
 
     @answers_to_X_y
     def score(self, theta, x, sample_weight=None):

@@ -346,11 +346,11 @@ class PosteriorAt(ABC):
             The modes.
         """
         start = self._candidates(generator)
-        shape, d = start.shape[:2], start.shape[2]
-        rows = np.arange(shape[0]).repeat(shape[1])
+        d = start.shape[2]
 
-        def log_density(z: Array) -> Array:
-            return self.log_prob(self._from_unbounded(z).reshape(-1, d), rows).reshape(shape)
+        def log_density(z: Array, rows: Rows) -> Array:
+            theta = self._from_unbounded(z).reshape(-1, d)
+            return self.log_prob(theta, rows.repeat(z.shape[1])).reshape(z.shape[:2])
 
         if self.prior is not None:
             start = self.prior.to_unbounded(start.reshape(-1, d)).reshape(start.shape)

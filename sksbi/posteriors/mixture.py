@@ -21,7 +21,7 @@ from sksbi.utils.types import Array, Rows
 
 __all__ = ["Mixture", "Normalised", "NormalisedAt"]
 
-_CANDIDATES = 1_000
+_CANDIDATES = 256
 
 
 class Normalised(Posterior):
