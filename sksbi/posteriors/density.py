@@ -153,7 +153,7 @@ class DensityAt(NormalisedAt):
         for row in np.unique(rows[np.isnan(self.shares[rows])]):
             noise = torch.Generator().manual_seed(_SHARE_SEED)
             theta = self._draw_some(np.full(_SHARE_DRAWS, row), noise)[1]
-            n_inside = np.count_nonzero(~np.isnan(theta[:, 0]))
+            n_inside = float(np.count_nonzero(~np.isnan(theta[:, 0])))
             self.shares[row] = max(n_inside, 0.5) / _SHARE_DRAWS
         return np.log(self.shares[rows])
 

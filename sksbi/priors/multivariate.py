@@ -78,7 +78,7 @@ class MultivariatePrior(JointPrior):
         if not finite or self._scale.min() == 0:
             raise _singular(root @ root.T)
         # Of L L^T = A A^T, by the triangle of A^T: squares would lose half of the digits.
-        factor = np.linalg.qr((root / self._scale[:, None]).T, mode="r").T
+        factor = np.transpose(np.linalg.qr((root / self._scale[:, None]).T, mode="r"))
         self._root = factor * np.where(np.diag(factor) < 0, -1.0, 1.0)
         if np.linalg.svd(self._root, compute_uv=False)[-1] < _SINGULAR:
             raise _singular(root @ root.T)

@@ -27,7 +27,7 @@ from scipy import stats
 from scipy.special import expit, log_expit, ndtr, ndtri
 from scipy.stats.distributions import rv_frozen
 
-from sksbi.utils.types import Array
+from sksbi.utils.types import Array, Rows
 
 __all__ = ["Tabulated", "is_searched", "parameters_of", "quiet"]
 
@@ -200,7 +200,8 @@ class Tabulated:
         """Build the table, once in a process."""
         dist = self.distribution.dist
         if type(dist).__module__.startswith("scipy.stats"):
-            return _known_table(type(dist), self._shapes, dist.a, dist.b)
+            family: Any = type(dist)
+            return _known_table(family, self._shapes, dist.a, dist.b)
         if "_own" not in vars(self):
             self._own = _make_table(dist, self._shapes)
         return self._own
@@ -226,9 +227,7 @@ class Tabulated:
 
 
 @lru_cache(maxsize=128)
-def _known_table(
-    family: type[stats.rv_continuous], shapes: tuple[float, ...], low: float, high: float
-) -> _Table | None:
+def _known_table(family: Any, shapes: tuple[float, ...], low: float, high: float) -> _Table | None:
     """Build the table of a distribution of scipy's own."""
     return _make_table(family(a=low, b=high, shapes=None, name="tabulated"), shapes)
 
@@ -371,7 +370,7 @@ def _at_nodes(low: Array, high: Array) -> Array:
 
 
 def _halved(
-    density: Callable[[Array], Array], low: Array, high: Array, values: Array, rough: Array
+    density: Callable[[Array], Array], low: Array, high: Array, values: Array, rough: Rows
 ) -> tuple[Array, Array, Array]:
     """Replace some panels by their halves."""
     middle = (low[rough] + high[rough]) / 2
@@ -468,11 +467,11 @@ class _Table:
         s = s + excess / np.where(excess < 0, self._slopes[0], self._slopes[1])
         return self.line.to_support(s)[0]
 
-    def _solve(self, z: Array, row: Array) -> Array:
+    def _solve(self, z: Array, row: Rows) -> Array:
         """Find where in its panel every z lies, by Newton's method within brackets."""
         low, high = np.full(np.shape(z), -1.0), np.full(np.shape(z), 1.0)
-        u = 2 * (z - self._starts[row]) / (self._stops[row] - self._starts[row]) - 1
-        u = np.clip(u, -1, 1)
+        share: Array = (z - self._starts[row]) / (self._stops[row] - self._starts[row])
+        u: Array = np.clip(2 * share - 1, -1, 1)
         for _ in range(_MOST_STEPS):
             value, slope = self._evaluate(u, row), self._evaluate(u, row, derivative=True)
             low, high = np.where(value <= z, u, low), np.where(value >= z, u, high)
@@ -484,9 +483,10 @@ class _Table:
                 break
         return u
 
-    def _evaluate(self, u: Array, row: Array, *, derivative: bool = False) -> Array:
+    def _evaluate(self, u: Array, row: Rows, *, derivative: bool = False) -> Array:
         """Evaluate the polynomial of the panel of every point, or its derivative."""
-        coefficients = self._coefficients.T
+        coefficients: Any = self._coefficients.T
         if derivative:
             coefficients = chebyshev.chebder(coefficients)
-        return chebyshev.chebval(u, coefficients[:, row], tensor=False)
+        values: Array = np.asarray(chebyshev.chebval(u, coefficients[:, row], tensor=False))
+        return values

@@ -11,7 +11,6 @@ zero inside of it, as between the parts of a mixture, the log density is asked.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 import numpy as np
 import torch

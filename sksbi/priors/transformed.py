@@ -66,22 +66,22 @@ class TransformedPrior(JointPrior):
         self, base: Prior, transforms: Sequence[Transform], shape: tuple[int, ...], spec: Any
     ) -> None:
         self.base = base
-        own = _Behind(base, transforms, shape)
+        self._behind = own = _Behind(base, transforms, shape)
         inside = floats_inside(own.low, own.high)
-        super().__init__(spec, own, inside=inside, holes=own.mixes or base._holes)
-        self._covered = base._covered
+        holes = own.mixes or base._holes
+        super().__init__(spec, own, inside=inside, holes=holes, covered=base._covered)
 
     def _sample(self, n: int, generator: np.random.Generator) -> Array:
         """Transform draws of the base; what is rounded onto a bound is moved inside."""
-        theta = self._map.forward(self.base.sample(n, generator))
+        theta = self._behind.forward(self.base.sample(n, generator))
         return np.clip(theta, *self._inside)
 
     def _log_prob(self, theta: Array) -> Array:
         """Evaluate the base's log density, and that of the transforms."""
-        y = self._map.inverse(theta)
-        finite = np.isfinite(y).all(axis=1)
-        log_p = self.base.log_prob(np.where(finite[:, None], y, 0.0)) - self._map.log_slope(y, theta)
-        return np.where(finite, log_p, -np.inf)
+        y = self._behind.inverse(theta)
+        finite = np.isfinite(y).all(axis=1, keepdims=True)
+        log_p = self.base.log_prob(np.where(finite, y, 0.0))
+        return np.where(finite[:, 0], log_p - self._behind.log_slope(y, theta), -np.inf)
 
     def _marginal(self, columns: list[int]) -> Prior:
         """Refuse."""
