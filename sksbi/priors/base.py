@@ -153,35 +153,19 @@ class Prior(DerivedPriorsMixin["Prior"], ABC):
             or where its density is zero, rare rounding errors aside, which are drawn again.
         """
         n, generator = check_count(n, "n"), check_generator(random_state)
-        theta = self._draw(n, generator)
+        theta = _drawn(self, n, generator)
         for _ in range(_MOST_ROUNDS if self._holes else 0):
-            zero = np.flatnonzero(~np.isfinite(self._density(theta)))
+            zero = np.flatnonzero(~np.isfinite(_density(self, theta)))
             if not len(zero):
                 break
             if len(zero) > max(_STRAY, _STRAY_SHARE * n):
                 raise ValueError(
                     "prior must have a finite log_prob at its own draws, got "
-                    f"{self._density(theta[zero[:1]])[0]} at {theta[zero[0]]} and at "
+                    f"{_density(self, theta[zero[:1]])[0]} at {theta[zero[0]]} and at "
                     f"{len(zero)} of {n} draws: correct sample or log_prob."
                 )
-            theta[zero] = self._draw(len(zero), generator)
+            theta[zero] = _drawn(self, len(zero), generator)
         return theta
-
-    def _draw(self, n: int, generator: np.random.Generator) -> Array:
-        """Draw, and check what came."""
-        theta = np.asarray(self._sample(n, generator), dtype=np.float64)
-        if theta.shape != (n, self.n_features):
-            raise ValueError(
-                f"prior must draw an array of shape (n, D) = {(n, self.n_features)}, got "
-                f"shape {theta.shape}."
-            )
-        outside = ~self._in_box(theta)
-        if outside.any():
-            raise ValueError(
-                f"prior must draw finite values inside its support, got {theta[outside][0]}: "
-                "correct the distribution or its support."
-            )
-        return np.clip(theta, *self._inside)
 
     def log_prob(self, theta: ArrayLike) -> Array:
         """
@@ -204,7 +188,7 @@ class Prior(DerivedPriorsMixin["Prior"], ABC):
             If ``theta`` has another shape or holds NaN.
         """
         theta = self._check(theta, "theta")
-        inside, log_p = self._in_box(theta), self._density(theta)
+        inside, log_p = self._in_box(theta), _density(self, theta)
         if self._region is not None:
             inside[inside] = self._region(np.clip(theta[inside], *self._inside))
         return np.where(inside, log_p, -np.inf)
@@ -226,7 +210,7 @@ class Prior(DerivedPriorsMixin["Prior"], ABC):
         theta = self._check(theta, "theta", nan=True)
         inside = self._in_box(theta)
         if self._holes and inside.any():
-            inside[inside] = np.isfinite(self._density(theta[inside]))
+            inside[inside] = np.isfinite(_density(self, theta[inside]))
         if self._region is not None and inside.any():
             inside[inside] = self._region(np.clip(theta[inside], *self._inside))
         return inside
@@ -291,13 +275,6 @@ class Prior(DerivedPriorsMixin["Prior"], ABC):
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.spec!r})"
 
-    def _density(self, theta: Array) -> Array:
-        """Evaluate the log density at the nearest points inside the box."""
-        with np.errstate(all="ignore"):
-            log_p = np.asarray(self._log_prob(np.clip(theta, *self._inside)), dtype=np.float64)
-        # Next to a bound, formulas of scipy and torch give NaN where the density vanishes.
-        return np.where(np.isnan(log_p), -np.inf, log_p)
-
     def _in_box(self, theta: Array) -> Mask:
         """Say which rows are finite and inside the closed box."""
         low, high = self._map.low, self._map.high
@@ -338,6 +315,31 @@ def _numbers(value: ArrayLike, name: str) -> Array:
         return np.asarray(array, dtype=np.float64)
     except (TypeError, ValueError) as error:
         raise type(error)(f"{name} must hold real numbers only: {error}.") from error
+
+
+def _drawn(prior: Prior, n: int, generator: np.random.Generator) -> Array:
+    """Draw, and check what came."""
+    theta = np.asarray(prior._sample(n, generator), dtype=np.float64)
+    if theta.shape != (n, prior.n_features):
+        raise ValueError(
+            f"prior must draw an array of shape (n, D) = {(n, prior.n_features)}, got "
+            f"shape {theta.shape}."
+        )
+    outside = ~prior._in_box(theta)
+    if outside.any():
+        raise ValueError(
+            f"prior must draw finite values inside its support, got {theta[outside][0]}: "
+            "correct the distribution or its support."
+        )
+    return np.clip(theta, *prior._inside)
+
+
+def _density(prior: Prior, theta: Array) -> Array:
+    """Evaluate the log density at the nearest points inside the box."""
+    with np.errstate(all="ignore"):
+        log_p = np.asarray(prior._log_prob(np.clip(theta, *prior._inside)), dtype=np.float64)
+    # Next to a bound, formulas of scipy and torch give NaN where the density vanishes.
+    return np.where(np.isnan(log_p), -np.inf, log_p)
 
 
 def at_edge(prior: Prior, theta: Array) -> Mask:

@@ -13,7 +13,7 @@ from sksbi import NPE, NRE, CalibratedPosterior, ClassifierRatio, Ensemble
 from sksbi.priors import Prior, check_prior
 
 Points = NDArray[np.float64]
-TINY = {"flow": "maf", "transforms": 2, "hidden_features": (16,), "max_epochs": 5}
+TINY = {"flow": "maf", "transforms": 2, "hidden_features": (16,), "max_epochs": 3}
 
 
 class Sorted:
@@ -135,13 +135,13 @@ def test_no_draw_no_density_and_no_mode_where_the_prior_is_zero(name: str, kind:
         "npe": npe,
         "ensemble": Ensemble(npe, n_estimators=2, random_state=0),
         "calibrated": CalibratedPosterior(npe, random_state=0),
-        "nre": NRE(spec, max_epochs=5, hidden_features=(16,), random_state=0),
+        "nre": NRE(spec, max_epochs=3, hidden_features=(16,), random_state=0),
     }[kind]
-    theta = prior.sample(600, 0)
+    theta = prior.sample(400, 0)
     x = theta + 0.2 * np.random.default_rng(1).normal(size=theta.shape)
     estimator.fit(theta, x)
     x_observed = prior.support[1] * [1.0, 0.0]
-    draws = estimator.sample(x_observed, 500)
+    draws = estimator.sample(x_observed, 300)
     assert np.isfinite(prior.log_prob(draws)).all()
     assert np.isfinite(prior.log_prob(estimator.map(x_observed)[None])).all()
     if kind != "nre":
