@@ -58,7 +58,7 @@ class SimulationWarning(UserWarning):
 
 class TrainingWarning(UserWarning):
     """
-    A fit came to its end, but it learnt nothing, or is too sure of itself, or did not see all of x.
+    A fit learnt nothing, is too sure of itself, did not see all of x, or theta is not the prior's.
 
     Given by ``fit``, and by ``sample`` where posteriors like the one asked for were too narrow on
     simulations held out.

@@ -21,6 +21,7 @@ from sksbi.estimators import CalibratedPosterior
 from sksbi.estimators.asking import AskingMixin
 from sksbi.estimators.base import BaseInference
 from sksbi.estimators.ratio import RatioMixin
+from sksbi.estimators.readable import ReadableMixin
 from sksbi.estimators.sampled import ChainsMixin
 from sksbi.priors import check_prior
 from sksbi.tables.templates import as_table, shape_error, template_of
@@ -55,7 +56,7 @@ def _asks_about_x(method):
     return callable(method) and "x" in inspect.signature(method).parameters
 
 
-class Pipeline(sklearn.pipeline.Pipeline):
+class Pipeline(ReadableMixin, sklearn.pipeline.Pipeline):
     """
     Transformers of x, and an inference estimator at the end.
 

@@ -21,11 +21,12 @@ from sksbi._version import __version__
 from sksbi.data import Pairs
 from sksbi.estimators.asking import AskingMixin
 from sksbi.estimators.marginal import MarginalPosterior
+from sksbi.estimators.readable import ReadableMixin
 from sksbi.exceptions import VersionWarning
 from sksbi.preprocessing import TypicalObservations
 from sksbi.priors import check_prior
 from sksbi.tables.layout import ObservationLayout
-from sksbi.tables.theta import check_against_prior, read_theta
+from sksbi.tables.theta import check_against_prior, read_theta, warn_of_far_theta
 from sksbi.utils.columns import find_columns
 from sksbi.utils.random import check_generator, draw_seed
 from sksbi.utils.signature import answers_to_X_y
@@ -40,7 +41,7 @@ def _has_marginals(estimator):
     return estimator.__sklearn_is_fitted__() and hasattr(estimator._posterior(), "marginal")
 
 
-class BaseInference(AskingMixin, BaseEstimator, ABC):
+class BaseInference(ReadableMixin, AskingMixin, BaseEstimator, ABC):
     """
     Base of all estimators of p(theta | x).
 
@@ -95,7 +96,7 @@ class BaseInference(AskingMixin, BaseEstimator, ABC):
         Parameters
         ----------
         theta : array-like or DataFrame of shape (n, D)
-            The parameters, one simulation a row. They must lie in the prior's support.
+            The parameters, one simulation a row. The prior must be positive there.
         x : array-like, Series or DataFrame of shape (n,), (n, L) or (n, ...)
             What was simulated from them: numbers, without NaN and infinity.
         sample_weight : array-like of shape (n,), default=None
@@ -114,7 +115,8 @@ class BaseInference(AskingMixin, BaseEstimator, ABC):
         Warns
         -----
         TrainingWarning
-            If a network learnt nothing, or float32 cannot hold what x tells.
+            If a network learnt nothing, float32 cannot hold what x tells, or theta cannot have come
+            from the prior.
         """
         if x is None:
             raise ValueError(
@@ -138,6 +140,8 @@ class BaseInference(AskingMixin, BaseEstimator, ABC):
             self.prior_ = check_prior(self.prior, n_features=array.shape[1])
             array = check_against_prior(theta, array, self.prior_)
         self.theta_columns_ = list(theta.columns) if isinstance(theta, pd.DataFrame) else None
+        if self.prior_ is not None:
+            warn_of_far_theta(array, self.prior_, self.parameter_names_)
         weights = check_weights(sample_weight, len(array))
         self.seed_ = draw_seed(check_generator(self.random_state))
         pairs = Pairs.of_positive_weight(array, x_array, weights)

@@ -12,6 +12,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 
 from sksbi.estimators.doubt import warn_of_sampling
 from sksbi.estimators.npe import NPE
+from sksbi.estimators.readable import ReadableMixin
 from sksbi.utils.batches import batches
 from sksbi.utils.random import check_generator, draw_seed, draw_seeds
 from sksbi.utils.validation import check_instance, check_numbers
@@ -21,7 +22,7 @@ __all__ = ["PosteriorRegressor"]
 _DRAWS_PER_BATCH = 100_000
 
 
-class PosteriorRegressor(RegressorMixin, MetaEstimatorMixin, BaseEstimator):
+class PosteriorRegressor(ReadableMixin, RegressorMixin, MetaEstimatorMixin, BaseEstimator):
     """
     Regressor x -> theta by the mean of the posterior.
 

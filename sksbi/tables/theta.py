@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -10,12 +11,22 @@ import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 from sklearn.utils.validation import validate_data
 
+from sksbi.exceptions import TrainingWarning
 from sksbi.priors import Prior
+from sksbi.priors.reach import reach
 from sksbi.tables.layout import Observations
 from sksbi.utils.types import Array
 from sksbi.utils.validation import check_numbers
+from sksbi.utils.warn import warn_user
 
-__all__ = ["PairedRows", "Reader", "check_against_prior", "pair_rows", "read_theta"]
+__all__ = [
+    "PairedRows",
+    "Reader",
+    "check_against_prior",
+    "pair_rows",
+    "read_theta",
+    "warn_of_far_theta",
+]
 
 Support = tuple[Array, Array]
 
@@ -107,7 +118,7 @@ def check_against_prior(theta: ArrayLike | pd.DataFrame, array: Array, prior: Pr
     Raises
     ------
     ValueError
-        If names differ, or theta lies outside the support.
+        If names differ, or theta lies outside the support, or where the prior is zero.
     """
     array = _undo_rounding(theta, array, prior.support)
     names = list(theta.columns) if isinstance(theta, pd.DataFrame) else None
@@ -120,12 +131,52 @@ def check_against_prior(theta: ArrayLike | pd.DataFrame, array: Array, prior: Pr
     outside = np.flatnonzero(~prior.contains(array))
     if len(outside):
         first = outside[0]
+        low, high = prior.support
+        if np.all((array >= low) & (array <= high)):
+            raise ValueError(
+                "theta must lie where the prior is positive, but the prior's log_prob is -inf in "
+                f"{len(outside)} of {len(array)} rows, the first row {first}: {array[first]}. "
+                "Leave such rows out, as in keep = prior.contains(theta), with prior = "
+                "sksbi.priors.check_prior(prior), or give the prior that theta was drawn from."
+            )
         raise ValueError(
             f"theta must lie in the prior's support, but {len(outside)} of {len(array)} rows do "
             f"not, the first in row {first}: {array[first]}. Were theta and x swapped? The order "
             "is fit(theta, x)."
         )
     return array
+
+
+def warn_of_far_theta(theta: Array, prior: Prior, names: Sequence[Any]) -> None:
+    """
+    Warn of parameters that cannot have come from the prior, by where most of their values lie.
+
+    Parameters drawn from a part of the prior only are no reason to warn.
+
+    Parameters
+    ----------
+    theta : ndarray of shape (n, D)
+        The parameters, inside the support.
+    prior : Prior
+        The prior.
+    names : sequence
+        The parameters' names.
+
+    Warns
+    -----
+    TrainingWarning
+        If more than half of a parameter's values lie where the prior has hardly any mass.
+    """
+    low, high = reach(prior)
+    share = np.mean((theta < low) | (theta > high), axis=0)
+    for i in np.flatnonzero(share > 0.5).tolist():
+        warn_user(
+            f"{share[i]:.0%} of theta's values of {names[i]!r} lie outside [{low[i]:.4g}, "
+            f"{high[i]:.4g}], where next to all of the prior's mass is; their median is "
+            f"{np.median(theta[:, i]):.4g}: they cannot be draws of this prior. Give the prior "
+            "that they were drawn from, in the same units and the same order of columns.",
+            TrainingWarning,
+        )
 
 
 def pair_rows(
