@@ -133,7 +133,7 @@ class Pipeline(sklearn.pipeline.Pipeline):
         if isinstance(final, BaseInference) and final.prior is not None:
             check_prior(final.prior, n_features)  # before the transformers take their time
         transformers = self._transformers()
-        ours, theirs = self._split_metadata(params, transformers)
+        ours, theirs = _split_metadata(self, params, transformers)
         # Transformers of one fit and an estimator of another would give wrong answers.
         with unchanged_on(BaseException, self, *_estimators_in(self)):
             transformed = transformers.fit_transform(x, theta, **theirs)
@@ -157,14 +157,6 @@ class Pipeline(sklearn.pipeline.Pipeline):
             interrupt = error
         self.steps[-1] = name, _copy_with(fitted, _validation_pairs(final))
         return interrupt
-
-    def _split_metadata(self, params, transformers):
-        """Split parameters of fit into the last step's and the transformers'."""
-        name = self.steps[-1][0]
-        if not sklearn.get_config()["enable_metadata_routing"]:
-            return _split_parameters(params, name, [step for step, _ in self.steps])
-        routed = process_routing(self, "fit", **params)
-        return routed[name].fit, _requested(transformers, "fit_transform", params)
 
     def _validating_as_transformed(self, final):
         """Copy the last step, with the x of a validation pair sent through the other steps."""
@@ -223,7 +215,7 @@ class Pipeline(sklearn.pipeline.Pipeline):
     credible_region = _of_last_step(CalibratedPosterior.credible_region)
     in_region = _of_last_step(CalibratedPosterior.in_region)
     _ask = _of_last_step(AskingMixin._ask)
-    _draw_at_pairs = _of_last_step(AskingMixin._draw_at_pairs)
+    _ask_batch = _of_last_step(AskingMixin._ask_batch)
 
     @_final_has("nominal_level")
     def nominal_level(self, level):
@@ -353,6 +345,15 @@ def _validation_pairs(final):
         and isinstance(value, tuple)
         and len(value) == 2
     }
+
+
+def _split_metadata(pipeline, params, transformers):
+    """Split parameters of fit into the last step's and the transformers'."""
+    name = pipeline.steps[-1][0]
+    if not sklearn.get_config()["enable_metadata_routing"]:
+        return _split_parameters(params, name, [step for step, _ in pipeline.steps])
+    routed = process_routing(pipeline, "fit", **params)
+    return routed[name].fit, _requested(transformers, "fit_transform", params)
 
 
 def _requested(router, method, metadata):

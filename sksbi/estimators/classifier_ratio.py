@@ -239,7 +239,7 @@ class ClassifierRatio(SamplerMixin, RatioMixin, MetaEstimatorMixin, BaseInferenc
         table = self._table(pairs.theta[labelled.theta_rows], pairs.x[labelled.x_rows])
         if np.ptp(labelled.weight) == 0:
             return self._explained(classifier.fit, table, labelled.label)
-        # These are weights of pairs: what parts of the classifier request of the user's is not asked.
+        # These are weights of pairs, not the user's: it is not asked what parts request of those.
         with sklearn.config_context(enable_metadata_routing=False):
             weights = {"sample_weight": labelled.weight}
             return self._explained(classifier.fit, table, labelled.label, **weights)

@@ -12,7 +12,6 @@ from sklearn.utils._param_validation import HasMethods, Interval
 from sklearn.utils.metadata_routing import MetadataRouter, MethodMapping, process_routing
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from sksbi.estimators.doubt import warn_of_sampling
 from sksbi.estimators.npe import NPE
 from sksbi.utils.batches import batches
 from sksbi.utils.interrupts import unchanged_on
@@ -132,7 +131,7 @@ class PosteriorRegressor(RegressorMixin, MetaEstimatorMixin, BaseEstimator):
         Predict the posterior mean.
 
         The draws for every row use the same noise, in every call, so predictions are deterministic
-        and do not depend on the other rows.
+        and do not depend on the other rows, but for the rounding of matrix products.
 
         Parameters
         ----------
@@ -176,15 +175,15 @@ class PosteriorRegressor(RegressorMixin, MetaEstimatorMixin, BaseEstimator):
 
     def _moments(self, x):
         """Compute mean and standard deviation of the posterior for every row, (m, 2, D)."""
-        if not hasattr(self.estimator_, "_ask"):
+        if not hasattr(self.estimator_, "_ask_batch"):
             options = {"n_samples": self.n_samples, "random_state": self.seed_}
             return np.array([_mean_and_std(self.estimator_.sample(row, **options)) for row in x])
-        (observations, posterior), moments = self.estimator_._ask(x), []
+        asked, moments = self.estimator_._ask_batch(x), []
         for part in batches(len(x), _DRAWS_PER_BATCH // self.n_samples):
             noise = np.random.default_rng(self.seed_)
-            draws = posterior.take(part).sample(self.n_samples, noise, shared_noise=True)
-            warn_of_sampling(draws, observations.take(part))
+            draws = asked.draw(part, self.n_samples, noise, shared_noise=True)
             moments += [_mean_and_std(one) for one in draws.theta]
+        asked.warn()
         return np.array(moments)
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import torch
 from torch import Tensor
@@ -85,15 +87,37 @@ class DensityAt(NormalisedAt):
         return type(self)(self.posterior, self.x[rows], self.context[rows])
 
     def _draw(self, n: int, generator: np.random.Generator, *, log_prob: bool) -> Draws:
-        """Draw in the network's units, map back, and draw again what did not come out finite."""
+        """Draw in the network's units, and map back."""
         rows = np.arange(self.n_observations).repeat(n)
         noise = torch_generator(generator)
-        u, theta = self._draw_some(rows, noise)
+        u, theta = self._draw_finite(rows, lambda some: self._draw_some(rows[some], noise))
+        shape = (self.n_observations, n)
+
+        def density(draws: Array) -> Array:
+            return self._log_prob_of_draws(u, draws.reshape(u.shape), rows).reshape(shape)
+
+        draws = theta.reshape(*shape, -1)
+        return Draws(draws, density(draws) if log_prob else None, density=density)
+
+    def _draw_alike(self, n: int, generator: np.random.Generator) -> Draws:
+        """Draw with the same noise for every observation."""
+        rows, numbers = np.divmod(np.arange(self.n_observations * n), n)
+
+        def draw(some: Rows | slice) -> tuple[Array, Array]:
+            return self._draw_some(rows[some], torch_generator(generator), (numbers[some], n))
+
+        return Draws(self._draw_finite(rows, draw)[1].reshape(self.n_observations, n, -1))
+
+    def _draw_finite(
+        self, rows: Rows, draw: Callable[[Rows | slice], tuple[Array, Array]]
+    ) -> tuple[Array, Array]:
+        """Draw, and draw again what did not come out finite."""
+        u, theta = draw(slice(None))
         for _ in range(_TRIES):
             missing = np.flatnonzero(np.isnan(theta[:, 0]))
             if not len(missing):
                 break
-            u[missing], theta[missing] = self._draw_some(rows[missing], noise)
+            u[missing], theta[missing] = draw(missing)
         if np.isnan(theta[:, 0]).any():
             row = int(rows[np.isnan(theta[:, 0]).argmax()])
             what = "within the prior's region" if has_region(self.prior) else "finite"
@@ -101,16 +125,21 @@ class DensityAt(NormalisedAt):
                 f"the flow gives no draws that are {what} for observation {row}: x is "
                 f"{self.x[row]}, which may lie far outside of what it was trained on."
             )
-        log_q = self._log_prob_of_draws(u, theta, rows) if log_prob else None
-        shape = (self.n_observations, n)
-        return Draws(theta.reshape(*shape, -1), None if log_q is None else log_q.reshape(shape))
+        return u, theta
 
-    def _draw_some(self, rows: Rows, noise: torch.Generator) -> tuple[Array, Array]:
+    def _draw_some(
+        self, rows: Rows, noise: torch.Generator, alike: tuple[Rows, int] | None = None
+    ) -> tuple[Array, Array]:
         """Draw once for every row that is asked for: u, and theta, NaN where it is not finite."""
         verbose = self.posterior.verbose
         parts = tqdm(batches(len(rows), _DRAWING_BATCH), desc="sample", disable=not verbose)
-        numbers = torch.from_numpy(rows)
-        draws = [self.density.draw(self.context, numbers[part], noise).cpu() for part in parts]
+        contexts, state, draws = torch.from_numpy(rows), noise.get_state(), []
+        for part in parts:
+            same = None
+            if alike is not None:
+                same = torch.from_numpy(alike[0][part]), alike[1]
+                noise.set_state(state)
+            draws.append(self.density.draw(self.context, contexts[part], noise, same).cpu())
         u = torch.cat(draws).double().numpy()
         theta = self.theta_space.from_network(u)
         if self.prior is not None and has_region(self.prior):

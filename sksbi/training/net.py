@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
 from copy import deepcopy
-from math import ceil, inf
+from math import ceil
 from typing import Any
 
 import numpy as np

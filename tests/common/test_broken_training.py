@@ -73,9 +73,9 @@ class CtrlCIn(Callback):
 
 def interrupted(estimator: BaseEstimator, pairs: Pairs, epoch: int, *, at_its_end: bool) -> list:
     """Press Ctrl-C in an epoch, and give what the error says besides."""
+    estimator.set_params(callbacks=[CtrlCIn(epoch, at_its_end=at_its_end)])
     with pytest.raises(KeyboardInterrupt) as caught:
-        callback = CtrlCIn(epoch, at_its_end=at_its_end)
-        estimator.set_params(callbacks=[callback]).fit(*pairs)
+        estimator.fit(*pairs)
     estimator.set_params(callbacks=None)
     return getattr(caught.value, "__notes__", [])
 
