@@ -13,7 +13,9 @@ from copy import copy
 
 import numpy as np
 import pandas as pd
+import sklearn
 import sklearn.pipeline
+from sklearn.utils.metadata_routing import process_routing
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted
 
@@ -25,6 +27,7 @@ from sksbi.estimators.readable import ReadableMixin
 from sksbi.estimators.sampled import ChainsMixin
 from sksbi.priors import check_prior
 from sksbi.tables.templates import as_table, shape_error, template_of
+from sksbi.utils.interrupts import unchanged_on
 from sksbi.utils.signature import answers_to_X_y
 from sksbi.utils.validation import check_numbers
 
@@ -102,7 +105,9 @@ class Pipeline(ReadableMixin, sklearn.pipeline.Pipeline):
         x : array-like, Series or DataFrame of shape (n, ...)
             What was simulated from them.
         **params : object
-            Parameters of the steps' ``fit``, as ``step__parameter``.
+            Parameters of the steps' ``fit``, as ``step__parameter``. With scikit-learn's metadata
+            routing, ``enable_metadata_routing=True``: what steps have requested, such as
+            ``sample_weight`` after ``NPE().set_fit_request(sample_weight=True)``.
 
         Returns
         -------
@@ -112,10 +117,10 @@ class Pipeline(ReadableMixin, sklearn.pipeline.Pipeline):
         Raises
         ------
         TypeError
-            If the last step is no inference estimator.
+            If the last step is no inference estimator, or metadata are requested by no step.
         ValueError
-            If a parameter belongs to no step, or the last step's prior has another number of
-            parameters than theta.
+            If a parameter belongs to no step, a step has not said whether it requests metadata that
+            it could take, or the last step's prior has another number of parameters than theta.
         """
         name, final = self.steps[-1]
         if not hasattr(final, "sample"):
@@ -128,14 +133,31 @@ class Pipeline(ReadableMixin, sklearn.pipeline.Pipeline):
         n_features = check_numbers(theta, "theta").shape[1]
         if isinstance(final, BaseInference) and final.prior is not None:
             check_prior(final.prior, n_features)  # before the transformers take their time
-        ours, theirs = _split_parameters(params, name, [step for step, _ in self.steps])
         transformers = self._transformers()
-        transformed = transformers.fit_transform(x, theta, **theirs)
-        self.steps = [*transformers.steps[:-1], (name, final)]
-        self.x_template_ = template_of(x)
-        fitted = self._validating_as_transformed(final).fit(theta, transformed, **ours)
-        self.steps[-1] = name, _copy_with(fitted, _validation_pairs(final))
+        ours, theirs = _split_metadata(self, params, transformers)
+        # Transformers of one fit and an estimator of another would give wrong answers.
+        with unchanged_on(BaseException, self, *_estimators_in(self)):
+            transformed = transformers.fit_transform(x, theta, **theirs)
+            self.steps = [*transformers.steps[:-1], (name, final)]
+            self.x_template_ = template_of(x)
+            interrupt = self._fit_last(theta, transformed, ours)
+        if interrupt is not None:
+            raise interrupt
         return self
+
+    def _fit_last(self, theta, x, params):
+        """Fit a copy of the last step; return a KeyboardInterrupt after which it is fitted."""
+        name, final = self.steps[-1]
+        fitted, interrupt = self._validating_as_transformed(final), None
+        try:
+            fitted = fitted.fit(theta, x, **params)
+        except KeyboardInterrupt as error:
+            is_kept = getattr(fitted, "interrupted_", False)
+            if not is_kept or fitted.net_ is getattr(final, "net_", None):
+                raise
+            interrupt = error
+        self.steps[-1] = name, _copy_with(fitted, _validation_pairs(final))
+        return interrupt
 
     def _validating_as_transformed(self, final):
         """Copy the last step, with the x of a validation pair sent through the other steps."""
@@ -165,7 +187,7 @@ class Pipeline(ReadableMixin, sklearn.pipeline.Pipeline):
         rows = np.asarray(self._transform(array.reshape(-1, *array.shape[2:])))
         return rows.reshape(*array.shape[:2], *rows.shape[1:])
 
-    def _transform(self, x):
+    def _transform(self, x, **metadata):
         """Send one observation or a batch through the transformers, and keep which it was."""
         if x is None:
             raise ValueError(
@@ -173,7 +195,10 @@ class Pipeline(ReadableMixin, sklearn.pipeline.Pipeline):
             )
         template = getattr(self, "x_template_", None)
         table, single = (x, False) if template is None else as_table(x, template)
-        transformed = self._transformers().transform(table)
+        transformers = self._transformers()
+        transformed = transformers.transform(
+            table, **_requested(transformers, "transform", metadata)
+        )
         if single:
             return transformed.iloc[0] if isinstance(transformed, pd.DataFrame) else transformed[0]
         is_matrix = isinstance(transformed, np.ndarray) and transformed.ndim == 2
@@ -191,7 +216,7 @@ class Pipeline(ReadableMixin, sklearn.pipeline.Pipeline):
     credible_region = _of_last_step(CalibratedPosterior.credible_region)
     in_region = _of_last_step(CalibratedPosterior.in_region)
     _ask = _of_last_step(AskingMixin._ask)
-    _draw_at_pairs = _of_last_step(AskingMixin._draw_at_pairs)
+    _ask_batch = _of_last_step(AskingMixin._ask_batch)
 
     @_final_has("nominal_level")
     def nominal_level(self, level):
@@ -212,7 +237,7 @@ class Pipeline(ReadableMixin, sklearn.pipeline.Pipeline):
 
     @answers_to_X_y
     @_final_has("score")
-    def score(self, theta, x=None, sample_weight=None):
+    def score(self, theta, x=None, sample_weight=None, **params):
         """
         Score held-out pairs, higher is better.
 
@@ -224,15 +249,27 @@ class Pipeline(ReadableMixin, sklearn.pipeline.Pipeline):
             What was simulated from them, in the form of fit's x.
         sample_weight : array-like of shape (n,), default=None
             Weights of the rows.
+        **params : object
+            With scikit-learn's metadata routing alone: what steps have requested.
 
         Returns
         -------
         float
             As from the last step's ``score``.
+
+        Raises
+        ------
+        TypeError
+            If metadata are requested by no step.
+        ValueError
+            If a step has not said whether it requests metadata that it could take.
         """
-        transformed = self._transform_observations(x, {})
-        options = {} if sample_weight is None else {"sample_weight": sample_weight}
-        return self.steps[-1][1].score(theta, transformed, **options)
+        given = params if sample_weight is None else {"sample_weight": sample_weight} | params
+        check_is_fitted(self)
+        if not sklearn.get_config()["enable_metadata_routing"]:
+            return self.steps[-1][1].score(theta, self._transform(x), **given)
+        ours = process_routing(self, "score", **given)[self.steps[-1][0]].score
+        return self.steps[-1][1].score(theta, self._transform(x, **given), **ours)
 
     def __getattr__(self, name):
         # What the last step's own family is asked about x, and no other.
@@ -293,6 +330,12 @@ def make_pipeline(*steps, memory=None, verbose=False):
     return Pipeline(named, memory=memory, verbose=verbose)
 
 
+def _estimators_in(pipeline):
+    """List the steps and the estimators in them, which are fitted in place."""
+    parts = pipeline.get_params().values()
+    return [part for part in parts if hasattr(part, "get_params") and hasattr(part, "__dict__")]
+
+
 def _validation_pairs(final):
     """Find pairs (theta, x) given as the validation_fraction of an estimator or of its parts."""
     parameters = final.get_params() if hasattr(final, "get_params") else {}
@@ -303,6 +346,23 @@ def _validation_pairs(final):
         and isinstance(value, tuple)
         and len(value) == 2
     }
+
+
+def _split_metadata(pipeline, params, transformers):
+    """Split parameters of fit into the last step's and the transformers'."""
+    name = pipeline.steps[-1][0]
+    if not sklearn.get_config()["enable_metadata_routing"]:
+        return _split_parameters(params, name, [step for step, _ in pipeline.steps])
+    routed = process_routing(pipeline, "fit", **params)
+    return routed[name].fit, _requested(transformers, "fit_transform", params)
+
+
+def _requested(router, method, metadata):
+    """Choose what is requested of the metadata by the parts of a router."""
+    if not metadata:
+        return {}
+    wanted = router.get_metadata_routing().consumes(method, metadata)
+    return {name: metadata[name] for name in wanted}
 
 
 def _is_true(value):

@@ -14,6 +14,7 @@ import numpy as np
 from sklearn.utils.validation import check_consistent_length, check_is_fitted
 from tqdm.auto import tqdm
 
+from sksbi.estimators.batch import AskedBatch
 from sksbi.estimators.doubt import warn_of_doubts, warn_of_outliers, warn_of_sampling
 from sksbi.posteriors.base import Draws, Posterior, PosteriorAt
 from sksbi.preprocessing import TypicalObservations
@@ -281,26 +282,17 @@ class AskingMixin(ABC):
             warn_of_doubts(asked.doubts(), observations, self.parameter_names_)
         return observations, asked
 
-    def _draw_at_pairs(self, theta, x, n_samples, random_state):
-        """Draw at x, a batch, with log-densities, and give those of one theta each, too."""
-        observations, posterior = self._ask(x)
-        if observations.single:
-            raise ValueError(
-                f"x must be a batch of {len(theta)} observations, but the draws of the estimator "
-                f"have shape {(n_samples, self.n_features_in_)}: is it one observation?"
-            )
-        pairs = pair_rows(self, theta, observations, self.prior_)
-        draws, log_p = posterior.sample_and_log_prob(n_samples, self._generator(random_state))
-        warn_of_sampling(draws, observations)
-        log_p_theta = posterior.log_prob(pairs.theta, pairs.rows)
-        return draws.theta, log_p, log_p_theta, self.theta_columns_
+    def _ask_batch(self, x, *, warns=True):
+        """Fix a batch of observations, to ask about some of them at a time."""
+        observations, posterior = self._ask(x, warns=warns)
+        return AskedBatch(self, observations, posterior)
 
     def _draw(
         self, posterior: PosteriorAt, observations: Observations, n: int, random_state: RandomState
     ) -> Draws:
         """Draw, and warn where the sampler was in trouble."""
         draws = posterior.sample(n, self._generator(random_state))
-        warn_of_sampling(draws, observations)
+        warn_of_sampling(draws.statistics, n, observations)
         return draws
 
     def _report(self, draws: Draws, observations: Observations):

@@ -28,6 +28,7 @@ from sksbi.priors import check_prior
 from sksbi.tables.layout import ObservationLayout
 from sksbi.tables.theta import check_against_prior, read_theta, warn_of_far_theta
 from sksbi.utils.columns import find_columns
+from sksbi.utils.interrupts import unchanged_on
 from sksbi.utils.random import check_generator, draw_seed
 from sksbi.utils.signature import answers_to_X_y
 from sksbi.utils.validation import check_weights
@@ -78,7 +79,7 @@ class BaseInference(ReadableMixin, AskingMixin, BaseEstimator, ABC):
 
     @abstractmethod
     def _fit(self, pairs, generator):
-        """Learn from pairs, all of positive weight."""
+        """Learn from pairs, all of positive weight; return a KeyboardInterrupt that is to go on."""
 
     @abstractmethod
     def __sklearn_is_fitted__(self):
@@ -117,6 +118,11 @@ class BaseInference(ReadableMixin, AskingMixin, BaseEstimator, ABC):
         TrainingWarning
             If a network learnt nothing, float32 cannot hold what x tells, or theta cannot have come
             from the prior.
+
+        Notes
+        -----
+        Ctrl-C raises, and leaves the estimator as it was before. With ``warm_start=True`` it keeps
+        the best weights so far, after an epoch at least: see ``interrupted_``.
         """
         if x is None:
             raise ValueError(
@@ -124,6 +130,14 @@ class BaseInference(ReadableMixin, AskingMixin, BaseEstimator, ABC):
                 "fit(theta, x) the simulated observations x."
             )
         self._validate_params()
+        with unchanged_on(KeyboardInterrupt, self):
+            interrupt = self._learn(theta, x, sample_weight)
+        if interrupt is not None:
+            raise interrupt
+        return self
+
+    def _learn(self, theta, x, sample_weight):
+        """Read tables, and learn from them; return what interrupted that and is to be raised."""
         resumes = self._resumes()
         self._prepare()
         array = read_theta(self, theta, reset=not resumes, minimum=2)
@@ -145,9 +159,9 @@ class BaseInference(ReadableMixin, AskingMixin, BaseEstimator, ABC):
         weights = check_weights(sample_weight, len(array))
         self.seed_ = draw_seed(check_generator(self.random_state))
         pairs = Pairs.of_positive_weight(array, x_array, weights)
-        self._fit(pairs, np.random.default_rng(self.seed_))
+        interrupt = self._fit(pairs, np.random.default_rng(self.seed_))
         self.typical_x_ = TypicalObservations(pairs.x)
-        return self
+        return interrupt
 
     def __getstate__(self):
         return super().__getstate__() | {"_sksbi_version": __version__}

@@ -21,6 +21,7 @@ from numbers import Integral
 
 import numpy as np
 import pandas as pd
+import sklearn
 from scipy.special import logit
 from sklearn.base import MetaEstimatorMixin
 from sklearn.calibration import CalibratedClassifierCV
@@ -236,8 +237,12 @@ class ClassifierRatio(SamplerMixin, RatioMixin, MetaEstimatorMixin, BaseInferenc
                 n_jobs=self.n_jobs,
             )
         table = self._table(pairs.theta[labelled.theta_rows], pairs.x[labelled.x_rows])
-        weights = {} if np.ptp(labelled.weight) == 0 else {"sample_weight": labelled.weight}
-        return self._explained(classifier.fit, table, labelled.label, **weights)
+        if np.ptp(labelled.weight) == 0:
+            return self._explained(classifier.fit, table, labelled.label)
+        # These are weights of pairs, not the user's: it is not asked what parts request of those.
+        with sklearn.config_context(enable_metadata_routing=False):
+            weights = {"sample_weight": labelled.weight}
+            return self._explained(classifier.fit, table, labelled.label, **weights)
 
     def _explained(self, method, *args, **options):
         """Call a method of the classifier, and put its errors into our words."""

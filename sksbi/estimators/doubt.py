@@ -7,8 +7,9 @@ from collections.abc import Sequence
 import numpy as np
 
 from sksbi.exceptions import MisspecificationWarning, SamplingWarning
-from sksbi.posteriors.base import Doubt, Draws
+from sksbi.posteriors.base import Doubt
 from sksbi.preprocessing import TypicalObservations
+from sksbi.samplers import ChainStatistics
 from sksbi.tables.layout import Observations
 from sksbi.utils.warn import warn_user
 
@@ -90,18 +91,21 @@ def warn_of_doubts(
         warn_user(doubt.text.format(who=who, parameter=name), doubt.category)
 
 
-def warn_of_sampling(draws: Draws, observations: Observations) -> None:
+def warn_of_sampling(
+    statistics: ChainStatistics | None, n_samples: int, observations: Observations
+) -> None:
     """
     Warn of observations whose chains disagree or are worth little.
 
     Parameters
     ----------
-    draws : Draws
-        The draws, with the statistics of a sampler if they come from one.
+    statistics : ChainStatistics or None
+        What a sampler told of the draws, if they come from one.
+    n_samples : int
+        The number of draws for each observation.
     observations : Observations
         The observations.
     """
-    statistics, n_samples = draws.statistics, draws.theta.shape[1]
     if statistics is None:
         return
     r_hat = np.max(np.nan_to_num(statistics.r_hat, nan=1.0), axis=1)

@@ -36,6 +36,9 @@ __all__ = ["NeuralEstimator"]
 
 _SETTINGS = ("optimizer", "lr", "batch_size", "max_epochs", "patience", "callbacks", "verbose")
 _TRAINING = (*_SETTINGS, "device", "iterator_train__", "callbacks__")
+_KEPT = (
+    "The {} keeps the best weights so far, and its next fit goes on from them (warm_start=True)."
+)
 
 
 class NeuralEstimator(PassedOnMixin, BaseInference):
@@ -55,6 +58,8 @@ class NeuralEstimator(PassedOnMixin, BaseInference):
         The trained net; its module is ``net_.module_``.
     history_ : DataFrame
         One row an epoch: epoch, train_loss, valid_loss, lr, dur (seconds).
+    interrupted_ : bool
+        Whether Ctrl-C ended the training, and ``warm_start=True`` kept the best weights so far.
     """
 
     _architecture: tuple[str, ...]
@@ -131,12 +136,22 @@ class NeuralEstimator(PassedOnMixin, BaseInference):
             spec, draw_seed(generator), len(train), valid, torch_generator(generator)
         )
         seed = draw_seed(generator)
-        training.begin(net, train.to(net.device), resumed, seed, compile_first=self.compile)
-        self._judge(net, spaces[0], valid)
+        interrupt = None
+        try:
+            training.begin(net, train.to(net.device), resumed, seed, compile_first=self.compile)
+            self._judge(net, spaces[0], valid)
+            self._remember(net, valid, seed)
+        except KeyboardInterrupt as error:
+            if not training.go_back_to_best(net):
+                raise
+            error.add_note(_KEPT.format(type(self).__name__))
+            interrupt = error
+            self._remember(net, valid, seed)
         self._theta_space, self._x_space = spaces
         self._spec, self.net_ = spec, net
-        self._remember(None if valid is None else valid.to(net.device), seed)
         self._history = training.extend_history(self._history if resumed else [], net)
+        self.interrupted_ = interrupt is not None
+        return interrupt
 
     def _judge(self, net, theta_space, valid):
         """Warn of a training that learnt nothing."""
@@ -147,7 +162,7 @@ class NeuralEstimator(PassedOnMixin, BaseInference):
             trained = net.history[-1]["train_loss"]
             training.warn_of_worse_than_nothing(*losses, weights, self._uninformed, trained, net.lr)
 
-    def _remember(self, valid, seed):
+    def _remember(self, net, valid, seed):
         """Keep of the rows held out what later answers are compared with."""
 
     @abstractmethod
@@ -244,6 +259,7 @@ class NeuralEstimator(PassedOnMixin, BaseInference):
                 | {"batch_size": batch_size, "max_epochs": max_epochs},
                 device=device,
                 passed_on=passed_on,
+                keep_best=self.warm_start,
                 n_train=n_train,
                 valid=None if valid is None else valid.to(device),
                 generator=generator,

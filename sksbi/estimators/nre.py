@@ -116,7 +116,8 @@ class NRE(SamplerMixin, RatioMixin, NeuralEstimator):
         which takes up to minutes and a compiler. For large embeddings and GPUs: on the CPU the
         default flow gains nothing by it. What is saved and loaded is not compiled.
     warm_start : bool, default=False
-        Whether fit goes on from the present weights and scalings.
+        Whether fit goes on from the present weights and scalings. Ctrl-C in fit then raises, and
+        keeps the best weights so far: the estimator is fitted, and the next fit goes on from them.
     verbose : int, default=0
         Whether to show progress bars.
     random_state : None, int, RandomState or Generator, default=None
@@ -133,6 +134,8 @@ class NRE(SamplerMixin, RatioMixin, NeuralEstimator):
         The trained net; its module is ``net_.module_``.
     history_ : DataFrame
         One row an epoch: epoch, train_loss, valid_loss, lr, dur (seconds).
+    interrupted_ : bool
+        Whether Ctrl-C ended the training, and ``warm_start=True`` kept the best weights so far.
     prior_ : Prior or None
         The prior, adapted.
     x_layout_ : ObservationLayout

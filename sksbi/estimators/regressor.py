@@ -6,14 +6,16 @@ from numbers import Integral
 
 import numpy as np
 import pandas as pd
+import sklearn
 from sklearn.base import BaseEstimator, MetaEstimatorMixin, RegressorMixin, clone
 from sklearn.utils._param_validation import HasMethods, Interval
+from sklearn.utils.metadata_routing import MetadataRouter, MethodMapping, process_routing
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from sksbi.estimators.doubt import warn_of_sampling
 from sksbi.estimators.npe import NPE
 from sksbi.estimators.readable import ReadableMixin
 from sksbi.utils.batches import batches
+from sksbi.utils.interrupts import unchanged_on
 from sksbi.utils.random import check_generator, draw_seed, draw_seeds
 from sksbi.utils.validation import check_instance, check_numbers
 
@@ -86,7 +88,9 @@ class PosteriorRegressor(ReadableMixin, RegressorMixin, MetaEstimatorMixin, Base
         y : array-like, Series or DataFrame of shape (n,) or (n, D)
             The parameters theta.
         **fit_params : object
-            Further arguments of the estimator's ``fit``, such as ``sample_weight``.
+            Further arguments of the estimator's ``fit``, such as ``sample_weight``. With
+            scikit-learn's metadata routing, ``enable_metadata_routing=True``: what the estimator
+            has requested.
 
         Returns
         -------
@@ -104,24 +108,31 @@ class PosteriorRegressor(ReadableMixin, RegressorMixin, MetaEstimatorMixin, Base
             raise ValueError(
                 "PosteriorRegressor requires y to be passed, but the target y is None: y is theta."
             )
+        with unchanged_on(KeyboardInterrupt, self):
+            self._learn(X, y, fit_params)
+        return self
+
+    def _learn(self, X, y, fit_params):
+        """Read tables, and fit a clone of the estimator."""
         x = validate_data(self, X, dtype=np.float64, ensure_min_samples=2)
         theta = y if isinstance(y, pd.DataFrame) else check_numbers(y, "y", ensure_2d=False)
         self._is_column = np.ndim(theta) == 1
         theta = np.reshape(theta, (-1, 1)) if self._is_column else theta
         generator = check_generator(self.random_state)
         self.seed_ = draw_seed(generator)
-        self.estimator_ = NPE() if self.estimator is None else clone(self.estimator)
+        if sklearn.get_config()["enable_metadata_routing"]:
+            fit_params = process_routing(self, "fit", **fit_params).estimator.fit
+        self.estimator_ = clone(self._to_fit())
         if self.random_state is not None:
             self.estimator_.set_params(**draw_seeds(self.estimator_, generator))
         self.estimator_.fit(theta, x, **fit_params)
-        return self
 
     def predict(self, X, return_std=False):
         """
         Predict the posterior mean.
 
         The draws for every row use the same noise, in every call, so predictions are deterministic
-        and do not depend on the other rows.
+        and do not depend on the other rows, but for the rounding of matrix products.
 
         Parameters
         ----------
@@ -143,17 +154,37 @@ class PosteriorRegressor(ReadableMixin, RegressorMixin, MetaEstimatorMixin, Base
             mean, std = mean[:, 0], std[:, 0]
         return (mean, std) if return_std else mean
 
+    def get_metadata_routing(self):
+        """
+        Tell what is routed where: what is given to ``fit`` goes to the estimator.
+
+        Returns
+        -------
+        MetadataRouter
+            As :ref:`scikit-learn's user guide <metadata_routing>` describes.
+        """
+        mapping = MethodMapping().add(caller="fit", callee="fit")
+        router = MetadataRouter(owner=self).add_self_request(self)
+        return router.add(estimator=self._to_fit(), method_mapping=mapping)
+
+    def _to_fit(self):
+        """Give the estimator, or the default, which requests weights where requests count."""
+        if self.estimator is not None:
+            return self.estimator
+        requests = sklearn.get_config()["enable_metadata_routing"]
+        return NPE().set_fit_request(sample_weight=True) if requests else NPE()
+
     def _moments(self, x):
         """Compute mean and standard deviation of the posterior for every row, (m, 2, D)."""
-        if not hasattr(self.estimator_, "_ask"):
+        if not hasattr(self.estimator_, "_ask_batch"):
             options = {"n_samples": self.n_samples, "random_state": self.seed_}
             return np.array([_mean_and_std(self.estimator_.sample(row, **options)) for row in x])
-        (observations, posterior), moments = self.estimator_._ask(x), []
+        asked, moments = self.estimator_._ask_batch(x), []
         for part in batches(len(x), _DRAWS_PER_BATCH // self.n_samples):
             noise = np.random.default_rng(self.seed_)
-            draws = posterior.take(part).sample(self.n_samples, noise, shared_noise=True)
-            warn_of_sampling(draws, observations.take(part))
+            draws = asked.draw(part, self.n_samples, noise, shared_noise=True)
             moments += [_mean_and_std(one) for one in draws.theta]
+        asked.warn()
         return np.array(moments)
 
 

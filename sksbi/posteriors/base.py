@@ -13,7 +13,7 @@ NaN, and modes are sought in the prior's unbounded space, where no bound is in t
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from copy import deepcopy
 from dataclasses import dataclass
 from typing import ClassVar, Protocol, Self
@@ -41,6 +41,8 @@ class Draws:
         Their log-densities, if they came along with the draws.
     statistics : ChainStatistics or None, default=None
         What the draws are worth; None: they are independent.
+    density : callable or None, default=None
+        Computes their log-densities, given them, where that costs less than at any theta.
 
     Examples
     --------
@@ -53,6 +55,7 @@ class Draws:
     theta: Array
     log_prob: Array | None = None
     statistics: ChainStatistics | None = None
+    density: Callable[[Array], Array] | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -261,7 +264,8 @@ class PosteriorAt(ABC):
             Where the noise comes from.
         shared_noise : bool, default=False
             Whether all observations have the same noise: draws for one then do not depend on what
-            else is asked.
+            else is asked, up to the rounding of matrix products. Families with ``_draw_alike`` do
+            it at once, others one observation after the other.
 
         Returns
         -------
@@ -270,15 +274,13 @@ class PosteriorAt(ABC):
         """
         if not shared_noise:
             return self._draw(n, generator, log_prob=False)
+        draw_alike = getattr(self, "_draw_alike", None)
+        if draw_alike is not None:
+            return draw_alike(n, generator)
         alone = (self.take(slice(i, i + 1)) for i in range(self.n_observations))
         draws = [one._draw(n, deepcopy(generator), log_prob=False) for one in alone]
         theta = np.concatenate([one.theta for one in draws])
-        found = [one.statistics for one in draws if one.statistics is not None]
-        if not found:
-            return Draws(theta)
-        r_hat = np.concatenate([statistics.r_hat for statistics in found])
-        ess = np.concatenate([statistics.ess for statistics in found])
-        return Draws(theta, None, ChainStatistics(r_hat, ess))
+        return Draws(theta, None, ChainStatistics.joined([one.statistics for one in draws]))
 
     def sample_and_log_prob(self, n: int, generator: np.random.Generator) -> tuple[Draws, Array]:
         """
@@ -299,11 +301,28 @@ class PosteriorAt(ABC):
             Their log-densities.
         """
         draws = self._draw(n, generator, log_prob=True)
+        return draws, self.log_prob_of(draws)
+
+    def log_prob_of(self, draws: Draws) -> Array:
+        """
+        Compute the log-densities of draws from these posteriors.
+
+        Parameters
+        ----------
+        draws : Draws
+            What ``sample`` gave.
+
+        Returns
+        -------
+        ndarray of shape (m, n)
+            The same that ``sample_and_log_prob`` gives.
+        """
         if draws.log_prob is not None:
-            return draws, draws.log_prob
-        rows = np.arange(self.n_observations).repeat(n)
-        log_p = self.log_prob(draws.theta.reshape(len(rows), -1), rows)
-        return draws, log_p.reshape(self.n_observations, n)
+            return draws.log_prob
+        if draws.density is not None:
+            return draws.density(draws.theta)
+        m, n, d = draws.theta.shape
+        return self.log_prob(draws.theta.reshape(-1, d), np.arange(m).repeat(n)).reshape(m, n)
 
     def log_prob(self, theta: Array, rows: Rows) -> Array:
         """

@@ -9,6 +9,8 @@ sqrt((1 - s) / (256 s)): .06 where half lie inside, .02 where 90% do, none where
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import torch
 from torch import Tensor
@@ -27,7 +29,7 @@ from sksbi.utils.types import Array, Rows
 __all__ = ["DensityAt", "DensityPosterior"]
 
 _DRAWING_BATCH = 16_384
-_TRIES, _MOST_CANDIDATES = 100, 4_096
+_TRIES, _EACH, _MOST_CANDIDATES = 100, 16, 4_096
 _SHARE_DRAWS, _SHARE_SEED = 256, 0
 
 
@@ -93,40 +95,73 @@ class DensityAt(NormalisedAt):
         return taken
 
     def _draw(self, n: int, generator: np.random.Generator, *, log_prob: bool) -> Draws:
-        """Draw in the network's units, map back, and draw again what did not come out finite."""
+        """Draw in the network's units, and map back."""
         rows = np.arange(self.n_observations).repeat(n)
         noise = torch_generator(generator)
-        u, theta = self._draw_some(rows, noise)
+
+        def draw(some: Rows, n_each: int) -> tuple[Array, Array]:
+            return self._draw_some(rows[some].repeat(n_each), noise)
+
+        u, theta = self._draw_finite(rows, draw)
+        shape = (self.n_observations, n)
+
+        def density(draws: Array) -> Array:
+            return self._log_prob_of_draws(u, draws.reshape(u.shape), rows).reshape(shape)
+
+        draws = theta.reshape(*shape, -1)
+        return Draws(draws, density(draws) if log_prob else None, density=density)
+
+    def _draw_alike(self, n: int, generator: np.random.Generator) -> Draws:
+        """Draw with the same noise for every observation."""
+        rows, numbers = np.divmod(np.arange(self.n_observations * n), n)
+
+        def draw(some: Rows, n_each: int) -> tuple[Array, Array]:
+            own = (numbers[some][:, None] * n_each + np.arange(n_each)).ravel()
+            noise = torch_generator(generator)
+            return self._draw_some(rows[some].repeat(n_each), noise, (own, n * n_each))
+
+        theta = self._draw_finite(rows, draw, alike=True)[1]
+        return Draws(theta.reshape(self.n_observations, n, -1))
+
+    def _draw_finite(
+        self, rows: Rows, draw: Callable[[Rows, int], tuple[Array, Array]], *, alike: bool = False
+    ) -> tuple[Array, Array]:
+        """Draw, and draw again what did not come out finite, or where the prior is zero."""
+        u, theta = draw(np.arange(len(rows)), 1)
         for _ in range(_TRIES):
             missing = np.flatnonzero(np.isnan(theta[:, 0]))
             if not len(missing):
-                break
-            u[missing], theta[missing] = self._draw_again(rows[missing], noise)
-        if np.isnan(theta[:, 0]).any():
-            row = int(rows[np.isnan(theta[:, 0]).argmax()])
+                return u, theta
+            # Of several draws the first one inside is taken, as many as cost little.
+            n_each = _EACH if alike else max(1, _MOST_CANDIDATES // len(missing))
+            n_each = n_each if has_holes(self.prior) else 1
+            again, found = draw(missing, n_each)
+            first = (~np.isnan(found[:, 0])).reshape(-1, n_each).argmax(axis=1)
+            first += n_each * np.arange(len(missing))
+            u[missing], theta[missing] = again[first], found[first]
+        missing = np.isnan(theta[:, 0])
+        if missing.any():
+            row = int(rows[missing.argmax()])
             what = "where the prior is positive" if has_holes(self.prior) else "finite"
             raise FloatingPointError(
                 f"the flow gives no draws that are {what} for observation {row}: x is "
                 f"{self.x[row]}, which may lie far outside of what it was trained on."
             )
-        log_q = self._log_prob_of_draws(u, theta, rows) if log_prob else None
-        shape = (self.n_observations, n)
-        return Draws(theta.reshape(*shape, -1), None if log_q is None else log_q.reshape(shape))
+        return u, theta
 
-    def _draw_again(self, rows: Rows, noise: torch.Generator) -> tuple[Array, Array]:
-        """Draw for few rows, several times as long as that costs little; keep the first inside."""
-        n_each = max(1, _MOST_CANDIDATES // len(rows)) if has_holes(self.prior) else 1
-        u, theta = self._draw_some(rows.repeat(n_each), noise)
-        chosen = ~np.isnan(theta[:, 0].reshape(-1, n_each))
-        chosen = chosen.argmax(axis=1) + n_each * np.arange(len(rows))
-        return u[chosen], theta[chosen]
-
-    def _draw_some(self, rows: Rows, noise: torch.Generator) -> tuple[Array, Array]:
+    def _draw_some(
+        self, rows: Rows, noise: torch.Generator, alike: tuple[Rows, int] | None = None
+    ) -> tuple[Array, Array]:
         """Draw once for every row that is asked for: u, and theta, NaN where it is not finite."""
         verbose = self.posterior.verbose
         parts = tqdm(batches(len(rows), _DRAWING_BATCH), desc="sample", disable=not verbose)
-        numbers = torch.from_numpy(rows)
-        draws = [self.density.draw(self.context, numbers[part], noise).cpu() for part in parts]
+        contexts, state, draws = torch.from_numpy(rows), noise.get_state(), []
+        for part in parts:
+            same = None
+            if alike is not None:
+                same = torch.from_numpy(alike[0][part]), alike[1]
+                noise.set_state(state)
+            draws.append(self.density.draw(self.context, contexts[part], noise, same).cpu())
         u = torch.cat(draws).double().numpy()
         theta = self.theta_space.from_network(u)
         if self.prior is not None and has_holes(self.prior):

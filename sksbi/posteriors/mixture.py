@@ -126,6 +126,11 @@ class Mixture(Normalised):
         return MixtureAt([member.at(x) for member in self.members])
 
 
+def _all_draw_alike(mixture: MixtureAt) -> bool:
+    """Tell whether all members can draw with the same noise for every observation."""
+    return all(hasattr(member, "_draw_alike") for member in mixture.members)
+
+
 class MixtureAt(NormalisedAt):
     """
     The mixtures for m observations.
@@ -159,6 +164,21 @@ class MixtureAt(NormalisedAt):
             if theta.shape[2] == 0:
                 theta = np.empty((*chosen.shape, drawn.shape[2]))
             theta[chosen == number] = drawn[np.arange(counts.max()) < counts[rows, None]]
+        return Draws(theta)
+
+    @available_if(_all_draw_alike)  # type: ignore[untyped-decorator]
+    def _draw_alike(self, n: int, generator: np.random.Generator) -> Draws:
+        """Draw with the same noise, and the same choice of members, for every observation."""
+        chosen = generator.integers(len(self.members), size=n) if len(self.members) > 1 else 0
+        theta = np.empty((self.n_observations, n, 0))
+        for number, member in enumerate(self.members):
+            places = np.flatnonzero(np.broadcast_to(chosen == number, n))
+            if not len(places):
+                continue
+            drawn = member.sample(len(places), generator, shared_noise=True).theta
+            if theta.shape[2] == 0:
+                theta = np.empty((*theta.shape[:2], drawn.shape[2]))
+            theta[:, places] = drawn
         return Draws(theta)
 
     def _log_prob(self, theta: Array, rows: Rows) -> Array:

@@ -11,7 +11,7 @@ this package are objects with parameters, and tell besides how well their chains
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from numbers import Integral
 from typing import Any, ClassVar
@@ -58,6 +58,27 @@ class ChainStatistics:
     r_hat: Array
     ess: Array
     chains: Array | None = None
+
+    @classmethod
+    def joined(cls, parts: Sequence[ChainStatistics | None]) -> ChainStatistics | None:
+        """
+        Put together what was found for some targets at a time, without the chains.
+
+        Parameters
+        ----------
+        parts : sequence of ChainStatistics or None
+            The statistics of some targets each.
+
+        Returns
+        -------
+        ChainStatistics or None
+            Those of all targets; None if there are none of any.
+        """
+        found = [part for part in parts if part is not None]
+        if not found:
+            return None
+        r_hat = np.concatenate([part.r_hat for part in found])
+        return cls(r_hat, np.concatenate([part.ess for part in found]))
 
 
 class Sampler(ABC, BaseEstimator):
