@@ -138,7 +138,7 @@ def _smooth(draws: Array, limits: Array, shear: Shear) -> tuple[GridDensity, flo
     low, high = _box(draws, limits, np.zeros(draws.shape[1]))
     scott, size = _scott(draws), (high - low) / n_cells
     factor, error = _best_factor(_count(np.unique(draws, axis=0), low, high), scott / size)
-    bandwidth, error = factor * scott, error / np.prod(size)
+    bandwidth, error = factor * scott, float(error / np.prod(size))
     walls = _at_wall(draws, np.minimum(bandwidth, scott))
     low, high = _box(draws, limits, 3 * bandwidth * ~walls)
     size = (high - low) / n_cells
@@ -147,7 +147,7 @@ def _smooth(draws: Array, limits: Array, shear: Shear) -> tuple[GridDensity, flo
         smooth = _within(shear, low, high, smooth, bandwidth / size)
     scale = len(draws) * np.prod(size)
     own = _own(smooth.shape, bandwidth / size) / scale
-    return GridDensity(low, high, smooth / scale, float(own), shear), float(error)
+    return GridDensity(low, high, smooth / scale, float(own), shear), error
 
 
 def _regression(draws: Array, limits: Array) -> Shear | None:
@@ -171,7 +171,8 @@ def _regression(draws: Array, limits: Array) -> Shear | None:
 def _within(shear: Shear, low: Array, high: Array, smooth: Array, sigma: Array) -> Array:
     """Divide what was smoothed by the mass of the Gaussian within the bounds."""
     centres = [
-        _to_walls(*ends, size)[2:-2] for *ends, size in zip(low, high, smooth.shape, strict=True)
+        _to_walls(start, end, size)[2:-2]
+        for start, end, size in zip(low, high, smooth.shape, strict=True)
     ]
     _, other = shear.grid(*centres)
     inside = (other >= shear.bounds[0]) & (other <= shear.bounds[1])

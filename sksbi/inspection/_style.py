@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from textwrap import wrap
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -33,6 +34,7 @@ __all__ = [
     "p_text",
     "point_style",
     "region_handles",
+    "wrapped",
 ]
 
 # Okabe and Ito's palette is safe for the colour-blind; line styles serve those who print grey.
@@ -178,6 +180,11 @@ def region_handles(levels: list[float], noun: str) -> list[Any]:
         )
         for k, p in enumerate(levels)
     ]
+
+
+def wrapped(name: str, width: int) -> str:
+    """Break a long name into lines, within words too; mathematics stays as it is."""
+    return name if "$" in name else "\n".join(wrap(name, width)) or name
 
 
 def fold_factor(axis: Axis, limits: Array, name: str, separator: str = " ") -> None:
