@@ -34,6 +34,7 @@ __all__ = [
     "p_text",
     "point_style",
     "region_handles",
+    "title_above",
     "wrapped",
 ]
 
@@ -154,6 +155,14 @@ def legend_above(
         if excess <= 1:
             return
     draw_legend(ax, handles, labels, **place, fontsize=7.2 / excess)
+
+
+def title_above(ax: Axes, title: str) -> None:
+    """Write a title above axes, and above the legend if that stands there."""
+    legend = ax.get_legend()
+    height = 0.0 if legend is None else legend.get_window_extent().height
+    # Letters are up to a seventh taller where a file has few dots an inch.
+    ax.set_title(title, loc="left", fontsize=9, pad=5 + 1.15 * 72 * height / ax.figure.dpi)
 
 
 def _room(ax: Axes) -> float:
