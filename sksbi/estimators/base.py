@@ -160,7 +160,8 @@ class BaseInference(ReadableMixin, AskingMixin, BaseEstimator, ABC):
         self.seed_ = draw_seed(check_generator(self.random_state))
         pairs = Pairs.of_positive_weight(array, x_array, weights)
         interrupt = self._fit(pairs, np.random.default_rng(self.seed_))
-        self.typical_x_ = TypicalObservations(pairs.x)
+        before = self.typical_x_ if resumes else None
+        self.typical_x_ = TypicalObservations(pairs.x) if before is None else before.joined(pairs.x)
         return interrupt
 
     def __getstate__(self):

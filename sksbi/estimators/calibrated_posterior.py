@@ -288,6 +288,8 @@ class CalibratedPosterior(  # type: ignore[override]
         -----
         UserWarning
             If too few pairs were set aside for such a level.
+        MisspecificationWarning, TrainingWarning
+            As from ``sample``.
         """
         check_is_fitted(self)
         rank = self._needed_rank(level)
@@ -325,6 +327,8 @@ class CalibratedPosterior(  # type: ignore[override]
         -----
         UserWarning
             If too few pairs were set aside for such a level.
+        MisspecificationWarning, TrainingWarning
+            As from ``sample``.
         """
         check_is_fitted(self)
         rank = self._needed_rank(level)

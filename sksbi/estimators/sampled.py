@@ -57,9 +57,14 @@ class ChainsMixin:
         ------
         ValueError, TypeError
             If there is no prior, x does not look like fit's, or the sampler has no chains.
+
+        Warns
+        -----
+        MisspecificationWarning
+            If an observation is far from everything that was simulated.
         """
         n_samples = check_count(n_samples, "n_samples")
-        observations, posterior = self._ask(x, iid, warns=False, method="sample_chains")
+        observations, posterior = self._ask(x, iid, method="sample_chains")
         chains = posterior.sample_chains(n_samples, self._generator(random_state))
         if chains is None:
             sampler = getattr(self, "sampler", posterior.posterior.sampler)

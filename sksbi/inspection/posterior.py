@@ -282,9 +282,9 @@ def _draw_pair(ax: Axes, density: GridDensity, cuts: Array, k: int, _: str) -> N
     """Draw the k-th posterior's regions, the wider ones first, and fill the first one's."""
     (x, y), values = density.outline()
     for cut in cuts if k == 0 else ():
-        ax.contourf(x, y, values.T, [cut, np.inf], colors=[COLORS[k]], alpha=ALPHA)
+        ax.contourf(x, y, values, [cut, np.inf], colors=[COLORS[k]], alpha=ALPHA)
     style: dict[str, Any] = {f"{key}s": [value] for key, value in line_style(k).items()}
-    ax.contour(x, y, values.T, cuts, linewidths=0.9, **style)
+    ax.contour(x, y, values, cuts, linewidths=0.9, **style)
 
 
 def _draw_truth(ax: Axes, x: float, y: float = np.nan) -> None:

@@ -11,12 +11,13 @@ random. Neither holds for posteriors that are known up to a factor.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any, Self
 
 import numpy as np
 from sklearn.utils.metaestimators import available_if
 
-from sksbi.posteriors.base import Draws, Posterior, PosteriorAt
+from sksbi.posteriors.base import Doubt, Draws, Posterior, PosteriorAt
 from sksbi.utils.types import Array, Rows
 
 __all__ = ["Mixture", "Normalised", "NormalisedAt"]
@@ -148,6 +149,22 @@ class MixtureAt(NormalisedAt):
     def take(self, rows: Rows | slice) -> MixtureAt:
         """Take some of the observations."""
         return MixtureAt([member.take(rows) for member in self.members])
+
+    def doubts(self) -> Sequence[Doubt]:
+        """Pass on the members' doubts, one of a kind: the one of the most observations."""
+        kinds: dict[type[Warning], list[Doubt]] = {}
+        for doubt in (doubt for member in self.members for doubt in member.doubts()):
+            kinds.setdefault(doubt.category, []).append(doubt)
+        return [self._together(doubts) for doubts in kinds.values()]
+
+    def _together(self, doubts: Sequence[Doubt]) -> Doubt:
+        """Make one doubt of members' of one kind, about all observations that any of them names."""
+        most = max(doubts, key=lambda doubt: len(doubt.rows))
+        rows = np.unique(np.concatenate([doubt.rows for doubt in doubts]))
+        text = most.text
+        if len(self.members) > 1:
+            text += f" So found {len(doubts)} of the {len(self.members)} fits that are mixed."
+        return replace(most, rows=rows, text=text)
 
     def _draw(self, n: int, generator: np.random.Generator, *, log_prob: bool) -> Draws:
         """Choose a member for every draw, and let each member make as many as were chosen."""
