@@ -26,7 +26,8 @@ def to_numpy(state: Any) -> Any:
         The same with arrays, copies on the CPU.
     """
     if isinstance(state, Tensor):
-        return state.detach().cpu().numpy().copy()
+        state = state.detach().cpu()  # NumPy has no bfloat16
+        return (state.float() if state.dtype == torch.bfloat16 else state).numpy().copy()
     if isinstance(state, dict):
         return {key: to_numpy(value) for key, value in state.items()}
     return [to_numpy(value) for value in state] if isinstance(state, list) else state
