@@ -25,7 +25,7 @@ from sksbi.utils.random import check_generator
 from sksbi.utils.types import Array, RandomState
 from sksbi.utils.validation import check_count
 
-__all__ = ["ChainStatistics", "LogProb", "Sampler", "checked"]
+__all__ = ["ChainStatistics", "LogProb", "Sampler", "checked", "real_numbers"]
 
 LogProb = Callable[[Array], Array]
 
@@ -172,6 +172,18 @@ class Sampler(ABC, BaseEstimator):
         return self._default_chains(n_samples) if self.n_chains is None else int(self.n_chains)
 
     @abstractmethod
+    def advise(self) -> str:
+        """
+        Tell what to change where the draws are worth too few.
+
+        Returns
+        -------
+        str
+            A sentence that begins with a small letter and has no stop, naming parameters of this
+            sampler and what they are set to.
+        """
+
+    @abstractmethod
     def _default_chains(self, n_samples: int) -> int:
         """Choose the number of chains."""
 
@@ -189,7 +201,7 @@ class Sampler(ABC, BaseEstimator):
 
 def _check_initial(initial: ArrayLike) -> Array:
     """Check that the starts are numbers and have three axes."""
-    array = np.array(initial, dtype=np.float64)
+    array = real_numbers(initial, "initial").copy()
     if array.ndim != 3 or 0 in array.shape:
         raise ValueError(
             f"initial must have shape (m, chains, D), none of them 0, got {array.shape}."
@@ -201,6 +213,40 @@ def _check_initial(initial: ArrayLike) -> Array:
             f"{target}."
         )
     return array
+
+
+def real_numbers(values: ArrayLike, name: str) -> Array:
+    """
+    Convert to float64, or tell what is there instead of real numbers.
+
+    Parameters
+    ----------
+    values : array-like
+        The numbers.
+    name : str
+        The argument's name, for errors.
+
+    Returns
+    -------
+    ndarray
+        The numbers.
+
+    Raises
+    ------
+    TypeError
+        If they are complex, text, or anything else.
+    """
+    try:
+        array = np.asarray(values)
+        if array.dtype.kind in "biuf":
+            return np.asarray(array, dtype=np.float64)
+        if array.dtype.kind == "O" and not any(isinstance(v, str | bytes) for v in array.flat):
+            return np.asarray(array, dtype=np.float64)
+    except (TypeError, ValueError) as error:
+        raise TypeError(f"{name} must be real numbers: {error}") from error
+    raise TypeError(
+        f"{name} must be real numbers, got {array.dtype} values such as {array.flat[:1].tolist()}."
+    )
 
 
 def checked(log_prob: LogProb) -> LogProb:
@@ -220,7 +266,7 @@ def checked(log_prob: LogProb) -> LogProb:
 
     def evaluate(z: Array) -> Array:
         """Evaluate and check."""
-        values = np.asarray(log_prob(z), dtype=np.float64)
+        values = real_numbers(log_prob(z), "the values of log_prob")
         if values.shape != z.shape[:-1]:
             raise ValueError(
                 f"log_prob must return shape {z.shape[:-1]} for points of shape {z.shape}, got "
