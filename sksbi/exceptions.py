@@ -61,7 +61,7 @@ class TrainingWarning(UserWarning):
     A fit came to its end, but it learnt nothing, or is too sure of itself, or did not see all of x.
 
     Given by ``fit``, and by ``sample`` where posteriors like the one asked for were too narrow on
-    simulations held out.
+    simulations held out, or a ratio is multiplied over more trials than it is good for.
 
     Examples
     --------

@@ -105,7 +105,7 @@ class AskingMixin(ABC):
             default flow disagree about it far more than about simulations held out.
         TrainingWarning
             If NPE's default flow was too sure of itself on simulations held out whose posteriors
-            were like this one.
+            were like this one, or a ratio was not exact enough for so many trials.
         SamplingWarning
             If a sampler's chains disagree, or the draws are worth too few independent ones: it
             names the observations.
@@ -146,7 +146,11 @@ class AskingMixin(ABC):
         """
         observations, posterior = self._ask(x, iid, warns=False, method="log_prob")
         pairs = pair_rows(self, theta, observations, self.prior_)
-        return posterior.log_prob(pairs.theta, pairs.rows).reshape(pairs.shape)
+        log_p = posterior.log_prob(pairs.theta, pairs.rows)
+        if iid:
+            doubts = posterior.doubts_of_points(pairs.theta, pairs.rows, log_p)
+            warn_of_doubts(doubts, observations, self.parameter_names_)
+        return log_p.reshape(pairs.shape)
 
     def summary(self, x, *, level=0.9, n_samples=1000, iid=False, random_state=None):
         """
@@ -206,6 +210,9 @@ class AskingMixin(ABC):
         """
         observations, posterior = self._ask(x, iid, method="map")
         modes = posterior.modes(np.random.default_rng([self.seed_, _FOR_MODES]))
+        if iid:
+            doubts = posterior.doubts_of_mode(np.random.default_rng([self.seed_, _FOR_MODES]))
+            warn_of_doubts(doubts, observations, self.parameter_names_)
         return rows_table(modes, observations, self.theta_columns_)
 
     @answers_to_X_y
@@ -289,6 +296,8 @@ class AskingMixin(ABC):
         """Draw, and warn where the sampler was in trouble."""
         draws = posterior.sample(n, self._generator(random_state))
         warn_of_sampling(draws, observations)
+        doubts = posterior.doubts_of_draws(list(draws.theta))
+        warn_of_doubts(doubts, observations, self.parameter_names_)
         return draws
 
     def _report(self, draws: Draws, observations: Observations):

@@ -135,7 +135,7 @@ class NeuralEstimator(PassedOnMixin, BaseInference):
         self._judge(net, spaces[0], valid)
         self._theta_space, self._x_space = spaces
         self._spec, self.net_ = spec, net
-        self._remember(None if valid is None else valid.to(net.device), seed)
+        self._remember(None if valid is None else valid.to(net.device), seed, pairs, rows[1])
         self._history = training.extend_history(self._history if resumed else [], net)
 
     def _judge(self, net, theta_space, valid):
@@ -147,8 +147,8 @@ class NeuralEstimator(PassedOnMixin, BaseInference):
             trained = net.history[-1]["train_loss"]
             training.warn_of_worse_than_nothing(*losses, weights, self._uninformed, trained, net.lr)
 
-    def _remember(self, valid, seed):
-        """Keep of the rows held out what later answers are compared with."""
+    def _remember(self, valid, seed, pairs, held_out):
+        """Keep of the rows held out, by number if they are of the pairs, for later doubts."""
 
     @abstractmethod
     def _held_out_losses(self, net, theta_space, valid):

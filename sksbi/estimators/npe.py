@@ -254,7 +254,7 @@ class NPE(NeuralEstimator):
         theta = theta_space.from_network(u)
         return -log_q, theta_space.to_network(theta)[1] - self.prior_.log_prob(theta)
 
-    def _remember(self, valid, seed):
+    def _remember(self, valid, seed, pairs, held_out):
         """Record how the members agree, and how their mixture covers, on the rows held out."""
         self._record = record_held_out(self.net_.module_.eval(), valid, seed)
 
