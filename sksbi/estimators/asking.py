@@ -109,7 +109,7 @@ class AskingMixin(ABC):
             default flow disagree about it far more than about simulations held out.
         TrainingWarning
             If NPE's default flow was too sure of itself on simulations held out whose posteriors
-            were like this one.
+            were like this one, or a ratio was not exact enough for so many trials.
         SamplingWarning
             If a sampler's chains disagree, or the draws are worth too few independent ones: it
             names the observations.
@@ -150,7 +150,11 @@ class AskingMixin(ABC):
         """
         observations, posterior = self._ask(x, iid, warns=False, method="log_prob")
         pairs = pair_rows(self, theta, observations, self.prior_)
-        return posterior.log_prob(pairs.theta, pairs.rows).reshape(pairs.shape)
+        log_p = posterior.log_prob(pairs.theta, pairs.rows)
+        if iid:
+            doubts = posterior.doubts_of_points(pairs.theta, pairs.rows, log_p)
+            warn_of_doubts(doubts, observations, self.parameter_names_)
+        return log_p.reshape(pairs.shape)
 
     def summary(self, x, *, level=0.9, n_samples=1000, iid=False, random_state=None):
         """
@@ -215,10 +219,10 @@ class AskingMixin(ABC):
         observations, posterior = self._ask(x, iid, method="map")
         parts = batches(len(observations.values), _MODES_BATCH)
         bar = tqdm(parts, desc="map", disable=not getattr(self, "verbose", 0) or len(parts) < 2)
-        modes = [
-            posterior.take(part).modes(np.random.default_rng([self.seed_, _FOR_MODES]))
-            for part in bar
-        ]
+        modes = [posterior.take(part).modes(self._for_modes()) for part in bar]
+        if iid:
+            doubts = posterior.doubts_of_mode(self._for_modes())
+            warn_of_doubts(doubts, observations, self.parameter_names_)
         return rows_table(np.concatenate(modes), observations, self.theta_columns_)
 
     @answers_to_X_y
@@ -293,6 +297,8 @@ class AskingMixin(ABC):
         """Draw, and warn where the sampler was in trouble."""
         draws = posterior.sample(n, self._generator(random_state))
         warn_of_sampling(draws.statistics, n, observations)
+        doubts = posterior.doubts_of_draws(list(draws.theta))
+        warn_of_doubts(doubts, observations, self.parameter_names_)
         return draws
 
     def _report(self, draws: Draws, observations: Observations):
@@ -302,6 +308,10 @@ class AskingMixin(ABC):
         statistics = draws.statistics or ChainStatistics(np.full(shape[::2], np.nan), independent)
         columns = {"r_hat": statistics.r_hat, "ess": statistics.ess}
         return parameters_table(columns, observations, self.parameter_names_)
+
+    def _for_modes(self):
+        """Seed a search."""
+        return np.random.default_rng([self.seed_, _FOR_MODES])
 
     def _generator(self, random_state: RandomState) -> np.random.Generator:
         """Seed what is drawn after fit."""

@@ -32,6 +32,7 @@ from sklearn.utils.validation import has_fit_parameter
 from sksbi.estimators.base import BaseInference
 from sksbi.estimators.ratio import RatioMixin
 from sksbi.estimators.sampled import SamplerMixin
+from sksbi.posteriors.normaliser import keep_rows
 from sksbi.posteriors.ratios import PairwiseRatio
 from sksbi.utils.random import seeded_copy
 from sksbi.utils.validation import check_instance
@@ -73,8 +74,9 @@ class ClassifierRatio(SamplerMixin, RatioMixin, MetaEstimatorMixin, BaseInferenc
     sampler : str, Sampler or callable, default="importance"
         Where draws come from, as in :class:`sksbi.NRE`. Resampling candidates from the prior takes
         one call of the classifier, chains take hundreds. It suffices for one trial, as a ratio
-        between 1 / n and n, see ``max_log_ratio_``, cannot make a posterior very narrow; for many
-        independent trials take "auto".
+        between 1 / n and n, see ``max_log_ratio_``, cannot make a posterior very narrow; for ten
+        independent trials and more the candidates contract onto the posterior. Fit does not use
+        it: what is set later takes effect at once.
     n_jobs : int or None, default=None
         How many folds are fitted at once; None asks joblib's context, and is 1 outside one.
     verbose : int, default=0
@@ -191,6 +193,7 @@ class ClassifierRatio(SamplerMixin, RatioMixin, MetaEstimatorMixin, BaseInferenc
         self._reach = low - _REACH * (high - low), high + _REACH * (high - low)
         self._log_odds = float(np.log(own / other))
         self.max_log_ratio_ = float(np.log(len(pairs)))
+        self._some_x = keep_rows(pairs.x, pairs.weight)
         self.classifier_ = self._train(classifier, pairs, labelled)
 
     def _label(self, pairs, generator):

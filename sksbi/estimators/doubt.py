@@ -114,10 +114,11 @@ def warn_of_sampling(
     bad = (r_hat > _MOST_R_HAT) | (ess < _LEAST_ESS * n_samples)
     if bad.any():
         names = "" if observations.single else f" {list(observations.index[bad][:_MOST_NAMED])}"
+        agreement = f"R-hat is up to {r_hat.max():.2f} (at most {_MOST_R_HAT} is good), "
+        agreement = "" if np.isnan(statistics.r_hat).all() else agreement
         warn_user(
             f"the draws are not to be trusted for {np.count_nonzero(bad)} of {len(bad)} "
-            f"observations{names}: R-hat is up to {r_hat.max():.2f} (at most {_MOST_R_HAT} is "
-            f"good), the effective sample size down to {ess.min():.0f}. See "
-            "sample(..., return_report=True); give the sampler more warm-up or chains.",
+            f"observations{names}: {agreement}the effective sample size is down to "
+            f"{ess.min():.0f}. See sample(..., return_report=True); {statistics.advice}.",
             SamplingWarning,
         )

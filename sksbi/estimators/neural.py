@@ -140,13 +140,13 @@ class NeuralEstimator(PassedOnMixin, BaseInference):
         try:
             training.begin(net, train.to(net.device), resumed, seed, compile_first=self.compile)
             self._judge(net, spaces[0], valid)
-            self._remember(net, valid, seed)
+            self._remember(net, valid, seed, pairs)
         except KeyboardInterrupt as error:
             if not training.go_back_to_best(net):
                 raise
             error.add_note(_KEPT.format(type(self).__name__))
             interrupt = error
-            self._remember(net, valid, seed)
+            self._remember(net, valid, seed, pairs)
         self._theta_space, self._x_space = spaces
         self._spec, self.net_ = spec, net
         self._history = training.extend_history(self._history if resumed else [], net)
@@ -162,8 +162,8 @@ class NeuralEstimator(PassedOnMixin, BaseInference):
             trained = net.history[-1]["train_loss"]
             training.warn_of_worse_than_nothing(*losses, weights, self._uninformed, trained, net.lr)
 
-    def _remember(self, net, valid, seed):
-        """Keep of the rows held out what later answers are compared with."""
+    def _remember(self, net, valid, seed, pairs):
+        """Keep of the rows held out, or of all, what later answers are compared with."""
 
     @abstractmethod
     def _held_out_losses(self, net, theta_space, valid):

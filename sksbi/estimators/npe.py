@@ -257,7 +257,7 @@ class NPE(NeuralEstimator):
         theta = theta_space.from_network(u)
         return -log_q, theta_space.to_network(theta)[1] - self.prior_.log_prob(theta)
 
-    def _remember(self, net, valid, seed):
+    def _remember(self, net, valid, seed, pairs):
         """Record how the members agree, and how their mixture covers, on the rows held out."""
         valid = None if valid is None else valid.to(net.device)
         self._record = record_held_out(net.module_.eval(), valid, seed)

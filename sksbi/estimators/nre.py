@@ -25,6 +25,7 @@ from sksbi.estimators.ratio import RatioMixin
 from sksbi.estimators.sampled import SamplerMixin
 from sksbi.nn import ConditionalRatio, build_ratio_network
 from sksbi.nn.embedded import build_embedding
+from sksbi.posteriors.normaliser import keep_rows
 from sksbi.posteriors.ratios import NetworkRatio
 from sksbi.training import check_passed_on
 from sksbi.utils.batches import EVALUATION_BATCH
@@ -85,7 +86,8 @@ class NRE(SamplerMixin, RatioMixin, NeuralEstimator):
     sampler : str, Sampler or callable, default="auto"
         Where draws come from: "auto", "metropolis_hastings", "slice", "importance", "emcee", an
         object of :mod:`sksbi.samplers`, whose parameters are searched as ``sampler__*``, or a
-        callable ``sampler(log_prob, initial, n_samples, random_state)``.
+        callable ``sampler(log_prob, initial, n_samples, random_state)``. Fit does not use it: what
+        is set later takes effect at once.
     optimizer : str or callable, default="muon"
         The optimizer: "muon" (:class:`sksbi.training.muon.Muon`), the name of one of torch's, a
         class or a partial of one.
@@ -258,6 +260,10 @@ class NRE(SamplerMixin, RatioMixin, NeuralEstimator):
             return torch.cat(parts).cpu().double().numpy()
 
         return losses(module), losses(lambda _: lambda u: u.new_zeros(u.shape[:-1]))
+
+    def _remember(self, net, valid, seed, pairs):
+        """Keep x, over which ratios average to one."""
+        self._some_x = keep_rows(pairs.x, pairs.weight)
 
     def _posterior(self):
         """Assemble the posterior."""

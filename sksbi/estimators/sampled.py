@@ -9,11 +9,13 @@ import numpy as np
 from sklearn.utils.metaestimators import available_if
 
 from sksbi.posteriors.base import PosteriorAt
-from sksbi.posteriors.factor import Factor
+from sksbi.posteriors.factor import Ratio
+from sksbi.posteriors.normaliser import NormaliserRecord
 from sksbi.posteriors.unnormalised import PriorTimes
 from sksbi.priors import Prior
 from sksbi.samplers import build_sampler
 from sksbi.tables.layout import Observations
+from sksbi.utils.types import Array
 from sksbi.utils.validation import check_count
 
 __all__ = ["ChainsMixin", "SamplerMixin"]
@@ -78,6 +80,7 @@ class ChainsMixin:
 class SamplerMixin(ChainsMixin):
     """The posterior as prior times a factor, by the sampler that is a parameter."""
 
+    _some_x: Array
     prior_: Prior | None
     sampler: str | Callable[..., Any]
     verbose: int
@@ -86,6 +89,8 @@ class SamplerMixin(ChainsMixin):
         super()._validate_params()
         build_sampler(self.sampler)
 
-    def _prior_times(self, factor: Factor) -> PriorTimes:
+    def _prior_times(self, ratio: Ratio) -> PriorTimes:
         """Assemble the posterior."""
-        return PriorTimes(self.prior_, factor, build_sampler(self.sampler), self.verbose)
+        normaliser = NormaliserRecord(ratio, self._some_x)
+        sampler = build_sampler(self.sampler)
+        return PriorTimes(self.prior_, ratio, sampler, self.verbose, normaliser)

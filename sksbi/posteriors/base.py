@@ -25,7 +25,7 @@ from sksbi.samplers import ChainStatistics
 from sksbi.utils.optimize import maximise
 from sksbi.utils.types import Array, Rows
 
-__all__ = ["Doubt", "Draws", "Posterior", "PosteriorAt", "Record"]
+__all__ = ["Doubt", "Draws", "Posterior", "PosteriorAt", "Record", "TrialsRecord"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -97,6 +97,16 @@ class Record(Protocol):
 
     def doubts(self, posterior: PosteriorAt) -> Sequence[Doubt]:
         """Find reasons not to trust the answer."""
+
+
+class TrialsRecord(Protocol):
+    """What a fit knows of its factor, against which draws given many trials are held."""
+
+    def doubts(self, posterior: PosteriorAt, theta: Sequence[Array]) -> Sequence[Doubt]:
+        """Find reasons not to trust posteriors that draws (k, D) are given of."""
+
+    def stand_ins(self, posterior: PosteriorAt, theta: Array, log_p: Array) -> Array:
+        """Make what serves as draws out of points of one observation; none of too few."""
 
 
 class Posterior(ABC):
@@ -215,12 +225,19 @@ class PosteriorAt(ABC):
         Their number m.
     record : Record or None, default=None
         What observations are held against.
+    trials_record : TrialsRecord or None, default=None
+        What draws are held against, where observations consist of many trials.
     """
 
     def __init__(
-        self, prior: Prior | None, n_observations: int, record: Record | None = None
+        self,
+        prior: Prior | None,
+        n_observations: int,
+        record: Record | None = None,
+        trials_record: TrialsRecord | None = None,
     ) -> None:
-        self.prior, self.n_observations, self.record = prior, n_observations, record
+        self.prior, self.n_observations = prior, n_observations
+        self.record, self.trials_record = record, trials_record
 
     @abstractmethod
     def take(self, rows: Rows | slice) -> PosteriorAt:
@@ -385,6 +402,65 @@ class PosteriorAt(ABC):
             The reasons; none where there is nothing to hold observations against.
         """
         return () if self.record is None else self.record.doubts(self)
+
+    def doubts_of_draws(self, theta: Sequence[Array]) -> Sequence[Doubt]:
+        """
+        Find reasons not to trust the answers that only draws can tell.
+
+        Parameters
+        ----------
+        theta : sequence of m ndarrays of shape (k, D)
+            Draws for every observation; for one with few of them nothing is told.
+
+        Returns
+        -------
+        sequence of Doubt
+            The reasons; none where there is nothing to hold draws against.
+        """
+        return () if self.trials_record is None else self.trials_record.doubts(self, theta)
+
+    def doubts_of_mode(self, generator: np.random.Generator) -> Sequence[Doubt]:
+        """
+        Find reasons not to trust modes that only draws can tell.
+
+        Parameters
+        ----------
+        generator : numpy.random.Generator
+            Seeds the draws.
+
+        Returns
+        -------
+        sequence of Doubt
+            The reasons.
+        """
+        if self.trials_record is None:
+            return ()
+        return self.doubts_of_draws(list(self._candidates(generator)))
+
+    def doubts_of_points(self, theta: Array, rows: Rows, log_p: Array) -> Sequence[Doubt]:
+        """
+        Find reasons not to trust densities that only draws can tell: points by weight stand in.
+
+        Parameters
+        ----------
+        theta : ndarray of shape (k, D)
+            The points.
+        rows : ndarray of int, of shape (k,)
+            The observation of each.
+        log_p : ndarray of shape (k,)
+            Their log-densities.
+
+        Returns
+        -------
+        sequence of Doubt
+            The reasons.
+        """
+        if self.trials_record is None:
+            return ()
+        record, alive = self.trials_record, np.isfinite(log_p)
+        groups = [alive & (rows == i) for i in range(self.n_observations)]
+        some = [record.stand_ins(self, theta[mine], log_p[mine]) for mine in groups]
+        return self.doubts_of_draws(some)
 
     def _from_unbounded(self, z: Array) -> Array:
         """Bring points (..., D) of the prior's unbounded space to theta."""

@@ -82,7 +82,7 @@ class NormalisedAt(PosteriorAt):
 
     def _candidates(self, generator: np.random.Generator) -> Array:
         """Draw."""
-        return self.sample(_CANDIDATES, generator).theta
+        return self.sample(_CANDIDATES, generator, shared_noise=True).theta
 
 
 def _all_have_marginals(mixture: Mixture) -> bool:

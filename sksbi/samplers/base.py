@@ -25,7 +25,7 @@ from sksbi.utils.random import check_generator
 from sksbi.utils.types import Array, RandomState
 from sksbi.utils.validation import check_count
 
-__all__ = ["ChainStatistics", "LogProb", "Sampler", "checked"]
+__all__ = ["ChainStatistics", "LogProb", "Sampler", "checked", "real_numbers"]
 
 LogProb = Callable[[Array], Array]
 
@@ -43,6 +43,8 @@ class ChainStatistics:
         Effective sample sizes; NaN where they are not defined.
     chains : ndarray of shape (m, chains, steps, D) or None, default=None
         The chains from which the draws were taken; None where there are none.
+    advice : str, default=""
+        What to change where the draws are worth too little.
 
     Examples
     --------
@@ -58,6 +60,7 @@ class ChainStatistics:
     r_hat: Array
     ess: Array
     chains: Array | None = None
+    advice: str = ""
 
     @classmethod
     def joined(cls, parts: Sequence[ChainStatistics | None]) -> ChainStatistics | None:
@@ -77,8 +80,8 @@ class ChainStatistics:
         found = [part for part in parts if part is not None]
         if not found:
             return None
-        r_hat = np.concatenate([part.r_hat for part in found])
-        return cls(r_hat, np.concatenate([part.ess for part in found]))
+        r_hat, ess = (np.concatenate([getattr(p, n) for p in found]) for n in ("r_hat", "ess"))
+        return cls(r_hat, ess, advice=found[0].advice)
 
 
 class Sampler(ABC, BaseEstimator):
@@ -193,6 +196,18 @@ class Sampler(ABC, BaseEstimator):
         return self._default_chains(n_samples) if self.n_chains is None else int(self.n_chains)
 
     @abstractmethod
+    def advise(self) -> str:
+        """
+        Tell what to change where the draws are worth too few.
+
+        Returns
+        -------
+        str
+            A sentence that begins with a small letter and has no stop, naming parameters of this
+            sampler and what they are set to.
+        """
+
+    @abstractmethod
     def _default_chains(self, n_samples: int) -> int:
         """Choose the number of chains."""
 
@@ -210,7 +225,7 @@ class Sampler(ABC, BaseEstimator):
 
 def _check_initial(initial: ArrayLike) -> Array:
     """Check that the starts are numbers and have three axes."""
-    array = np.array(initial, dtype=np.float64)
+    array = real_numbers(initial, "initial").copy()
     if array.ndim != 3 or 0 in array.shape:
         raise ValueError(
             f"initial must have shape (m, chains, D), none of them 0, got {array.shape}."
@@ -222,6 +237,40 @@ def _check_initial(initial: ArrayLike) -> Array:
             f"{target}."
         )
     return array
+
+
+def real_numbers(values: ArrayLike, name: str) -> Array:
+    """
+    Convert to float64, or tell what is there instead of real numbers.
+
+    Parameters
+    ----------
+    values : array-like
+        The numbers.
+    name : str
+        The argument's name, for errors.
+
+    Returns
+    -------
+    ndarray
+        The numbers.
+
+    Raises
+    ------
+    TypeError
+        If they are complex, text, or anything else.
+    """
+    try:
+        array = np.asarray(values)
+        if array.dtype.kind in "biuf":
+            return np.asarray(array, dtype=np.float64)
+        if array.dtype.kind == "O" and not any(isinstance(v, str | bytes) for v in array.flat):
+            return np.asarray(array, dtype=np.float64)
+    except (TypeError, ValueError) as error:
+        raise TypeError(f"{name} must be real numbers: {error}") from error
+    raise TypeError(
+        f"{name} must be real numbers, got {array.dtype} values such as {array.flat[:1].tolist()}."
+    )
 
 
 def checked(log_prob: LogProb) -> LogProb:
@@ -241,7 +290,7 @@ def checked(log_prob: LogProb) -> LogProb:
 
     def evaluate(z: Array) -> Array:
         """Evaluate and check."""
-        values = np.asarray(log_prob(z), dtype=np.float64)
+        values = real_numbers(log_prob(z), "the values of log_prob")
         if values.shape != z.shape[:-1]:
             raise ValueError(
                 f"log_prob must return shape {z.shape[:-1]} for points of shape {z.shape}, got "
