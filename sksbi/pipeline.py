@@ -14,8 +14,9 @@ from copy import copy
 import numpy as np
 import pandas as pd
 import sklearn.pipeline
+from scipy.sparse import csr_matrix, issparse, vstack
 from sklearn.utils.metaestimators import available_if
-from sklearn.utils.validation import check_is_fitted
+from sklearn.utils.validation import check_consistent_length, check_is_fitted
 
 from sksbi.estimators import CalibratedPosterior
 from sksbi.estimators.asking import AskingMixin
@@ -23,7 +24,9 @@ from sksbi.estimators.base import BaseInference
 from sksbi.estimators.ratio import RatioMixin
 from sksbi.estimators.sampled import ChainsMixin
 from sksbi.priors import check_prior
+from sksbi.tables.simulated import fill
 from sksbi.tables.templates import as_table, shape_error, template_of
+from sksbi.utils.failures import are_failed, refuse_failures, rows_of, without_failures
 from sksbi.utils.signature import answers_to_X_y
 from sksbi.utils.validation import check_numbers
 
@@ -61,7 +64,9 @@ class Pipeline(sklearn.pipeline.Pipeline):
 
     x goes to the first step as it is: tables with strings and categories, images, whatever the step
     takes. theta is the y of the transformers, for those that learn from it. The x of a pair given
-    as the estimator's ``validation_fraction`` goes through the fitted transformers too.
+    as the estimator's ``validation_fraction`` goes through the fitted transformers too. Rows of x
+    that are all missing are failed simulations: the transformers do not see them, and the estimator
+    gets NaN in their places.
 
     Parameters
     ----------
@@ -129,7 +134,7 @@ class Pipeline(sklearn.pipeline.Pipeline):
             check_prior(final.prior, n_features)  # before the transformers take their time
         ours, theirs = _split_parameters(params, name, [step for step, _ in self.steps])
         transformers = self._transformers()
-        transformed = transformers.fit_transform(x, theta, **theirs)
+        transformed = _around_failures(transformers.fit_transform, x, theta, **theirs)
         self.steps = [*transformers.steps[:-1], (name, final)]
         self.x_template_ = template_of(x)
         fitted = self._validating_as_transformed(final).fit(theta, transformed, **ours)
@@ -140,7 +145,7 @@ class Pipeline(sklearn.pipeline.Pipeline):
         """Copy the last step, with the x of a validation pair sent through the other steps."""
         changed = {}
         for name, (theta, x) in _validation_pairs(final).items():
-            changed[name] = theta, self._transform(x)
+            changed[name] = theta, self._transform(x, simulated=True)
         return _copy_with(final, changed)
 
     def _transformers(self):
@@ -164,7 +169,7 @@ class Pipeline(sklearn.pipeline.Pipeline):
         rows = np.asarray(self._transform(array.reshape(-1, *array.shape[2:])))
         return rows.reshape(*array.shape[:2], *rows.shape[1:])
 
-    def _transform(self, x):
+    def _transform(self, x, *, simulated=False):
         """Send one observation or a batch through the transformers, and keep which it was."""
         if x is None:
             raise ValueError(
@@ -172,7 +177,9 @@ class Pipeline(sklearn.pipeline.Pipeline):
             )
         template = getattr(self, "x_template_", None)
         table, single = (x, False) if template is None else as_table(x, template)
-        transformed = self._transformers().transform(table)
+        if not simulated:
+            refuse_failures(table)
+        transformed = _around_failures(self._transformers().transform, table)
         if single:
             return transformed.iloc[0] if isinstance(transformed, pd.DataFrame) else transformed[0]
         is_matrix = isinstance(transformed, np.ndarray) and transformed.ndim == 2
@@ -229,7 +236,8 @@ class Pipeline(sklearn.pipeline.Pipeline):
         float
             As from the last step's ``score``.
         """
-        transformed = self._transform_observations(x, {})
+        check_is_fitted(self)
+        transformed = self._transform(x, simulated=True)
         options = {} if sample_weight is None else {"sample_weight": sample_weight}
         return self.steps[-1][1].score(theta, transformed, **options)
 
@@ -302,6 +310,32 @@ def _validation_pairs(final):
         and isinstance(value, tuple)
         and len(value) == 2
     }
+
+
+def _around_failures(transform, x, *theta, **options):
+    """Transform the simulations that succeeded, and set NaN in the places of those that failed."""
+    kept = ~are_failed(x)
+    if kept.all():
+        return transform(x, *theta, **options)
+    check_consistent_length(x, *theta)
+    some, theta = without_failures(x, x)[0], [rows_of(part, kept) for part in theta]
+    own = {k: rows_of(v, kept) if np.size(v) == len(kept) else v for k, v in options.items()}
+    return _in_places(transform(some, *theta, **own), np.flatnonzero(kept), x)
+
+
+def _in_places(transformed, rows, x):
+    """Set rows into their places in a table as long as x, of NaN where there is none."""
+    n = len(are_failed(x))
+    if issparse(transformed):
+        nothing = csr_matrix(np.full((1, transformed.shape[1]), np.nan))
+        place = np.full(n, len(rows))
+        place[rows] = np.arange(len(rows))
+        return vstack([transformed, nothing], format="csr")[place]
+    if not isinstance(transformed, pd.DataFrame):
+        return fill(np.asarray(transformed), rows, n)
+    index = x.index if isinstance(x, pd.DataFrame | pd.Series) else None
+    table = fill(transformed, rows, n)
+    return table if index is None else table.set_axis(index)
 
 
 def _is_true(value):

@@ -77,7 +77,7 @@ class BaseInference(AskingMixin, BaseEstimator, ABC):
 
     @abstractmethod
     def _fit(self, pairs, generator):
-        """Learn from pairs, all of positive weight."""
+        """Learn from pairs, all of positive weight, that hold the failed ones aside."""
 
     @abstractmethod
     def __sklearn_is_fitted__(self):
@@ -97,7 +97,9 @@ class BaseInference(AskingMixin, BaseEstimator, ABC):
         theta : array-like or DataFrame of shape (n, D)
             The parameters, one simulation a row. They must lie in the prior's support.
         x : array-like, Series or DataFrame of shape (n,), (n, L) or (n, ...)
-            What was simulated from them: numbers, without NaN and infinity.
+            What was simulated from them: finite numbers. Rows that are all NaN count as failed
+            simulations, as ``simulate(on_error="keep")`` marks them: densities learn from the
+            others, and ratios learn the probability of success as well.
         sample_weight : array-like of shape (n,), default=None
             Non-negative weights of the rows; a row of weight zero counts as absent.
 
@@ -140,10 +142,15 @@ class BaseInference(AskingMixin, BaseEstimator, ABC):
         self.theta_columns_ = list(theta.columns) if isinstance(theta, pd.DataFrame) else None
         weights = check_weights(sample_weight, len(array))
         self.seed_ = draw_seed(check_generator(self.random_state))
-        pairs = Pairs.of_positive_weight(array, x_array, weights)
-        self._fit(pairs, np.random.default_rng(self.seed_))
+        pairs = Pairs.of_positive_weight(array, x_array, weights).succeeded()
+        generator = np.random.default_rng(self.seed_)
+        self._learn_success(pairs, generator)
+        self._fit(pairs, generator)
         self.typical_x_ = TypicalObservations(pairs.x)
         return self
+
+    def _learn_success(self, pairs, generator):
+        """Learn from failed simulations what the family needs: a density needs nothing."""
 
     def __getstate__(self):
         return super().__getstate__() | {"_sksbi_version": __version__}

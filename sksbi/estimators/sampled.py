@@ -9,7 +9,8 @@ import numpy as np
 from sklearn.utils.metaestimators import available_if
 
 from sksbi.posteriors.base import PosteriorAt
-from sksbi.posteriors.factor import Factor
+from sksbi.posteriors.factor import Ratio
+from sksbi.posteriors.success import RatioTimesSuccess, Success, learn_success
 from sksbi.posteriors.unnormalised import PriorTimes
 from sksbi.priors import Prior
 from sksbi.samplers import build_sampler
@@ -73,6 +74,7 @@ class ChainsMixin:
 class SamplerMixin(ChainsMixin):
     """The posterior as prior times a factor, by the sampler that is a parameter."""
 
+    _success: Success | None
     prior_: Prior | None
     sampler: str | Callable[..., Any]
     verbose: int
@@ -81,6 +83,15 @@ class SamplerMixin(ChainsMixin):
         super()._validate_params()
         build_sampler(self.sampler)
 
-    def _prior_times(self, factor: Factor) -> PriorTimes:
+    def _learn_success(self, pairs, generator):
+        """Learn the probability that a simulation succeeds, if some have failed."""
+        self._success = None
+        if pairs.failed is not None:
+            own = generator.spawn(1)[0]
+            self._success = learn_success(pairs.with_failures(), self.prior_, own)
+
+    def _prior_times(self, ratio: Ratio) -> PriorTimes:
         """Assemble the posterior."""
-        return PriorTimes(self.prior_, factor, build_sampler(self.sampler), self.verbose)
+        if self._success is not None:
+            ratio = RatioTimesSuccess(ratio, self._success)
+        return PriorTimes(self.prior_, ratio, build_sampler(self.sampler), self.verbose)

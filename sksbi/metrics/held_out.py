@@ -17,6 +17,7 @@ from tqdm.auto import tqdm
 
 from sksbi.tables.draws import check_draws
 from sksbi.utils.batches import batches
+from sksbi.utils.failures import rows_of, without_failures
 from sksbi.utils.random import check_generator
 from sksbi.utils.types import Array, Draws, RandomState, Table
 from sksbi.utils.validation import check_count
@@ -88,7 +89,8 @@ def draw_held_out(
     theta : array-like or DataFrame of shape (n, D)
         Parameters from the prior that the estimator was not fitted to.
     x : array-like, Series or DataFrame of shape (n, ...)
-        What was simulated from them, in the form of fit's x.
+        What was simulated from them, in the form of fit's x; rows that are NaN throughout, failed
+        simulations, are left out.
     n_samples : int, default=1000
         The number of draws for each observation.
     random_state : None, int, RandomState or Generator, default=0
@@ -122,6 +124,7 @@ def draw_held_out(
     """
     _check_estimator(estimator)
     n_samples = check_count(n_samples, "n_samples")
+    theta, x = without_failures(theta, x)
     values, names = check_draws(theta, "theta")
     if not isinstance(x, Sized) or isinstance(x, dict) or len(values) != len(x):
         got = len(x) if isinstance(x, Sized) else repr(x)
@@ -134,7 +137,7 @@ def draw_held_out(
     bar = tqdm(total=len(values), desc="Posteriors", unit="observation", disable=not verbose)
     with bar:
         for part in batches(len(values), _DRAWS_PER_BATCH // n_samples):
-            some, own = _rows(x, part), _rows(theta, part)
+            some, own = rows_of(x, part), rows_of(theta, part)
             if hasattr(estimator, "_draw_at_pairs"):
                 drawn, dense, log_p, columns = estimator._draw_at_pairs(
                     own, some, n_samples, generator
@@ -180,11 +183,6 @@ def _stack(drawn: Draws, shape: tuple[int, int, int]) -> Array:
             f"shape {values.shape}: is it one observation?"
         )
     return values.reshape(shape)
-
-
-def _rows(table: Any, part: slice) -> Any:
-    """Take rows of an array, a list or a table."""
-    return table.iloc[part] if hasattr(table, "iloc") else table[part]
 
 
 def _columns(drawn: Draws) -> list[str] | None:
