@@ -1,4 +1,4 @@
-"""The probability of success: learnt as it is, on any kind of boundary, and once for every trial."""
+"""The probability of success: learnt at any kind of boundary, and once for every trial."""
 
 from __future__ import annotations
 
