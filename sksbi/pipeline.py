@@ -15,9 +15,10 @@ import numpy as np
 import pandas as pd
 import sklearn
 import sklearn.pipeline
+from scipy.sparse import csr_matrix, issparse, vstack
 from sklearn.utils.metadata_routing import process_routing
 from sklearn.utils.metaestimators import available_if
-from sklearn.utils.validation import check_is_fitted
+from sklearn.utils.validation import check_consistent_length, check_is_fitted
 
 from sksbi.estimators import CalibratedPosterior
 from sksbi.estimators.asking import AskingMixin
@@ -26,7 +27,9 @@ from sksbi.estimators.ratio import RatioMixin
 from sksbi.estimators.readable import ReadableMixin
 from sksbi.estimators.sampled import ChainsMixin
 from sksbi.priors import check_prior
+from sksbi.tables.simulated import fill
 from sksbi.tables.templates import as_table, shape_error, template_of
+from sksbi.utils.failures import are_failed, refuse_failures, rows_of, without_failures
 from sksbi.utils.interrupts import unchanged_on
 from sksbi.utils.signature import answers_to_X_y
 from sksbi.utils.validation import check_numbers
@@ -65,7 +68,9 @@ class Pipeline(ReadableMixin, sklearn.pipeline.Pipeline):
 
     x goes to the first step as it is: tables with strings and categories, images, whatever the step
     takes. theta is the y of the transformers, for those that learn from it. The x of a pair given
-    as the estimator's ``validation_fraction`` goes through the fitted transformers too.
+    as the estimator's ``validation_fraction`` goes through the fitted transformers too. Rows of x
+    that are all missing are failed simulations: the transformers do not see them, and the estimator
+    gets NaN in their places.
 
     Parameters
     ----------
@@ -137,7 +142,7 @@ class Pipeline(ReadableMixin, sklearn.pipeline.Pipeline):
         ours, theirs = _split_metadata(self, params, transformers)
         # Transformers of one fit and an estimator of another would give wrong answers.
         with unchanged_on(BaseException, self, *_estimators_in(self)):
-            transformed = transformers.fit_transform(x, theta, **theirs)
+            transformed = _around_failures(transformers.fit_transform, x, theta, **theirs)
             self.steps = [*transformers.steps[:-1], (name, final)]
             self.x_template_ = template_of(x)
             interrupt = self._fit_last(theta, transformed, ours)
@@ -163,7 +168,7 @@ class Pipeline(ReadableMixin, sklearn.pipeline.Pipeline):
         """Copy the last step, with the x of a validation pair sent through the other steps."""
         changed = {}
         for name, (theta, x) in _validation_pairs(final).items():
-            changed[name] = theta, self._transform(x)
+            changed[name] = theta, self._transform(x, simulated=True)
         return _copy_with(final, changed)
 
     def _transformers(self):
@@ -187,7 +192,7 @@ class Pipeline(ReadableMixin, sklearn.pipeline.Pipeline):
         rows = np.asarray(self._transform(array.reshape(-1, *array.shape[2:])))
         return rows.reshape(*array.shape[:2], *rows.shape[1:])
 
-    def _transform(self, x, **metadata):
+    def _transform(self, x, *, simulated=False, **metadata):
         """Send one observation or a batch through the transformers, and keep which it was."""
         if x is None:
             raise ValueError(
@@ -195,10 +200,11 @@ class Pipeline(ReadableMixin, sklearn.pipeline.Pipeline):
             )
         template = getattr(self, "x_template_", None)
         table, single = (x, False) if template is None else as_table(x, template)
+        if not simulated:
+            refuse_failures(table)
         transformers = self._transformers()
-        transformed = transformers.transform(
-            table, **_requested(transformers, "transform", metadata)
-        )
+        wanted = _requested(transformers, "transform", metadata)
+        transformed = _around_failures(transformers.transform, table, **wanted)
         if single:
             return transformed.iloc[0] if isinstance(transformed, pd.DataFrame) else transformed[0]
         is_matrix = isinstance(transformed, np.ndarray) and transformed.ndim == 2
@@ -267,9 +273,10 @@ class Pipeline(ReadableMixin, sklearn.pipeline.Pipeline):
         given = params if sample_weight is None else {"sample_weight": sample_weight} | params
         check_is_fitted(self)
         if not sklearn.get_config()["enable_metadata_routing"]:
-            return self.steps[-1][1].score(theta, self._transform(x), **given)
+            return self.steps[-1][1].score(theta, self._transform(x, simulated=True), **given)
         ours = process_routing(self, "score", **given)[self.steps[-1][0]].score
-        return self.steps[-1][1].score(theta, self._transform(x, **given), **ours)
+        transformed = self._transform(x, simulated=True, **given)
+        return self.steps[-1][1].score(theta, transformed, **ours)
 
     def __getattr__(self, name):
         # What the last step's own family is asked about x, and no other.
@@ -363,6 +370,32 @@ def _requested(router, method, metadata):
         return {}
     wanted = router.get_metadata_routing().consumes(method, metadata)
     return {name: metadata[name] for name in wanted}
+
+
+def _around_failures(transform, x, *theta, **options):
+    """Transform the simulations that succeeded, and set NaN in the places of those that failed."""
+    kept = ~are_failed(x)
+    if kept.all():
+        return transform(x, *theta, **options)
+    check_consistent_length(x, *theta)
+    some, theta = without_failures(x, x)[0], [rows_of(part, kept) for part in theta]
+    own = {k: rows_of(v, kept) if np.size(v) == len(kept) else v for k, v in options.items()}
+    return _in_places(transform(some, *theta, **own), np.flatnonzero(kept), x)
+
+
+def _in_places(transformed, rows, x):
+    """Set rows into their places in a table as long as x, of NaN where there is none."""
+    n = len(are_failed(x))
+    if issparse(transformed):
+        nothing = csr_matrix(np.full((1, transformed.shape[1]), np.nan))
+        place = np.full(n, len(rows))
+        place[rows] = np.arange(len(rows))
+        return vstack([transformed, nothing], format="csr")[place]
+    if not isinstance(transformed, pd.DataFrame):
+        return fill(np.asarray(transformed), rows, n)
+    index = x.index if isinstance(x, pd.DataFrame | pd.Series) else None
+    table = fill(transformed, rows, n)
+    return table if index is None else table.set_axis(index)
 
 
 def _is_true(value):

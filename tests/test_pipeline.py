@@ -439,9 +439,8 @@ def test_a_missing_number_reaches_the_imputer() -> None:
     filled = pipe.sample([X[:, 0].mean(), *X[0, 1:]], 5)
     for gap in (np.nan, None, pd.NA):
         np.testing.assert_array_equal(pipe.sample([gap, *X[0, 1:]], 5), filled)
-    pipe, seen = seeing("Int64", [1, 2, None])
-    pipe.sample({"c": None}, 2)
-    assert seen[-1].isna().all()
+    with pytest.raises(ValueError, match="NaN throughout in 1 of 1 observations.*no observation"):
+        pipe.sample(np.full(X.shape[1], np.nan), 5)
 
 
 @pytest.mark.parametrize("form", [list, lambda row: row.to_dict(), lambda row: [list(row)] * 2])

@@ -14,6 +14,7 @@ from sksbi.diagnostics.results import HeldOutChecks
 from sksbi.inspection import MisspecificationDisplay
 from sksbi.inspection._estimators import sample_many
 from sksbi.inspection._style import import_pyplot
+from sksbi.utils.failures import without_failures
 from sksbi.utils.random import check_generator, draw_seed
 from sksbi.utils.types import RandomState, Row, Table
 from sksbi.utils.validation import count_rows
@@ -77,7 +78,8 @@ def diagnose(
         Parameters from the prior that the estimator was not fitted to. Several hundred show errors
         of width of a third.
     x : array-like, Series or DataFrame of shape (n, ...)
-        What was simulated from them, in the form of fit's x.
+        What was simulated from them, in the form of fit's x; rows that are NaN throughout, failed
+        simulations, are left out.
     x_observed : array-like, scalar, Series, dict or DataFrame, default=None
         One observation, or a batch, whose posterior is wanted.
     n_samples : int, default=1000
@@ -131,6 +133,7 @@ def diagnose(
     """
     if plot:
         import_pyplot()
+    theta, x = without_failures(theta, x)
     if count_rows(theta) < _FEWEST or n_samples < _FEWEST:
         raise ValueError(
             f"theta must have at least {_FEWEST} rows and n_samples be at least {_FEWEST}, got "

@@ -235,6 +235,11 @@ class AskingMixin(ABC):
         which are made by an order of the rows that is always the same and leaves no theta at its
         own x; a ratio that tells nothing scores -log 2.
 
+        Rows of x that are all NaN are failed simulations. The theta of joint pairs are those that
+        succeeded, and follow p(theta | x); those of marginal pairs are any, failed ones too, and
+        follow the prior. So the best score is that of p(theta | x) / p(theta), what ratios times
+        the prior are to be; densities are scored where simulations succeeded.
+
         Parameters
         ----------
         theta : array-like or DataFrame of shape (n, D)
@@ -256,7 +261,7 @@ class AskingMixin(ABC):
         """
         check_is_fitted(self)
         array = read_theta(self, theta, self.prior_)
-        x = self.x_layout_.read(x).values
+        x = self.x_layout_.read(x, simulated=True).values
         check_consistent_length(array, x)
         weights = check_weights(sample_weight, len(array))
         kept = weights > 0

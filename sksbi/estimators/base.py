@@ -79,7 +79,11 @@ class BaseInference(ReadableMixin, AskingMixin, BaseEstimator, ABC):
 
     @abstractmethod
     def _fit(self, pairs, generator):
-        """Learn from pairs, all of positive weight; return a KeyboardInterrupt that is to go on."""
+        """
+        Learn from pairs of positive weight, which hold those that failed aside.
+
+        A KeyboardInterrupt that leaves something to go on with is returned.
+        """
 
     @abstractmethod
     def __sklearn_is_fitted__(self):
@@ -99,7 +103,9 @@ class BaseInference(ReadableMixin, AskingMixin, BaseEstimator, ABC):
         theta : array-like or DataFrame of shape (n, D)
             The parameters, one simulation a row. The prior must be positive there.
         x : array-like, Series or DataFrame of shape (n,), (n, L) or (n, ...)
-            What was simulated from them: numbers, without NaN and infinity.
+            What was simulated from them: finite numbers. Rows that are all NaN count as failed
+            simulations, as ``simulate(on_error="keep")`` marks them: densities learn from the
+            others, and ratios learn the probability of success as well.
         sample_weight : array-like of shape (n,), default=None
             Non-negative weights of the rows; a row of weight zero counts as absent.
 
@@ -158,11 +164,16 @@ class BaseInference(ReadableMixin, AskingMixin, BaseEstimator, ABC):
             warn_of_far_theta(array, self.prior_, self.parameter_names_)
         weights = check_weights(sample_weight, len(array))
         self.seed_ = draw_seed(check_generator(self.random_state))
-        pairs = Pairs.of_positive_weight(array, x_array, weights)
-        interrupt = self._fit(pairs, np.random.default_rng(self.seed_))
+        pairs = Pairs.of_positive_weight(array, x_array, weights).succeeded()
+        generator = np.random.default_rng(self.seed_)
+        self._learn_success(pairs, generator)
+        interrupt = self._fit(pairs, generator)
         before = self.typical_x_ if resumes else None
         self.typical_x_ = TypicalObservations(pairs.x) if before is None else before.joined(pairs.x)
         return interrupt
+
+    def _learn_success(self, pairs, generator):
+        """Learn from failed simulations what the family needs: a density needs nothing."""
 
     def __getstate__(self):
         return super().__getstate__() | {"_sksbi_version": __version__}

@@ -192,11 +192,13 @@ class CalibratedPosterior(  # type: ignore[override]
             folds = [np.arange(len(pairs))]
         else:
             splits = set_aside(self.cv, pairs, draw_seed(generator))
-            self.estimators_ = self._fit_members(pairs, [fold for fold, _ in splits], generator)
+            members = [fold for fold, _ in splits]
+            self.estimators_ = self._fit_members(pairs.with_failures(), members, generator)
             folds = [fold for _, fold in splits]
         self.n_samples_ = self.n_samples
         scores = []
-        for member, rows in zip(self.estimators_, folds, strict=True):
+        scored = ((e, rows) for e, rows in zip(self.estimators_, folds, strict=True) if len(rows))
+        for member, rows in scored:
             posterior = member._posterior().at(pairs.x[rows])
             ranks = density_ranks(
                 posterior, pairs.theta[rows], self.n_samples_, generator, self.verbose

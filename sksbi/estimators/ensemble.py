@@ -156,7 +156,7 @@ class Ensemble(  # type: ignore[override]
         check_member(estimator, type(self).__name__)
         self.estimators_ = fit_clones(
             estimator,
-            [self._as_tables(pairs)] * self.n_estimators,
+            [self._as_tables(pairs.with_failures())] * self.n_estimators,
             generator,
             n_jobs=self.n_jobs,
             verbose=self.verbose,

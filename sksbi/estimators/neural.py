@@ -309,9 +309,9 @@ def _read_validation(estimator, pair):
     theta = read_theta(estimator, pair[0])
     if estimator.prior_ is not None:
         theta = check_against_prior(pair[0], theta, estimator.prior_)
-    x = estimator.x_layout_.read(pair[1]).values
+    x = estimator.x_layout_.read(pair[1], simulated=True).values
     check_consistent_length(theta, x)
-    return Pairs.of_positive_weight(theta, x, np.ones(len(theta)))
+    return Pairs.of_positive_weight(theta, x, np.ones(len(theta))).succeeded()
 
 
 def _default_batch_size(n_train, scale):

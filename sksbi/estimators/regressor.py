@@ -15,6 +15,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 from sksbi.estimators.npe import NPE
 from sksbi.estimators.readable import ReadableMixin
 from sksbi.utils.batches import batches
+from sksbi.utils.failures import without_failures
 from sksbi.utils.interrupts import unchanged_on
 from sksbi.utils.random import check_generator, draw_seed, draw_seeds
 from sksbi.utils.validation import check_instance, check_numbers
@@ -84,7 +85,7 @@ class PosteriorRegressor(ReadableMixin, RegressorMixin, MetaEstimatorMixin, Base
         Parameters
         ----------
         X : array-like or DataFrame of shape (n, L)
-            The observations x.
+            The observations x. Rows that are all NaN, failed simulations, are left out.
         y : array-like, Series or DataFrame of shape (n,) or (n, D)
             The parameters theta.
         **fit_params : object
@@ -114,7 +115,8 @@ class PosteriorRegressor(ReadableMixin, RegressorMixin, MetaEstimatorMixin, Base
 
     def _learn(self, X, y, fit_params):
         """Read tables, and fit a clone of the estimator."""
-        x = validate_data(self, X, dtype=np.float64, ensure_min_samples=2)
+        options = {"ensure_min_samples": 2, "ensure_all_finite": "allow-nan"}
+        x = validate_data(self, X, dtype=np.float64, **options)
         theta = y if isinstance(y, pd.DataFrame) else check_numbers(y, "y", ensure_2d=False)
         self._is_column = np.ndim(theta) == 1
         theta = np.reshape(theta, (-1, 1)) if self._is_column else theta
@@ -153,6 +155,29 @@ class PosteriorRegressor(ReadableMixin, RegressorMixin, MetaEstimatorMixin, Base
         if self._is_column:
             mean, std = mean[:, 0], std[:, 0]
         return (mean, std) if return_std else mean
+
+    def score(self, X, y, sample_weight=None):
+        """
+        Compute R squared over the simulations that succeeded.
+
+        Parameters
+        ----------
+        X : array-like or DataFrame of shape (n, L)
+            The observations x. Rows that are all NaN, failed simulations, are left out.
+        y : array-like, Series or DataFrame of shape (n,) or (n, D)
+            The parameters theta.
+        sample_weight : array-like of shape (n,), default=None
+            Weights of the rows.
+
+        Returns
+        -------
+        float
+            R squared.
+        """
+        if sample_weight is not None:
+            sample_weight = without_failures(np.asarray(sample_weight), X)[0]
+        y, X = without_failures(y, X)
+        return super().score(X, y, sample_weight)
 
     def get_metadata_routing(self):
         """

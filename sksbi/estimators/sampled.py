@@ -11,6 +11,7 @@ from sklearn.utils.metaestimators import available_if
 from sksbi.posteriors.base import PosteriorAt
 from sksbi.posteriors.factor import Ratio
 from sksbi.posteriors.normaliser import NormaliserRecord
+from sksbi.posteriors.success import RatioTimesSuccess, Success, learn_success
 from sksbi.posteriors.unnormalised import PriorTimes
 from sksbi.priors import Prior
 from sksbi.samplers import build_sampler
@@ -81,6 +82,7 @@ class SamplerMixin(ChainsMixin):
     """The posterior as prior times a factor, by the sampler that is a parameter."""
 
     _some_x: Array
+    _success: Success | None
     prior_: Prior | None
     sampler: str | Callable[..., Any]
     verbose: int
@@ -89,8 +91,17 @@ class SamplerMixin(ChainsMixin):
         super()._validate_params()
         build_sampler(self.sampler)
 
+    def _learn_success(self, pairs, generator):
+        """Learn the probability that a simulation succeeds, if some have failed."""
+        self._success = None
+        if pairs.failed is not None:
+            own = generator.spawn(1)[0]
+            self._success = learn_success(pairs.with_failures(), self.prior_, own)
+
     def _prior_times(self, ratio: Ratio) -> PriorTimes:
         """Assemble the posterior."""
         normaliser = NormaliserRecord(ratio, self._some_x)
+        if self._success is not None:
+            ratio = RatioTimesSuccess(ratio, self._success)
         sampler = build_sampler(self.sampler)
         return PriorTimes(self.prior_, ratio, sampler, self.verbose, normaliser)

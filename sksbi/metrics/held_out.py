@@ -21,6 +21,7 @@ from tqdm.auto import tqdm
 from sksbi.metrics.plain import PlainBatch
 from sksbi.tables.draws import check_draws
 from sksbi.utils.batches import batches
+from sksbi.utils.failures import without_failures
 from sksbi.utils.random import check_generator
 from sksbi.utils.types import Array, RandomState, Table
 from sksbi.utils.validation import check_count
@@ -92,7 +93,8 @@ def draw_held_out(
     theta : array-like or DataFrame of shape (n, D)
         Parameters from the prior that the estimator was not fitted to.
     x : array-like, Series or DataFrame of shape (n, ...)
-        What was simulated from them, in the form of fit's x.
+        What was simulated from them, in the form of fit's x; rows that are NaN throughout, failed
+        simulations, are left out.
     n_samples : int, default=1000
         The number of draws for each observation.
     random_state : None, int, RandomState or Generator, default=0
@@ -169,6 +171,7 @@ class Drawing:
     ) -> None:
         _check_estimator(estimator)
         self.n_draws = check_count(n_samples, "n_samples")
+        theta, x = without_failures(theta, x)
         self.theta, names = check_draws(theta, "theta")
         if not isinstance(x, Sized) or isinstance(x, dict) or len(self.theta) != len(x):
             got = len(x) if isinstance(x, Sized) else repr(x)

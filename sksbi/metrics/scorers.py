@@ -129,7 +129,7 @@ class PosteriorScorer:
         theta : array-like or DataFrame of shape (n, D)
             Parameters that the estimator was not fitted to.
         x : array-like, Series or DataFrame of shape (n, ...)
-            What was simulated from them.
+            What was simulated from them; failed simulations, NaN throughout, are left out.
 
         Returns
         -------

@@ -202,7 +202,7 @@ class Posterior(ABC):
         theta : ndarray of shape (n, D)
             Parameters.
         x : ndarray of shape (n, ...)
-            What was simulated from them.
+            What was simulated from them; NaN throughout where that failed.
         weights : ndarray of shape (n,)
             Weights of the rows.
 

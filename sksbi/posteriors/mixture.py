@@ -18,6 +18,7 @@ import numpy as np
 from sklearn.utils.metaestimators import available_if
 
 from sksbi.posteriors.base import Doubt, Draws, Posterior, PosteriorAt
+from sksbi.utils.failures import are_failed
 from sksbi.utils.types import Array, Rows
 
 __all__ = ["Mixture", "Normalised", "NormalisedAt"]
@@ -46,14 +47,14 @@ class Normalised(Posterior):
 
     def score(self, theta: Array, x: Array, weights: Array) -> float:
         """
-        Average the log-density.
+        Average the log-density over the simulations that succeeded.
 
         Parameters
         ----------
         theta : ndarray of shape (n, D)
             Parameters.
         x : ndarray of shape (n, ...)
-            What was simulated from them.
+            What was simulated from them; NaN throughout where that failed.
         weights : ndarray of shape (n,)
             Weights of the rows.
 
@@ -62,6 +63,9 @@ class Normalised(Posterior):
         float
             The mean of log q(theta | x).
         """
+        failed = are_failed(x)
+        if failed.any():
+            theta, x, weights = theta[~failed], x[~failed], weights[~failed]
         log_q = self.at(x).log_prob(theta, np.arange(len(theta)))
         return float(np.average(log_q, weights=weights))
 

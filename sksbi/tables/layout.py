@@ -19,12 +19,14 @@ from sklearn.base import BaseEstimator
 from sklearn.utils.validation import validate_data
 
 from sksbi.tables.encoder import TableEncoder
+from sksbi.utils.failures import are_failed, refuse_failures
 from sksbi.utils.validation import check_numbers
 
 __all__ = ["ObservationLayout", "Observations"]
 
 # Sums over columns round alike, whether x came as a table or as an array.
 _ANY_SHAPE = {"ensure_2d": False, "allow_nd": True, "order": "C"}
+_MAY_FAIL = _ANY_SHAPE | {"ensure_all_finite": "allow-nan"}
 
 
 @dataclass(frozen=True)
@@ -80,7 +82,7 @@ class ObservationLayout:
         Parameters
         ----------
         x : array-like of shape (n, ...)
-            The observations, finite numbers.
+            The observations, finite numbers; rows that are all NaN are failed simulations.
         encoded : bool, default=False
             Whether missing and categorical values are taken, too, and become numbers.
 
@@ -101,7 +103,7 @@ class ObservationLayout:
         names = getattr(reader, "feature_names_in_", None)
         return cls(values.shape[1:], None if names is None else tuple(names), encoder), values
 
-    def read(self, x: Any) -> Observations:
+    def read(self, x: Any, *, simulated: bool = False) -> Observations:
         """
         Validate observations after fit.
 
@@ -109,6 +111,8 @@ class ObservationLayout:
         ----------
         x : array-like, scalar, dict, Series or DataFrame
             One observation or a batch.
+        simulated : bool, default=False
+            Whether they come from simulations, some of which may have failed.
 
         Returns
         -------
@@ -118,13 +122,16 @@ class ObservationLayout:
         Raises
         ------
         ValueError
-            If the shape or the columns are not those of fit.
+            If the shape or the columns are not those of fit, or an observation is NaN throughout.
         """
         index = x.index if isinstance(x, pd.DataFrame | pd.Series) else None
         x = self._unlabelled(x)
         single = self._is_single(x)
         dtype = object if self.encoder is not None and self.encoder.has_labels else None
-        values = _numbers(np.asarray(x, dtype)[None] if single else x, self.encoder)
+        rows = np.asarray(x, dtype)[None] if single else x
+        values = _numbers(rows, self.encoder)
+        if not simulated:
+            refuse_failures(rows)
         if single or index is None:
             index = pd.RangeIndex(len(values))
         return Observations(values, single, index)
@@ -164,6 +171,7 @@ class ObservationLayout:
         single = n_more == 1
         rows = x if single else np.reshape(x, (-1, *self.shape))
         values = _numbers(rows, self.encoder).reshape(shape)
+        refuse_failures(rows)
         values = values[None] if single else values
         return Observations(values, single, pd.RangeIndex(len(values)))
 
@@ -231,8 +239,29 @@ class ObservationLayout:
 
 
 def _numbers(x: ArrayLike, encoder: TableEncoder | None) -> NDArray[np.float64]:
-    """Turn observations (n, ...) into numbers, all finite unless there is an encoder."""
-    return check_numbers(x, "x", **_ANY_SHAPE) if encoder is None else encoder.encode(x)
+    """Turn observations (n, ...) into numbers: unless there is an encoder, no row has gaps."""
+    if encoder is not None:
+        return encoder.encode(x)
+    values = check_numbers(x, "x", **_MAY_FAIL)
+    if np.isnan(values.sum()):
+        _refuse_gaps(values, list(x.columns) if isinstance(x, pd.DataFrame) else None)
+    return values
+
+
+def _refuse_gaps(values: NDArray[np.float64], names: list[Any] | None) -> None:
+    """Raise where a row holds NaN, but not throughout."""
+    gaps = np.isnan(values)
+    gaps[are_failed(values)] = False
+    if not gaps.any():
+        return
+    row, *place = (int(i) for i in np.argwhere(gaps)[0])
+    column = names[place[0]] if names else place[0] if len(place) == 1 else tuple(place)
+    raise ValueError(
+        f"x contains NaN, the first in row {row}, column {column!r}; only rows that are NaN "
+        "throughout, failed simulations, may. If a missing value means something, such as an event "
+        "that was not seen, put a number in its place, and a column that is 1 there and 0 "
+        "elsewhere beside it."
+    )
 
 
 def _compare_names(reader: BaseEstimator, table: pd.DataFrame, *, reset: bool) -> None:

@@ -27,11 +27,11 @@ def maximise(
     """
     Find the highest points of m functions, from draws around them.
 
-    Two searches a function start at the best of the draws, and at the best of the farther half of
-    them, where another mode may be. Each is an evolution strategy: draws from a Gaussian, whose
-    center, width and shape follow the better half of them, so that neither gradients nor step sizes
-    are needed, and the units of the draws do not matter. All functions share their noise: what is
-    found for one does not depend on the others.
+    Four searches a function start at the best of the draws, and at the best of those far away from
+    it, where another mode may be; the better half goes on, and then the best. Each is an evolution
+    strategy: draws from a Gaussian, whose center, width and shape follow the better half of them,
+    so that neither gradients nor step sizes are needed, and the units of the draws do not matter.
+    All functions share their noise: what is found for one does not depend on the others.
 
     Parameters
     ----------
@@ -57,7 +57,6 @@ def maximise(
     values = log_density(start, np.arange(m))
     values = np.where(np.isnan(values), -np.inf, values)
     root = _shape(start, values)
-    first = values.argmax(axis=1)
     functions = np.arange(m).repeat(_SEARCHES)
     chosen = _starts(start, values, root).ravel()
     best, best_value = start[functions, chosen], values[functions, chosen]
