@@ -82,6 +82,8 @@ class NormalisedAt(PosteriorAt):
         Their number m.
     record : Record or None, default=None
         What observations are held against.
+    trials_record : TrialsRecord or None, default=None
+        What draws are held against, where observations consist of many trials.
     """
 
     def _candidates(self, generator: np.random.Generator) -> Array:
