@@ -80,8 +80,10 @@ def test_weights_count() -> None:
     pairs = Pairs.of_positive_weight(theta, x, weight / weight.mean())
     ratio = np.exp(learn_success(pairs, UNIFORM, rng).log_ratio(theta))
     below = theta[:, 0] < 0.5
-    # 1/2 above and 1/10 below; of 1,000 rows each a half failed: standard errors of 3% and 5%
-    assert ratio[~below].mean() / ratio[below].mean() == pytest.approx(5, rel=0.2)
+    # 1/2 above and 1/10 below, against 1/2 everywhere without the weights. Above lies little of the
+    # weight, 330 rows' worth of 2,000, and an average of classifiers shrinks towards the mean
+    contrast = np.log(ratio[~below].mean() / ratio[below].mean())
+    assert contrast == pytest.approx(np.log(5), abs=0.45)
 
 
 @pytest.mark.parametrize("n_failed", [1, 2, 398])
