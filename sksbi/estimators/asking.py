@@ -24,6 +24,7 @@ from sksbi.tables.layout import ObservationLayout, Observations
 from sksbi.tables.results import draws_table, parameters_table, rows_table, summary_table
 from sksbi.tables.theta import pair_rows, read_theta
 from sksbi.utils.batches import batches
+from sksbi.utils.failures import are_failed
 from sksbi.utils.random import check_generator
 from sksbi.utils.signature import answers_to_X_y
 from sksbi.utils.types import RandomState
@@ -265,7 +266,13 @@ class AskingMixin(ABC):
         check_consistent_length(array, x)
         weights = check_weights(sample_weight, len(array))
         kept = weights > 0
-        return float(self._posterior().score(array[kept], x[kept], weights[kept]))
+        array, x, weights = array[kept], x[kept], weights[kept]
+        if are_failed(x).all():
+            raise ValueError(
+                f"x must hold simulations that succeeded, got {len(x)} rows of positive weight, "
+                "all of them NaN throughout."
+            )
+        return float(self._posterior().score(array, x, weights))
 
     def _ask(
         self, x, iid=False, *, warns=True, needs_density=True, method="sample"

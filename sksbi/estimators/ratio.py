@@ -32,6 +32,9 @@ class RatioMixin:
         """
         Estimate log r(theta, x) = log p(theta | x) - log p(theta).
 
+        If fit was given failed simulations, the probability of success is part of it, for x is no
+        failure.
+
         Parameters
         ----------
         theta : array-like or DataFrame of shape (n, D) or (m, n, D)

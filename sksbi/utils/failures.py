@@ -128,8 +128,10 @@ def without_failures(theta: Any, x: Any) -> tuple[Any, Any]:
 
     Returns
     -------
-    theta, x : object
-        Those that succeeded, in the form of what was given.
+    theta : object
+        Those of simulations that succeeded, in the form of what was given.
+    x : object
+        Their results, likewise.
 
     Raises
     ------

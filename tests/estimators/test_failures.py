@@ -292,6 +292,10 @@ BAD = {
         lambda e: clone(e).fit(THETA[:9], X[:9] * np.nan),
         "at least 2 simulations that succeeded, got 0 of 9",
     ),
+    "all failed in score": (
+        lambda e: e.score(THETA[:9], X[:9] * np.nan),
+        "simulations that succeeded, got 9 rows",
+    ),
     "inf": (lambda e: clone(e).fit(THETA[:9], X[:9] * 0 + np.inf), "x contains infinity"),
 }
 
