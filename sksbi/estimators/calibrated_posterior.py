@@ -287,9 +287,7 @@ class CalibratedPosterior(  # type: ignore[override]
         Warns
         -----
         UserWarning
-            If too few pairs were set aside for such a level.
-        MisspecificationWarning, TrainingWarning
-            As from ``sample``.
+            If too few pairs were set aside for such a level; and those of ``sample``.
         """
         check_is_fitted(self)
         rank = self._needed_rank(level)
@@ -326,9 +324,7 @@ class CalibratedPosterior(  # type: ignore[override]
         Warns
         -----
         UserWarning
-            If too few pairs were set aside for such a level.
-        MisspecificationWarning, TrainingWarning
-            As from ``sample``.
+            If too few pairs were set aside for such a level; and those of ``sample``.
         """
         check_is_fitted(self)
         rank = self._needed_rank(level)
