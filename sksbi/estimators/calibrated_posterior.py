@@ -289,9 +289,7 @@ class CalibratedPosterior(  # type: ignore[override]
         Warns
         -----
         UserWarning
-            If too few pairs were set aside for such a level.
-        MisspecificationWarning, TrainingWarning
-            As from ``sample``.
+            If too few pairs were set aside for such a level; and those of ``sample``.
         """
         check_is_fitted(self)
         rank = self._needed_rank(level)
@@ -328,9 +326,7 @@ class CalibratedPosterior(  # type: ignore[override]
         Warns
         -----
         UserWarning
-            If too few pairs were set aside for such a level.
-        MisspecificationWarning, TrainingWarning
-            As from ``sample``.
+            If too few pairs were set aside for such a level; and those of ``sample``.
         """
         check_is_fitted(self)
         rank = self._needed_rank(level)

@@ -12,7 +12,7 @@ import pandas as pd
 
 from sksbi.inspection._held_out import HeldOutDisplay, Options, Prepared, held_out_batch
 from sksbi.inspection._plot import FigureDisplay, Size
-from sksbi.inspection._style import COLORS, EXACT, draw_legend, fold_factor, label_axes
+from sksbi.inspection._style import COLORS, EXACT, draw_legend, fold_factor, label_axes, wrapped
 from sksbi.metrics import HeldOutDraws
 from sksbi.utils.random import check_generator, draw_seed
 from sksbi.utils.types import Draws, RandomState, Rows, Table
@@ -201,5 +201,5 @@ def _draw_panel(ax: Axes, name: str, values: pd.DataFrame) -> list[ErrorbarConta
     ax.locator_params(nbins=5)
     label_axes(ax)
     for axis, label in ((ax.xaxis, f"true {name}"), (ax.yaxis, f"estimated {name}")):
-        fold_factor(axis, np.array(ends), label)
+        fold_factor(axis, np.array(ends), wrapped(label, 22))
     return drawn

@@ -23,6 +23,7 @@ from sksbi.inspection._style import (
     label_axes,
     line_style,
     region_handles,
+    wrapped,
 )
 from sksbi.tables.draws import check_draws, check_same_columns
 from sksbi.utils.types import Array, RandomState, Row, Table
@@ -240,8 +241,8 @@ def _lay_out(fig: Figure | SubFigure, names: list[str], limits: Array) -> NDArra
     for i, j in _lower_triangle(d):
         axes[i, j] = fig.add_subplot(grid[i, j])
         _thin_out(axes[i, j], d, i, j)
-    separator = " " if d < 3 else "\n"
-    for j, name in enumerate(names):
+    separator, room = (" ", 40 // d) if d < 3 else ("\n", max(6, 90 // max(d, 5)))
+    for j, name in enumerate(wrapped(name, room) for name in names):
         fold_factor(axes[-1, j].xaxis, limits[j], name, separator)
         if j > 0:
             fold_factor(axes[j, 0].yaxis, limits[j], name, separator)

@@ -233,8 +233,9 @@ class PredictiveDisplay(FigureDisplay):
     ) -> Iterator[Size]:
         """Draw series and images below each other, then single quantities side by side."""
         levels = check_levels(levels)
-        self._check_log(log)
-        blocks = [block for block in self._blocks() if block.names]
+        if log:
+            _check_log(self.simulated, self.observed)
+        blocks = [block for block in _blocks(self.simulated) if block.names]
         heights = [block.height for block in blocks]
         yield max(block.width for block in blocks), 0.7 + sum(heights)
         parts: list[Any] = [self.figure_]
@@ -248,38 +249,6 @@ class PredictiveDisplay(FigureDisplay):
         ]
         self.axes_ = np.concatenate(axes)
         self._draw_legend(parts, blocks, axes, levels)
-
-    def _blocks(self) -> list[_Block]:
-        """Sort what there is by how it is drawn."""
-        found: dict[str, list[str]] = {"series": [], "images": [], "single": []}
-        for name, values in self.simulated.items():
-            is_single = values.ndim == 2 and values.shape[1] == 1
-            found["images" if values.ndim == 3 else "single" if is_single else "series"] += [name]
-        n_across = min(len(found["single"]), _MOST_ACROSS)
-        many = len(found["single"]) > _MOST_PANELS
-        n_rows = -(-len(found["single"]) // _MOST_ACROSS)
-        return [
-            _Block("series", found["series"], 3.4, 1.6 * len(found["series"])),
-            _Block("images", found["images"], 7.1, 2.4 * len(found["images"])),
-            _Block(
-                "single",
-                found["single"],
-                7.1 if n_across > 2 else 3.4,
-                2.6 if many else 1.5 * n_rows,
-            ),
-        ]
-
-    def _check_log(self, log: bool) -> None:
-        """Hold that logarithms are asked of positive values only."""
-        for name, values in self.simulated.items() if log else ():
-            if values.ndim == 3:
-                raise ValueError(f"log must be False where images are drawn, got {log!r}.")
-            least = min(values.min(), np.fmin.reduce(self.observed[name], initial=np.inf))
-            if least <= 0:
-                raise ValueError(
-                    f"log must be False where values are not positive, got {least} in the series "
-                    f"{name!r}."
-                )
 
     def _draw_series(self, part: Any, names: list[str], options: _Options) -> NDArray[np.object_]:
         """Draw one panel a series, below each other."""
@@ -358,3 +327,37 @@ class _Block(NamedTuple):
     names: list[str]
     width: float
     height: float
+
+
+def _blocks(simulated: dict[str, Array]) -> list[_Block]:
+    """Sort what there is by how it is drawn."""
+    found: dict[str, list[str]] = {"series": [], "images": [], "single": []}
+    for name, values in simulated.items():
+        is_single = values.ndim == 2 and values.shape[1] == 1
+        found["images" if values.ndim == 3 else "single" if is_single else "series"] += [name]
+    n_across = min(len(found["single"]), _MOST_ACROSS)
+    many = len(found["single"]) > _MOST_PANELS
+    n_rows = -(-len(found["single"]) // _MOST_ACROSS)
+    return [
+        _Block("series", found["series"], 3.4, 1.6 * len(found["series"])),
+        _Block("images", found["images"], 7.1, 2.4 * len(found["images"])),
+        _Block(
+            "single",
+            found["single"],
+            7.1 if n_across > 2 else 3.4,
+            2.6 if many else 1.5 * n_rows,
+        ),
+    ]
+
+
+def _check_log(simulated: dict[str, Array], observed: dict[str, Array]) -> None:
+    """Hold that logarithms are asked of positive values only."""
+    for name, values in simulated.items():
+        if values.ndim == 3:
+            raise ValueError("log must be False where images are drawn, got log=True.")
+        least = min(values.min(), np.fmin.reduce(observed[name], initial=np.inf))
+        if least <= 0:
+            raise ValueError(
+                f"log must be False where values are not positive, got {least} in the series "
+                f"{name!r}."
+            )
