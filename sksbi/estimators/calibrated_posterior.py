@@ -106,7 +106,8 @@ class CalibratedPosterior(  # type: ignore[override]
     is in a batch; the guarantee holds with this noise in it.
 
     With ``sample_weight`` the scores are weighted, and the guarantee is for pairs from the weighted
-    distribution, as far as weights and scores are many.
+    distribution, as far as weights and scores are many. Under scikit-learn's metadata routing it is
+    this estimator that requests them; what it fits gets them whatever it requests.
 
     References
     ----------

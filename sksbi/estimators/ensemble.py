@@ -81,7 +81,9 @@ class Ensemble(  # type: ignore[override]
 
     Notes
     -----
-    Every ``fit`` begins anew, with fresh clones: a member's ``warm_start`` has no effect.
+    Every ``fit`` begins anew, with fresh clones: a member's ``warm_start`` has no effect. Under
+    scikit-learn's metadata routing it is the ensemble that requests ``sample_weight``; members get
+    the weights whatever they request.
 
     References
     ----------
