@@ -37,7 +37,9 @@ class NPE(NeuralEstimator):
 
     theta stands where scikit-learn has X, x where it has y, so that ``GridSearchCV`` and its kin
     search the hyperparameters. The flow is trained in the prior's unbounded space: every draw lies
-    inside the support of the prior, and the density is normalised over it.
+    inside the support of the prior, and the density is normalised over it: exactly, or, where the
+    prior's own log_prob is -inf in a part of its box, by the share s of 256 draws that lie outside
+    of that part, which leaves an error of sqrt((1 - s) / (256 s)) in log_prob.
 
     Parameters
     ----------

@@ -188,7 +188,8 @@ class Prior(DerivedPriorsMixin["Prior"], ABC):
             If ``theta`` has another shape or holds NaN.
         """
         theta = self._check(theta, "theta")
-        inside, log_p = self._in_box(theta), _density(self, theta)
+        log_p = _density(self, theta)
+        inside = self._in_box(theta) & (log_p > -np.inf)
         if self._region is not None:
             inside[inside] = self._region(np.clip(theta[inside], *self._inside))
         return np.where(inside, log_p, -np.inf)

@@ -79,9 +79,9 @@ class TransformedPrior(JointPrior):
     def _log_prob(self, theta: Array) -> Array:
         """Evaluate the base's log density, and that of the transforms."""
         y = self._behind.inverse(theta)
-        finite = np.isfinite(y).all(axis=1, keepdims=True)
-        log_p = self.base.log_prob(np.where(finite, y, 0.0))
-        return np.where(finite[:, 0], log_p - self._behind.log_slope(y, theta), -np.inf)
+        finite = np.isfinite(y).all(axis=1)
+        log_p = self.base.log_prob(np.where(finite.reshape(-1, 1), y, 0.0))
+        return np.where(finite, log_p - self._behind.log_slope(y, theta), -np.inf)
 
     def _marginal(self, columns: list[int]) -> Prior:
         """Refuse."""
