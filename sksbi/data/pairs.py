@@ -26,6 +26,8 @@ class Pairs:
         Weights of the rows, positive, of mean 1.
     row : ndarray of int, of shape (n,)
         The number of each row in the user's table, ascending.
+    n_rows : int or None, default=None
+        How many rows the user's table has; None: those that are here.
 
     Examples
     --------
@@ -40,6 +42,7 @@ class Pairs:
     x: Array
     weight: Array
     row: Rows
+    n_rows: int | None = None
 
     @classmethod
     def of_positive_weight(cls, theta: Array, x: Array, weight: Array) -> Pairs:
@@ -66,7 +69,7 @@ class Pairs:
             return pairs
         weight = weight[row]
         weight = weight / weight.max()  # so that equal weights become one, bit for bit
-        return cls(theta[row], x[row], weight / weight.mean(), row)
+        return cls(theta[row], x[row], weight / weight.mean(), row, len(theta))
 
     def __len__(self) -> int:
         return len(self.theta)
@@ -85,4 +88,5 @@ class Pairs:
         Pairs
             Copies of these.
         """
-        return Pairs(self.theta[rows], self.x[rows], self.weight[rows], self.row[rows])
+        n_rows = len(self) if self.n_rows is None else self.n_rows
+        return Pairs(self.theta[rows], self.x[rows], self.weight[rows], self.row[rows], n_rows)

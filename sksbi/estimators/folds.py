@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from numbers import Integral, Real
 
 import numpy as np
@@ -39,7 +40,7 @@ def set_aside(cv: object, pairs: Pairs, seed: int) -> list[tuple[Rows, Rows]]:
     Raises
     ------
     ValueError
-        If there are fewer than 3 rows.
+        If there are fewer than 3 rows, or ``cv`` names rows that do not exist.
     """
     if len(pairs) < _FEWEST_ROWS:
         raise ValueError(
@@ -55,11 +56,19 @@ def set_aside(cv: object, pairs: Pairs, seed: int) -> list[tuple[Rows, Rows]]:
     splits = check_cv(splitter).split(pairs.theta, pairs.x)
     if hasattr(cv, "split") or isinstance(cv, Real):
         return list(splits)
-    return [(_places(pairs.row, fit), _places(pairs.row, aside)) for fit, aside in splits]
+    n_rows = len(pairs) if pairs.n_rows is None else pairs.n_rows
+    places = partial(_places, pairs.row, n_rows)
+    return [(places(fit), places(aside)) for fit, aside in splits]
 
 
-def _places(rows: Rows, wanted: ArrayLike) -> Rows:
+def _places(rows: Rows, n_rows: int, wanted: ArrayLike) -> Rows:
     """Find where the wanted ones stand among rows, ascending; leave out those absent."""
-    wanted = np.asarray(wanted)
-    wanted = np.flatnonzero(wanted) if wanted.dtype == bool else wanted
-    return np.searchsorted(rows, wanted[np.isin(wanted, rows)])
+    numbers = np.asarray(wanted)
+    try:
+        # Masks, and numbers from the end, too.
+        numbers = np.arange(n_rows)[numbers if numbers.size else numbers.astype(np.intp)]
+    except IndexError as error:
+        raise ValueError(
+            f"cv must give row numbers of theta's {n_rows} rows, or masks of them: {error}."
+        ) from error
+    return np.searchsorted(rows, numbers[np.isin(numbers, rows)])

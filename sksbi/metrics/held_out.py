@@ -15,11 +15,11 @@ import numpy as np
 import pandas as pd
 from tqdm.auto import tqdm
 
-from sksbi.tables.draws import check_draws
+from sksbi.tables.draws import as_float, check_draws
 from sksbi.utils.batches import batches
 from sksbi.utils.random import check_generator
 from sksbi.utils.types import Array, Draws, RandomState, Table
-from sksbi.utils.validation import check_count
+from sksbi.utils.validation import check_count, check_memory
 
 __all__ = ["HeldOutDraws", "draw_held_out"]
 
@@ -129,6 +129,7 @@ def draw_held_out(
             f"x must be a batch of as many observations as theta has rows, {len(values)}, got "
             f"{'a dict of ' if isinstance(x, dict) else ''}{got}."
         )
+    check_memory(n_samples, "n_samples", n_samples * values.size)
     generator = check_generator(random_state)
     draws, log_prob_theta, log_prob_draws = [], [], []
     bar = tqdm(total=len(values), desc="Posteriors", unit="observation", disable=not verbose)
@@ -173,7 +174,7 @@ def _check_estimator(estimator: Any) -> None:
 
 def _stack(drawn: Draws, shape: tuple[int, int, int]) -> Array:
     """Hold that as many draws came as observations were meant."""
-    values = np.asarray(drawn)
+    values = as_float(drawn, "draws")
     if values.size != np.prod(shape):
         raise ValueError(
             f"x must be a batch of {shape[0]} observations, but the draws of the estimator have "

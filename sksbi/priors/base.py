@@ -17,13 +17,15 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
+import pandas as pd
 from numpy.typing import ArrayLike
 
 from sksbi.priors.derived import DerivedPriorsMixin
 from sksbi.priors.maps import UnboundedMap
+from sksbi.utils.containers import as_floats, plain
 from sksbi.utils.random import check_generator
 from sksbi.utils.types import Array, Mask, RandomState
-from sksbi.utils.validation import check_count
+from sksbi.utils.validation import check_count, check_memory
 
 __all__ = ["Prior", "at_edge", "floats_inside", "has_region"]
 
@@ -143,7 +145,8 @@ class Prior(DerivedPriorsMixin["Prior"], ABC):
             If ``n`` is no positive integer, or the distribution drew something outside its support.
         """
         n = check_count(n, "n")
-        theta = np.asarray(self._sample(n, check_generator(random_state)), dtype=np.float64)
+        check_memory(n, "n", n * self.n_features)
+        theta = as_floats(self._sample(n, check_generator(random_state)), "prior")
         if theta.shape != (n, self.n_features):
             raise ValueError(
                 f"prior must draw an array of shape (n, D) = {(n, self.n_features)}, got "
@@ -271,9 +274,12 @@ class Prior(DerivedPriorsMixin["Prior"], ABC):
 
     def _check(self, value: ArrayLike, name: str, *, nan: bool = False) -> Array:
         """Convert to float64 (n, D), or say what is wrong."""
+        value = plain(value, name)
         if np.iscomplexobj(value):
             raise ValueError(f"{name} must be real, got dtype {np.asarray(value).dtype}.")
-        array = np.asarray(value, dtype=np.float64)
+        if isinstance(value, pd.DataFrame) and self.names is not None:
+            _check_names(self.names, list(value.columns), name)
+        array = as_floats(value, name)
         if array.ndim != 2 or array.shape[1] != self.n_features:
             raise ValueError(
                 f"{name} must have shape (n, {self.n_features}), one column per parameter of the "
@@ -292,6 +298,15 @@ class Prior(DerivedPriorsMixin["Prior"], ABC):
     @abstractmethod
     def _log_prob(self, theta: Array) -> ArrayLike:
         """Evaluate the log density (n,) at points strictly inside the box."""
+
+
+def _check_names(names: list[str], columns: list[Any], name: str) -> None:
+    """Hold that columns with names have the parameters' names, in order."""
+    if columns != names and all(isinstance(column, str) for column in columns):
+        raise ValueError(
+            f"{name} must have the columns {names} in the same order, got {columns}: give "
+            f"{name}[{names}]."
+        )
 
 
 def at_edge(prior: Prior, theta: Array) -> Mask:

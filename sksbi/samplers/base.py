@@ -21,9 +21,10 @@ from numpy.typing import ArrayLike
 from sklearn.base import BaseEstimator
 from sklearn.utils._param_validation import Interval
 
+from sksbi.utils.containers import as_floats
 from sksbi.utils.random import check_generator
 from sksbi.utils.types import Array, RandomState
-from sksbi.utils.validation import check_count
+from sksbi.utils.validation import check_count, check_memory
 
 __all__ = ["ChainStatistics", "LogProb", "Sampler", "checked"]
 
@@ -149,9 +150,10 @@ class Sampler(ABC, BaseEstimator):
         self._validate_params()
         if not callable(log_prob):
             raise TypeError(f"log_prob must be callable, got {type(log_prob).__name__}.")
-        n_samples = check_count(n_samples, "n_samples")
+        n_samples, initial = check_count(n_samples, "n_samples"), _check_initial(initial)
+        check_memory(n_samples, "n_samples", n_samples * initial[:, 0].size)
         generator = check_generator(random_state)
-        return self._run(log_prob, _check_initial(initial), n_samples, generator, bool(verbose))
+        return self._run(log_prob, initial, n_samples, generator, bool(verbose))
 
     def count_chains(self, n_samples: int) -> int:
         """
@@ -189,7 +191,7 @@ class Sampler(ABC, BaseEstimator):
 
 def _check_initial(initial: ArrayLike) -> Array:
     """Check that the starts are numbers and have three axes."""
-    array = np.array(initial, dtype=np.float64)
+    array = np.array(as_floats(initial, "initial"))
     if array.ndim != 3 or 0 in array.shape:
         raise ValueError(
             f"initial must have shape (m, chains, D), none of them 0, got {array.shape}."
@@ -220,7 +222,7 @@ def checked(log_prob: LogProb) -> LogProb:
 
     def evaluate(z: Array) -> Array:
         """Evaluate and check."""
-        values = np.asarray(log_prob(z), dtype=np.float64)
+        values = as_floats(log_prob(z), "log_prob")
         if values.shape != z.shape[:-1]:
             raise ValueError(
                 f"log_prob must return shape {z.shape[:-1]} for points of shape {z.shape}, got "
