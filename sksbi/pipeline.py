@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import functools
 import inspect
+import traceback
+from contextlib import contextmanager
 from copy import copy
 
 import numpy as np
@@ -27,8 +29,11 @@ from sksbi.estimators.ratio import RatioMixin
 from sksbi.estimators.readable import ReadableMixin
 from sksbi.estimators.sampled import ChainsMixin
 from sksbi.priors import check_prior
+from sksbi.tables.names import check_pairs
 from sksbi.tables.simulated import fill
-from sksbi.tables.templates import as_table, shape_error, template_of
+from sksbi.tables.templates import as_table, for_steps, shape_error, template_of
+from sksbi.tables.theta import theta_table
+from sksbi.utils.containers import plain
 from sksbi.utils.failures import are_failed, refuse_failures, rows_of, without_failures
 from sksbi.utils.interrupts import unchanged_on
 from sksbi.utils.signature import answers_to_X_y
@@ -135,14 +140,17 @@ class Pipeline(ReadableMixin, sklearn.pipeline.Pipeline):
             )
         if x is None:
             raise ValueError("Pipeline requires y to be passed, but the target y is None: y is x.")
+        theta, x = theta_table(theta), for_steps(x)
         n_features = check_numbers(theta, "theta").shape[1]
+        check_pairs(theta, x)
         if isinstance(final, BaseInference) and final.prior is not None:
             check_prior(final.prior, n_features)  # before the transformers take their time
         transformers = self._transformers()
         ours, theirs = _split_metadata(self, params, transformers)
         # Transformers of one fit and an estimator of another would give wrong answers.
         with unchanged_on(BaseException, self, *_estimators_in(self)):
-            transformed = _around_failures(transformers.fit_transform, x, theta, **theirs)
+            with self._naming_the_step():
+                transformed = _around_failures(transformers.fit_transform, x, theta, **theirs)
             self.steps = [*transformers.steps[:-1], (name, final)]
             self.x_template_ = template_of(x)
             interrupt = self._fit_last(theta, transformed, ours)
@@ -199,18 +207,31 @@ class Pipeline(ReadableMixin, sklearn.pipeline.Pipeline):
                 "x must be one observation or a batch in the form of fit's x, got None."
             )
         template = getattr(self, "x_template_", None)
-        table, single = (x, False) if template is None else as_table(x, template)
+        table, single = (for_steps(x), False) if template is None else as_table(x, template)
         if not simulated:
             refuse_failures(table)
         transformers = self._transformers()
         wanted = _requested(transformers, "transform", metadata)
-        transformed = _around_failures(transformers.transform, table, **wanted)
+        with self._naming_the_step():
+            transformed = _around_failures(transformers.transform, table, **wanted)
         if single:
+            transformed = plain(transformed, "x")
             return transformed.iloc[0] if isinstance(transformed, pd.DataFrame) else transformed[0]
         is_matrix = isinstance(transformed, np.ndarray) and transformed.ndim == 2
         if is_matrix and isinstance(table, pd.DataFrame):
             return pd.DataFrame(transformed, index=table.index)
         return transformed
+
+    @contextmanager
+    def _naming_the_step(self):
+        """Put the name of the step, and of x, before what a transformer says of its X."""
+        try:
+            yield
+        except (ValueError, TypeError, IndexError) as error:
+            if type(error) not in (ValueError, TypeError, IndexError):
+                raise
+            kind = TypeError if isinstance(error, TypeError) else ValueError
+            raise kind(f"x, in the step {_failing_step(error, self.steps)}: {error}") from error
 
     sample = _of_last_step(AskingMixin.sample)
     summary = _of_last_step(AskingMixin.summary)
@@ -396,6 +417,13 @@ def _in_places(transformed, rows, x):
     index = x.index if isinstance(x, pd.DataFrame | pd.Series) else None
     table = fill(transformed, rows, n)
     return table if index is None else table.set_axis(index)
+
+
+def _failing_step(error, steps):
+    """Name the step in whose methods an error was raised."""
+    frames = (frame for frame, _ in traceback.walk_tb(error.__traceback__))
+    kinds = [type(frame.f_locals.get("self")) for frame in frames]
+    return next((repr(name) for name, step in steps[:-1] if type(step) in kinds), "before the last")
 
 
 def _is_true(value):

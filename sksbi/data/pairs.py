@@ -32,6 +32,8 @@ class Pairs:
         The number of each row in the user's table, ascending.
     failed : Pairs or None, default=None
         Failed simulations that :meth:`succeeded` has set aside, weighted like the others.
+    n_rows : int or None, default=None
+        How many rows the user's table has; None: those that are here.
 
     Examples
     --------
@@ -47,6 +49,7 @@ class Pairs:
     weight: Array
     row: Rows
     failed: Pairs | None = None
+    n_rows: int | None = None
 
     @classmethod
     def of_positive_weight(cls, theta: Array, x: Array, weight: Array) -> Pairs:
@@ -73,7 +76,7 @@ class Pairs:
             return pairs
         weight = weight[row]
         weight = weight / weight.max()  # so that equal weights become one, bit for bit
-        return cls(theta[row], x[row], weight / weight.mean(), row)
+        return cls(theta[row], x[row], weight / weight.mean(), row, n_rows=len(theta))
 
     def __len__(self) -> int:
         return len(self.theta)
@@ -107,7 +110,8 @@ class Pairs:
             Pairs(self.theta[rows], self.x[rows], weight[rows], self.row[rows])
             for rows in (~failed, failed)
         )
-        return Pairs(rest.theta, rest.x, rest.weight, rest.row, aside)
+        n_rows = len(self) if self.n_rows is None else self.n_rows
+        return Pairs(rest.theta, rest.x, rest.weight, rest.row, aside, n_rows)
 
     def with_failures(self) -> Pairs:
         """
@@ -130,7 +134,7 @@ class Pairs:
                 (self.weight, self.failed.weight),
             )
         )
-        return Pairs(theta, x, weight / weight.mean(), row[order])
+        return Pairs(theta, x, weight / weight.mean(), row[order], n_rows=self.n_rows)
 
     def find(self, wanted: ArrayLike) -> Rows:
         """
@@ -139,16 +143,22 @@ class Pairs:
         Parameters
         ----------
         wanted : array-like of int or bool
-            Numbers of rows, or a mask.
+            Numbers of rows, negative ones from the end, or a mask.
 
         Returns
         -------
         ndarray of int
             Their places.
+
+        Raises
+        ------
+        IndexError
+            If there are no such rows.
         """
         wanted = np.asarray(wanted)
-        wanted = np.flatnonzero(wanted) if wanted.dtype == bool else wanted
-        return np.searchsorted(self.row, wanted[np.isin(wanted, self.row)])
+        n_rows = len(self) if self.n_rows is None else self.n_rows
+        numbers = np.arange(n_rows)[wanted if wanted.size else wanted.astype(np.intp)]
+        return np.searchsorted(self.row, numbers[np.isin(numbers, self.row)])
 
     def take(self, rows: Rows) -> Pairs:
         """
@@ -164,4 +174,6 @@ class Pairs:
         Pairs
             Copies of these.
         """
-        return Pairs(self.theta[rows], self.x[rows], self.weight[rows], self.row[rows])
+        n_rows = len(self) if self.n_rows is None else self.n_rows
+        some = self.theta[rows], self.x[rows], self.weight[rows], self.row[rows]
+        return Pairs(*some, n_rows=n_rows)

@@ -11,7 +11,7 @@ from abc import ABC, abstractmethod
 from typing import Any
 
 import numpy as np
-from sklearn.utils.validation import check_consistent_length, check_is_fitted
+from sklearn.utils.validation import check_is_fitted
 from tqdm.auto import tqdm
 
 from sksbi.estimators.batch import AskedBatch
@@ -21,6 +21,7 @@ from sksbi.preprocessing import TypicalObservations
 from sksbi.priors import Prior
 from sksbi.samplers import ChainStatistics
 from sksbi.tables.layout import ObservationLayout, Observations
+from sksbi.tables.names import check_pairs
 from sksbi.tables.results import draws_table, parameters_table, rows_table, summary_table
 from sksbi.tables.theta import pair_rows, read_theta
 from sksbi.utils.batches import batches
@@ -28,7 +29,7 @@ from sksbi.utils.failures import are_failed
 from sksbi.utils.random import check_generator
 from sksbi.utils.signature import answers_to_X_y
 from sksbi.utils.types import RandomState
-from sksbi.utils.validation import check_count, check_real, check_weights
+from sksbi.utils.validation import check_count, check_memory, check_real, check_weights
 
 __all__ = ["AskingMixin"]
 
@@ -90,8 +91,9 @@ class AskingMixin(ABC):
         Returns
         -------
         draws : ndarray or DataFrame of shape (n_samples, D), a batch: (m, n_samples, D)
-            The draws, a DataFrame exactly if theta was one in fit (a batch then has the index
-            levels observation and draw). All lie strictly inside the prior's support.
+            The draws, a pandas DataFrame exactly if theta was a table in fit (a batch then has the
+            index levels observation, or those of x where it has several, and draw). All lie
+            strictly inside the prior's support.
         report : DataFrame
             With ``return_report``: one row a parameter (a batch: observation, parameter), columns
             r_hat (about 1 where a sampler's chains agree; NaN for draws that come from no chain)
@@ -178,7 +180,7 @@ class AskingMixin(ABC):
         -------
         DataFrame
             Rows: the parameters. Columns: mean, sd, median, lower, upper. For a batch the index has
-            the levels observation and parameter.
+            the levels observation, or those of x where it has several, and parameter.
 
         Raises
         ------
@@ -262,8 +264,9 @@ class AskingMixin(ABC):
         """
         check_is_fitted(self)
         array = read_theta(self, theta, self.prior_)
-        x = self.x_layout_.read(x, simulated=True).values
-        check_consistent_length(array, x)
+        observations = self.x_layout_.read(x, simulated=True)
+        check_pairs(theta, x)
+        x = observations.values
         weights = check_weights(sample_weight, len(array))
         kept = weights > 0
         array, x, weights = array[kept], x[kept], weights[kept]
@@ -307,6 +310,7 @@ class AskingMixin(ABC):
         self, posterior: PosteriorAt, observations: Observations, n: int, random_state: RandomState
     ) -> Draws:
         """Draw, and warn where the sampler was in trouble."""
+        check_memory(n, "n_samples", n * len(observations.values) * self.n_features_in_)
         draws = posterior.sample(n, self._generator(random_state))
         warn_of_sampling(draws.statistics, n, observations)
         doubts = posterior.doubts_of_draws(list(draws.theta))

@@ -15,7 +15,6 @@ import pandas as pd
 from sklearn.base import BaseEstimator
 from sklearn.utils.metadata_routing import UNUSED
 from sklearn.utils.metaestimators import available_if
-from sklearn.utils.validation import check_consistent_length
 
 from sksbi._version import __version__
 from sksbi.data import Pairs
@@ -26,7 +25,13 @@ from sksbi.exceptions import VersionWarning
 from sksbi.preprocessing import TypicalObservations
 from sksbi.priors import check_prior
 from sksbi.tables.layout import ObservationLayout
-from sksbi.tables.theta import check_against_prior, read_theta, warn_of_far_theta
+from sksbi.tables.names import check_pairs
+from sksbi.tables.theta import (
+    check_against_prior,
+    read_theta,
+    theta_table,
+    warn_of_far_theta,
+)
 from sksbi.utils.columns import find_columns
 from sksbi.utils.interrupts import unchanged_on
 from sksbi.utils.random import check_generator, draw_seed
@@ -101,11 +106,14 @@ class BaseInference(ReadableMixin, AskingMixin, BaseEstimator, ABC):
         Parameters
         ----------
         theta : array-like or DataFrame of shape (n, D)
-            The parameters, one simulation a row. The prior must be positive there.
+            The parameters, one simulation a row. The prior must be positive there. A table of any
+            library that narwhals reads (pandas, polars, pyarrow), or of one parameter a Series with
+            a name, has its columns compared with the prior's names; draws are then a pandas
+            DataFrame.
         x : array-like, Series or DataFrame of shape (n,), (n, L) or (n, ...)
-            What was simulated from them: finite numbers. Rows that are all NaN count as failed
-            simulations, as ``simulate(on_error="keep")`` marks them: densities learn from the
-            others, and ratios learn the probability of success as well.
+            What was simulated from them: finite numbers; tables as for theta. Rows that are all NaN
+            count as failed simulations, as ``simulate(on_error="keep")`` marks them: densities
+            learn from the others, and ratios learn the probability of success as well.
         sample_weight : array-like of shape (n,), default=None
             Non-negative weights of the rows; a row of weight zero counts as absent.
 
@@ -122,8 +130,10 @@ class BaseInference(ReadableMixin, AskingMixin, BaseEstimator, ABC):
         Warns
         -----
         TrainingWarning
-            If a network learnt nothing, float32 cannot hold what x tells, or theta cannot have come
-            from the prior.
+            If there are hardly any simulations, a network learnt nothing, float32 cannot hold what
+            x tells, or theta cannot have come from the prior.
+        UserWarning
+            If theta and x have the same index labels in another order: rows are paired by position.
 
         Notes
         -----
@@ -146,9 +156,10 @@ class BaseInference(ReadableMixin, AskingMixin, BaseEstimator, ABC):
         """Read tables, and learn from them; return what interrupted that and is to be raised."""
         resumes = self._resumes()
         self._prepare()
+        theta = theta_table(theta)
         array = read_theta(self, theta, reset=not resumes, minimum=2)
         layout, x_array = ObservationLayout.learn(x, encoded=self._takes_any_table)
-        check_consistent_length(array, x_array)
+        check_pairs(theta, x)
         if resumes and layout != self.x_layout_:
             raise ValueError(
                 f"x must be as in the fit that warm_start goes on from, {self.x_layout_}, got "

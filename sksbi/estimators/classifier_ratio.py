@@ -34,6 +34,7 @@ from sksbi.estimators.ratio import RatioMixin
 from sksbi.estimators.sampled import SamplerMixin
 from sksbi.posteriors.normaliser import keep_rows
 from sksbi.posteriors.ratios import PairwiseRatio
+from sksbi.training import warn_of_few
 from sksbi.utils.random import seeded_copy
 from sksbi.utils.validation import check_instance
 
@@ -182,6 +183,7 @@ class ClassifierRatio(SamplerMixin, RatioMixin, MetaEstimatorMixin, BaseInferenc
         check_instance(self.classifier, "classifier")
         self._check_gives_probabilities()
         labelled = self._label(pairs, generator)
+        warn_of_few(len(pairs))
         classifier = (
             HistGradientBoostingClassifier() if self.classifier is None else self.classifier
         )

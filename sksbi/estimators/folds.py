@@ -37,7 +37,8 @@ def set_aside(cv: object, pairs: Pairs, seed: int) -> list[tuple[Rows, Rows]]:
     Raises
     ------
     ValueError
-        If there are fewer than 3 rows, or none that is set aside has succeeded.
+        If there are fewer than 3 rows, ``cv`` names rows that do not exist, or none that is set
+        aside has succeeded.
     """
     everything = pairs.with_failures()
     splits = _split(cv, everything, seed)
@@ -65,4 +66,10 @@ def _split(cv: object, pairs: Pairs, seed: int) -> list[tuple[Rows, Rows]]:
     splits = check_cv(splitter).split(pairs.theta, pairs.x)
     if hasattr(cv, "split") or isinstance(cv, Real):
         return list(splits)
-    return [(pairs.find(fit), pairs.find(aside)) for fit, aside in splits]
+    try:
+        return [(pairs.find(fit), pairs.find(aside)) for fit, aside in splits]
+    except IndexError as error:
+        n_rows = len(pairs) if pairs.n_rows is None else pairs.n_rows
+        raise ValueError(
+            f"cv must give row numbers of theta's {n_rows} rows, or masks of them: {error}."
+        ) from error

@@ -13,7 +13,6 @@ import numpy as np
 import pandas as pd
 import torch
 from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
-from sklearn.utils.validation import check_consistent_length
 
 from sksbi import training
 from sksbi.data import Pairs, TensorPairs
@@ -22,6 +21,7 @@ from sksbi.estimators.passed_on import PassedOnMixin
 from sksbi.losses import build_criterion
 from sksbi.preprocessing import ObservationSpace, ParameterSpace
 from sksbi.priors import Prior
+from sksbi.tables.names import check_pairs
 from sksbi.tables.theta import check_against_prior, read_theta
 from sksbi.utils.devices import check_device, device_or_cpu
 from sksbi.utils.random import (
@@ -128,6 +128,7 @@ class NeuralEstimator(PassedOnMixin, BaseInference):
             own = generator.spawn(1)[0]
             *spaces, features = self._learn_spaces(pairs, rows[0], own)
         train, valid = self._split(spaces, _encoded(spaces[0], pairs, features), *rows)
+        training.warn_of_few(len(pairs))
         if valid is not None and least > 1:
             # Rows of a batch are paired with each other: sorted ones would meet their likes only.
             valid = valid.take(np.random.default_rng(0).permutation(len(valid)))
@@ -310,7 +311,7 @@ def _read_validation(estimator, pair):
     if estimator.prior_ is not None:
         theta = check_against_prior(pair[0], theta, estimator.prior_)
     x = estimator.x_layout_.read(pair[1], simulated=True).values
-    check_consistent_length(theta, x)
+    check_pairs(*pair)
     return Pairs.of_positive_weight(theta, x, np.ones(len(theta))).succeeded()
 
 

@@ -14,11 +14,13 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 
 from sksbi.estimators.npe import NPE
 from sksbi.estimators.readable import ReadableMixin
+from sksbi.tables.names import check_pairs
 from sksbi.utils.batches import batches
+from sksbi.utils.containers import plain
 from sksbi.utils.failures import without_failures
 from sksbi.utils.interrupts import unchanged_on
 from sksbi.utils.random import check_generator, draw_seed, draw_seeds
-from sksbi.utils.validation import check_instance, check_numbers
+from sksbi.utils.validation import check_instance, check_lengths, check_numbers, shortened
 
 __all__ = ["PosteriorRegressor"]
 
@@ -116,8 +118,12 @@ class PosteriorRegressor(ReadableMixin, RegressorMixin, MetaEstimatorMixin, Base
     def _learn(self, X, y, fit_params):
         """Read tables, and fit a clone of the estimator."""
         options = {"ensure_min_samples": 2, "ensure_all_finite": "allow-nan"}
-        x = validate_data(self, X, dtype=np.float64, **options)
-        theta = y if isinstance(y, pd.DataFrame) else check_numbers(y, "y", ensure_2d=False)
+        x, theta = _read(self, X, **options), plain(y, "y")
+        theta = (
+            theta if isinstance(theta, pd.DataFrame) else check_numbers(theta, "y", ensure_2d=False)
+        )
+        check_lengths(X=x, y=theta)
+        check_pairs(theta, X)
         self._is_column = np.ndim(theta) == 1
         theta = np.reshape(theta, (-1, 1)) if self._is_column else theta
         generator = check_generator(self.random_state)
@@ -150,7 +156,7 @@ class PosteriorRegressor(ReadableMixin, RegressorMixin, MetaEstimatorMixin, Base
             deviations.
         """
         check_is_fitted(self)
-        x = validate_data(self, X, dtype=np.float64, reset=False)
+        x = _read(self, X, reset=False)
         mean, std = np.moveaxis(self._moments(x), 1, 0)
         if self._is_column:
             mean, std = mean[:, 0], std[:, 0]
@@ -211,6 +217,16 @@ class PosteriorRegressor(ReadableMixin, RegressorMixin, MetaEstimatorMixin, Base
             moments += [_mean_and_std(one) for one in draws.theta]
         asked.warn()
         return np.array(moments)
+
+
+def _read(estimator, X, **options):
+    """Validate X as scikit-learn does, with its name in every error."""
+    try:
+        return validate_data(estimator, plain(X, "X"), dtype=np.float64, **options)
+    except (ValueError, TypeError) as error:
+        if type(error) not in (ValueError, TypeError) or "X" in str(error).split():
+            raise
+        raise type(error)(f"X: {shortened(str(error))}") from error
 
 
 def _mean_and_std(draws):

@@ -17,7 +17,7 @@ from sksbi.priors import Prior
 from sksbi.samplers import build_sampler
 from sksbi.tables.layout import Observations
 from sksbi.utils.types import Array
-from sksbi.utils.validation import check_count
+from sksbi.utils.validation import check_count, check_memory
 
 __all__ = ["ChainsMixin", "SamplerMixin"]
 
@@ -31,6 +31,7 @@ class ChainsMixin:
     """The chains of the sampler, for an estimator that has one."""
 
     _estimates: str
+    n_features_in_: int
     _ask: Callable[..., tuple[Observations, PosteriorAt]]
     _generator: Callable[[object], np.random.Generator]
 
@@ -68,6 +69,8 @@ class ChainsMixin:
         """
         n_samples = check_count(n_samples, "n_samples")
         observations, posterior = self._ask(x, iid, method="sample_chains")
+        n_numbers = n_samples * len(observations.values) * self.n_features_in_
+        check_memory(n_samples, "n_samples", n_numbers)
         chains = posterior.sample_chains(n_samples, self._generator(random_state))
         if chains is None:
             sampler = getattr(self, "sampler", posterior.posterior.sampler)

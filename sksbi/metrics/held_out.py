@@ -24,7 +24,7 @@ from sksbi.utils.batches import batches
 from sksbi.utils.failures import without_failures
 from sksbi.utils.random import check_generator
 from sksbi.utils.types import Array, RandomState, Table
-from sksbi.utils.validation import check_count
+from sksbi.utils.validation import check_count, check_memory
 
 __all__ = ["Drawing", "HeldOutDraws", "draw_held_out"]
 
@@ -179,6 +179,7 @@ class Drawing:
                 f"x must be a batch of as many observations as theta has rows, {len(self.theta)}, "
                 f"got {'a dict of ' if isinstance(x, dict) else ''}{got}."
             )
+        check_memory(self.n_draws, "n_samples", self.n_draws * self.theta.size)
         self._estimator = _weakly(estimator)
         self._table, self._x, self._names = theta, x, names
         self._generator, self._verbose = check_generator(random_state), verbose

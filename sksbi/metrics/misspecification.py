@@ -21,7 +21,7 @@ from sksbi.tables.draws import check_finite, check_observed_names
 from sksbi.utils.failures import without_failures
 from sksbi.utils.random import check_generator
 from sksbi.utils.types import Array, RandomState, Row
-from sksbi.utils.validation import check_count
+from sksbi.utils.validation import check_count, check_memory
 
 __all__ = ["misspecification_test", "mmd_test", "neighbor_distances", "share_as_far"]
 
@@ -225,6 +225,7 @@ def mmd_test(
     (True, True)
     """
     n_permutations = check_count(n_permutations, "n_permutations")
+    check_memory(n_permutations, "n_permutations", n_permutations)
     columns, observed, single = _check(x, x_observed)
     if single or len(observed) < 2:
         raise ValueError("x_observed must be at least two observations, got one.")

@@ -201,7 +201,7 @@ class _Region:
         width = self.highest - self.lowest
         outside = np.maximum(np.maximum(self.lowest - z, z - self.highest), 0.0)
         tolerance = 1e-6 * np.maximum(np.abs(self.low), 1.0)
-        differs = np.abs(columns - self.low) > tolerance
+        differs = np.abs(columns / 2 - self.low / 2) > tolerance / 2  # halves do not overflow
         varies = width > _NO_WIDTH
         beyond = np.where(varies, outside / np.where(varies, width, 1.0), differs)
         centered = z - self.mean

@@ -18,14 +18,15 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
+import pandas as pd
 from numpy.typing import ArrayLike
 
 from sksbi.priors.derived import DerivedPriorsMixin
 from sksbi.priors.maps import UnboundedMap
+from sksbi.utils.containers import as_floats, plain
 from sksbi.utils.random import check_generator
-from sksbi.utils.tensors import to_numpy
 from sksbi.utils.types import Array, Mask, RandomState
-from sksbi.utils.validation import check_count
+from sksbi.utils.validation import check_count, check_memory
 
 __all__ = ["Prior", "at_edge", "floats_inside", "has_holes", "is_cut"]
 
@@ -153,6 +154,7 @@ class Prior(DerivedPriorsMixin["Prior"], ABC):
             or where its density is zero, rare rounding errors aside, which are drawn again.
         """
         n, generator = check_count(n, "n"), check_generator(random_state)
+        check_memory(n, "n", n * self.n_features)
         theta = _drawn(self, n, generator)
         for _ in range(_MOST_ROUNDS if self._holes else 0):
             zero = np.flatnonzero(~np.isfinite(_density(self, theta)))
@@ -283,6 +285,9 @@ class Prior(DerivedPriorsMixin["Prior"], ABC):
 
     def _check(self, value: ArrayLike, name: str, *, nan: bool = False) -> Array:
         """Convert to float64 (n, D), or say what is wrong."""
+        value = plain(value, name)
+        if isinstance(value, pd.DataFrame) and self.names is not None:
+            _check_names(self.names, list(value.columns), name)
         array = _numbers(value, name)
         if array.ndim != 2 or array.shape[1] != self.n_features:
             raise ValueError(
@@ -308,19 +313,18 @@ def _numbers(value: ArrayLike, name: str) -> Array:
     """Convert to float64, or say what is wrong."""
     if np.iscomplexobj(value):
         raise ValueError(f"{name} must be real, got dtype {np.asarray(value).dtype}.")
-    value = to_numpy(value)
     try:
         array = np.asarray(value)
         if array.dtype.kind in "mM":
             raise TypeError(f"got dtype {array.dtype}")
-        return np.asarray(array, dtype=np.float64)
+        return as_floats(value, name)
     except (TypeError, ValueError) as error:
         raise type(error)(f"{name} must hold real numbers only: {error}.") from error
 
 
 def _drawn(prior: Prior, n: int, generator: np.random.Generator) -> Array:
     """Draw, and check what came."""
-    theta = np.asarray(prior._sample(n, generator), dtype=np.float64)
+    theta = as_floats(prior._sample(n, generator), "prior")
     if theta.shape != (n, prior.n_features):
         raise ValueError(
             f"prior must draw an array of shape (n, D) = {(n, prior.n_features)}, got "
@@ -341,6 +345,15 @@ def _density(prior: Prior, theta: Array) -> Array:
         log_p = np.asarray(prior._log_prob(np.clip(theta, *prior._inside)), dtype=np.float64)
     # Next to a bound, formulas of scipy and torch give NaN where the density vanishes.
     return np.where(np.isnan(log_p), -np.inf, log_p)
+
+
+def _check_names(names: list[str], columns: list[Any], name: str) -> None:
+    """Hold that columns with names have the parameters' names, in order."""
+    if columns != names and all(isinstance(column, str) for column in columns):
+        raise ValueError(
+            f"{name} must have the columns {names} in the same order, got {columns}: give "
+            f"{name}[{names}]."
+        )
 
 
 def at_edge(prior: Prior, theta: Array) -> Mask:

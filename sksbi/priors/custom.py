@@ -13,6 +13,7 @@ from sksbi.priors.bijection import METHODS, OwnMap, check_own_map
 from sksbi.priors.derived import no_marginal
 from sksbi.priors.joint import JointPrior
 from sksbi.priors.maps import BoxMap, UnboundedMap
+from sksbi.utils.containers import as_floats
 from sksbi.utils.random import draw_seed
 from sksbi.utils.tensors import to_numpy
 from sksbi.utils.types import Array
@@ -83,7 +84,7 @@ class CustomPrior(JointPrior):
 
     def _log_prob(self, theta: Array) -> Array:
         """Ask the object, and check what it says."""
-        log_p = np.asarray(_as_array(self.spec.log_prob(theta)))
+        log_p = as_floats(self.spec.log_prob(theta), "prior.log_prob")
         if log_p.shape != (len(theta),):
             raise ValueError(
                 f"prior must give log_prob of shape (n,) = {(len(theta),)}, got {log_p.shape}."
@@ -119,7 +120,7 @@ def _as_array(values: Any) -> Array:
 def _first_draws(spec: Any) -> Array:
     """Draw twice, to learn D."""
     try:
-        draws = _as_array(spec.sample(2, random_state=0))
+        draws = as_floats(spec.sample(2, random_state=0), "prior.sample")
     except TypeError as error:
         raise TypeError(
             "prior must take sample(n, random_state) and return numbers, but "
@@ -173,7 +174,7 @@ def _support(spec: Any, n_features: int, *, warns: bool) -> tuple[Array, Array]:
             )
         return np.full(n_features, -np.inf), np.full(n_features, np.inf)
     try:
-        low, high = (np.broadcast_to(np.asarray(b, dtype=np.float64), n_features) for b in support)
+        low, high = (np.broadcast_to(as_floats(b, "prior.support"), n_features) for b in support)
     except (TypeError, ValueError) as error:
         raise ValueError(
             "prior.support must be a pair (low, high) of numbers or arrays of shape "

@@ -21,9 +21,10 @@ from numpy.typing import ArrayLike
 from sklearn.base import BaseEstimator
 from sklearn.utils._param_validation import Interval
 
+from sksbi.utils.containers import plain, without_na
 from sksbi.utils.random import check_generator
 from sksbi.utils.types import Array, RandomState
-from sksbi.utils.validation import check_count
+from sksbi.utils.validation import check_count, check_memory
 
 __all__ = ["ChainStatistics", "LogProb", "Sampler", "checked", "real_numbers"]
 
@@ -173,9 +174,10 @@ class Sampler(ABC, BaseEstimator):
         self._validate_params()
         if not callable(log_prob):
             raise TypeError(f"log_prob must be callable, got {type(log_prob).__name__}.")
-        n_samples = check_count(n_samples, "n_samples")
+        n_samples, initial = check_count(n_samples, "n_samples"), _check_initial(initial)
+        check_memory(n_samples, "n_samples", n_samples * initial[:, 0].size)
         generator = check_generator(random_state)
-        return self._run(log_prob, _check_initial(initial), n_samples, generator, bool(verbose))
+        return self._run(log_prob, initial, n_samples, generator, bool(verbose))
 
     def count_chains(self, n_samples: int) -> int:
         """
@@ -261,7 +263,7 @@ def real_numbers(values: ArrayLike, name: str) -> Array:
         If they are complex, text, or anything else.
     """
     try:
-        array = np.asarray(values)
+        array = np.asarray(without_na(plain(values, name)))
         if array.dtype.kind in "biuf":
             return np.asarray(array, dtype=np.float64)
         if array.dtype.kind == "O" and not any(isinstance(v, str | bytes) for v in array.flat):

@@ -5,7 +5,7 @@ from sksbi.training.muon import Muon
 from sksbi.training.net import begin, build_net, draws_globally, go_back_to_best, train
 from sksbi.training.passed_on import PASSED_ON, check_passed_on
 from sksbi.training.state import extend_history, load_state, pack_state
-from sksbi.training.watch import warn_of_rising_loss, warn_of_worse_than_nothing
+from sksbi.training.watch import warn_of_few, warn_of_rising_loss, warn_of_worse_than_nothing
 
 __all__ = [
     "PASSED_ON",
@@ -20,6 +20,7 @@ __all__ = [
     "load_state",
     "pack_state",
     "train",
+    "warn_of_few",
     "warn_of_rising_loss",
     "warn_of_worse_than_nothing",
 ]

@@ -3,6 +3,8 @@
 import threading
 
 import numpy as np
+import pandas as pd
+import polars as pl
 import pytest
 import torch
 from scipy import stats
@@ -232,6 +234,44 @@ def test_wrong_priors_are_refused_by_name(prior: object, message: str) -> None:
 def test_an_object_that_takes_no_random_state_is_refused() -> None:
     with pytest.raises(TypeError, match="random_state=0.*raised.*random_state"):
         check_prior(square(sample=lambda n: np.zeros((n, 2))))
+
+
+def test_a_table_has_the_names_of_the_prior_in_order() -> None:
+    prior = check_prior({"a": stats.norm(), "b": stats.expon()})
+    table = pd.DataFrame({"a": [-1.0, 0.5], "b": [1.0, 2.0]})
+    expected = stats.norm.logpdf(table["a"]) + stats.expon.logpdf(table["b"])
+    for form in (table, pl.from_pandas(table), table.to_numpy()):
+        np.testing.assert_allclose(prior.log_prob(form), expected)
+    for form in (table[["b", "a"]], pl.from_pandas(table[["b", "a"]])):
+        with pytest.raises(ValueError, match=r"order, got \['b', 'a'\]: give theta\[\['a', 'b'"):
+            prior.log_prob(form)
+
+
+class OfTensors:
+    """A user's prior that answers in tensors with gradients, of few digits."""
+
+    support = ([0.0, 0.0], [1.0, 1.0])
+
+    def sample(self, n: int, random_state: int) -> torch.Tensor:
+        """Draw from a square."""
+        generator = torch.Generator().manual_seed(random_state)
+        return torch.rand(n, 2, generator=generator, requires_grad=True)
+
+    def log_prob(self, theta: np.ndarray) -> torch.Tensor:
+        """Give zeros."""
+        return torch.zeros(len(theta), dtype=torch.bfloat16, requires_grad=True)
+
+
+def test_tensors_with_gradients_are_detached() -> None:
+    prior = check_prior(OfTensors())
+    theta = prior.sample(5, random_state=0)
+    assert prior.contains(torch.tensor(theta, requires_grad=True)).all()
+    assert prior.log_prob(torch.tensor(theta, requires_grad=True)).tolist() == [0.0] * 5
+
+
+def test_more_draws_than_fit_into_memory_are_refused() -> None:
+    with pytest.raises(ValueError, match=r"n must .* memory, got 10000000000000, .* GiB"):
+        check_prior([stats.norm()]).sample(10**13)
 
 
 def test_the_number_of_parameters_is_compared() -> None:

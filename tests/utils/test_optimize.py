@@ -69,16 +69,16 @@ def test_the_units_do_not_matter(unit: float) -> None:
     start = start_around(MEANS, seed=5)
     plain = maximise(gaussians, start, np.random.default_rng(0))
     units = np.array([unit, 1.0, 1 / unit])
-    best = maximise(lambda z, rows: gaussians(z / units, rows), start * units, np.random.default_rng(0))
+    best = maximise(
+        lambda z, rows: gaussians(z / units, rows), start * units, np.random.default_rng(0)
+    )
     np.testing.assert_allclose(best / units, plain, atol=0.01)
 
 
 def test_what_is_found_for_one_does_not_depend_on_the_others() -> None:
     start = start_around(MEANS, seed=6)
     both = maximise(gaussians, start, np.random.default_rng(0))
-    alone = maximise(
-        lambda z, rows: gaussians(z, rows + 1), start[1:], np.random.default_rng(0)
-    )
+    alone = maximise(lambda z, rows: gaussians(z, rows + 1), start[1:], np.random.default_rng(0))
     np.testing.assert_array_equal(both[1:], alone)
 
 
@@ -95,7 +95,5 @@ def test_a_maximum_at_one_point_of_many_dimensions_is_found() -> None:
 
 def test_draws_that_are_all_one_point_stay_there_where_nothing_is_better() -> None:
     start = np.ones((1, 10, 2))
-    best = maximise(
-        lambda z, rows: -abs(z - 1).sum(axis=2), start, np.random.default_rng(0)
-    )
+    best = maximise(lambda z, rows: -abs(z - 1).sum(axis=2), start, np.random.default_rng(0))
     np.testing.assert_array_equal(best, [[1.0, 1.0]])
