@@ -148,9 +148,7 @@ class RatioDisplay(FigureDisplay):
                 f"theta has {len(values)} rows and x has {count_rows(x)}: give as many."
             )
         others = derangement(values, check_generator(random_state))
-        shuffled: Table = values[others]
-        if isinstance(theta, pd.DataFrame):
-            shuffled = theta.iloc[others].set_axis(theta.index)  # meant to be paired by position
+        shuffled = theta.iloc[others] if isinstance(theta, pd.DataFrame) else values[others]
         # Both pairs of a simulation that succeeded: the other theta may come from a failed one.
         log_ratios = (
             estimator.predict_log_ratio(*without_failures(rows, x)) for rows in (theta, shuffled)

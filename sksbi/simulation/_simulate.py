@@ -15,9 +15,10 @@ from sksbi.priors import check_prior
 from sksbi.simulation._run import Run
 from sksbi.simulation._runner import Runner
 from sksbi.tables.simulated import Table
+from sksbi.utils.containers import plain
 from sksbi.utils.random import check_generator
 from sksbi.utils.types import RandomState
-from sksbi.utils.validation import check_count
+from sksbi.utils.validation import check_count, check_memory
 
 __all__ = ["run_simulator", "simulate"]
 
@@ -129,6 +130,7 @@ def simulate(
     n_samples = check_count(n_samples, "n_samples")
     _check_n_jobs(n_jobs)
     prior, rng = check_prior(prior), check_generator(random_state)
+    check_memory(n_samples, "n_samples", n_samples * prior.n_features)
     theta: Table = prior.sample(n_samples, rng)
     if prior.names is not None:
         theta = pd.DataFrame(theta, columns=prior.names)
@@ -235,6 +237,7 @@ def _check_n_jobs(n_jobs: object) -> None:
 
 def _check_theta(theta: ArrayLike | pd.DataFrame) -> Table:
     """Check that theta is a table of at least one row."""
+    theta = plain(theta, "theta")
     if not isinstance(theta, pd.DataFrame):
         theta = np.asarray(theta)
     if theta.ndim != 2 or len(theta) == 0:

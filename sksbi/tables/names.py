@@ -143,10 +143,11 @@ def warn_of_other_order(theta: pd.Index, x: pd.Index) -> None:
     is_default = any(index.equals(pd.RangeIndex(len(index))) for index in (theta, x))
     if moved.any() and (not is_default or common.all()):
         first = int(np.flatnonzero(moved)[0])
+        labels = [index[[first]].tolist()[0] for index in (theta, x)]
         warn_user(
             "theta and x have the same index labels in another order, and rows are paired by "
-            f"position: row {first} of theta, labelled {theta[first]!r}, goes with row {first} of "
-            f"x, labelled {x[first]!r}. To align them, give x.loc[theta.index]; if the order is "
+            f"position: row {first} of theta, labelled {labels[0]!r}, goes with row {first} of "
+            f"x, labelled {labels[1]!r}. To align them, give x.loc[theta.index]; if the order is "
             "right, give x.set_axis(theta.index).",
             UserWarning,
         )

@@ -241,6 +241,8 @@ def pair_rows(
     theta: ArrayLike | pd.DataFrame | pd.Series,
     observations: Observations,
     prior: Prior | None,
+    *,
+    any_pairs: bool = False,
 ) -> PairedRows:
     """
     Validate theta of shape (n, D) or (m, n, D), and pair it with observations.
@@ -256,6 +258,9 @@ def pair_rows(
         The observations.
     prior : Prior or None
         As in :func:`read_theta`.
+    any_pairs : bool, default=False
+        Whether theta may well be paired with an x that was not simulated from it, so that rows
+        whose labels are in another order are no reason for a warning.
 
     Returns
     -------
@@ -279,7 +284,8 @@ def pair_rows(
         if isinstance(theta, pd.DataFrame) and _is_batch_of_draws(theta, observations):
             _check_draws_match(theta, observations)
             array = array.reshape(m, -1, array.shape[1])
-    if observations.labelled and isinstance(theta, pd.DataFrame) and array.ndim == 2:
+    in_pairs = observations.labelled and array.ndim == 2 and not any_pairs
+    if in_pairs and isinstance(theta, pd.DataFrame):
         warn_of_other_order(theta.index, observations.index)
     if array.ndim == 2 and m not in (1, len(array)):
         raise ValueError(

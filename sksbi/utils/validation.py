@@ -114,7 +114,7 @@ def name_place(
         return f"at index {at}"
     row = f"row {at[0]}" if at else "its only value"
     if isinstance(index, pd.Index) and not isinstance(index, pd.RangeIndex):
-        row += f" (label {index[at[0]]!r})"
+        row += f" (label {index[[at[0]]].tolist()[0]!r})"
     if len(at) < 2:
         return f"in {row}"
     return f"in column {at[1] if columns is None else columns[at[1]]!r}, {row}"
