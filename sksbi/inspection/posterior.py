@@ -241,7 +241,7 @@ def _lay_out(fig: Figure | SubFigure, names: list[str], limits: Array) -> NDArra
     for i, j in _lower_triangle(d):
         axes[i, j] = fig.add_subplot(grid[i, j])
         _thin_out(axes[i, j], d, i, j)
-    separator, room = (" ", 40 // d) if d < 3 else ("\n", max(6, 90 // max(d, 5)))
+    separator, room = (" ", 40 // d) if d < 3 else ("\n", max(6, min(13, 90 // d)))
     for j, name in enumerate(wrapped(name, room) for name in names):
         fold_factor(axes[-1, j].xaxis, limits[j], name, separator)
         if j > 0:
