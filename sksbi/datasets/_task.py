@@ -16,6 +16,7 @@ import pandas as pd
 from numpy.typing import ArrayLike
 
 from sksbi.simulation import simulate
+from sksbi.tables.draws import as_float
 from sksbi.utils.random import check_generator
 from sksbi.utils.types import RandomState, Table
 from sksbi.utils.validation import check_count
@@ -92,14 +93,16 @@ class Task:
         Returns
         -------
         ndarray of shape (n, L)
-            The simulated data.
+            The simulated data; NaN where theta is so large that there are none.
 
         Raises
         ------
         ValueError
             If theta has another width, lacks a parameter, or is not finite.
         """
-        return self.forward(self._check_theta(theta), check_generator(rng))
+        theta, generator = self._check_theta(theta), check_generator(rng, "rng")
+        with np.errstate(all="ignore"):
+            return self.forward(theta, generator)
 
     def simulate(
         self, n_samples: int, random_state: RandomState = None
@@ -158,7 +161,8 @@ class Task:
                 "x must be one observation or have as many rows as theta, "
                 f"got {len(x)} rows of x for {len(theta)} of theta."
             )
-        return self.log_density(theta, x)
+        with np.errstate(all="ignore"):
+            return np.nan_to_num(self.log_density(theta, x), nan=-np.inf, neginf=-np.inf)
 
     def sample_posterior(
         self, x: ArrayLike, n_samples: int = 1000, random_state: RandomState = None
@@ -213,13 +217,13 @@ class Task:
 
     def _check_x(self, x: ArrayLike) -> np.ndarray:
         """Turn x into a float array of shape (n, L); one observation becomes one row."""
-        x = np.asarray(x, dtype=float)
+        x = as_float(x, "x")
         return _check_matrix(x[None] if x.ndim == 1 else x, "x", self.n_outputs)
 
 
 def _check_matrix(values: Table, name: str, width: int) -> np.ndarray:
     """Check the shape of a matrix and that it is finite."""
-    matrix = np.asarray(values, dtype=float)
+    matrix = as_float(values, name)
     if matrix.ndim != 2 or matrix.shape[1] != width:
         raise ValueError(f"{name} must have shape (n, {width}), got {matrix.shape}.")
     if not np.isfinite(matrix).all():

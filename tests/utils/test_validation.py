@@ -9,6 +9,7 @@ import scipy.sparse
 
 from sksbi.utils.validation import (
     check_count,
+    check_flag,
     check_numbers,
     check_real,
     check_weights,
@@ -138,3 +139,14 @@ def test_bad_counts_and_reals_are_refused(
 def test_the_ends_of_an_interval_are_excluded() -> None:
     with pytest.raises(ValueError, match="level must be > 0 and < 1, got 1.0"):
         check_real(1.0, "level", high=1.0)
+
+
+@pytest.mark.parametrize("value", [True, False, np.True_, np.False_])
+def test_flags(value):
+    assert check_flag(value, "grid") is bool(value)
+
+
+@pytest.mark.parametrize("value", ["yes", None, 0, 1.0, [True], np.array([True])])
+def test_what_is_no_flag_is_refused(value):
+    with pytest.raises(TypeError, match="grid must be True or False, got"):
+        check_flag(value, "grid")
