@@ -263,8 +263,9 @@ def check_widths(value: object, name: str, *, least: int = 1) -> list[int]:
     ValueError, TypeError
         If it is no sequence of positive ints, or too short.
     """
-    is_sequence = isinstance(value, Sequence | np.ndarray) and not isinstance(value, str | bytes)
-    if not is_sequence or np.ndim(value) > 1 or len(cast(Sized, value)) < least:
+    is_array = isinstance(value, np.ndarray) and value.ndim == 1
+    is_sequence = isinstance(value, Sequence) and not isinstance(value, str | bytes)
+    if not (is_array or is_sequence) or len(cast(Sized, value)) < least:
         raise InvalidParameterError(
             f"{name} must be a sequence of at least {least} width(s), such as (64, 64), got "
             f"{value!r}."

@@ -143,7 +143,7 @@ class SummaryStatistics(TransformerMixin, BaseEstimator):
         check_count(self.n_components, "n_components")
         check_count(self.n_folds, "n_folds", low=2)
         x = _read(x, "x", 2)
-        theta = _read(theta, "theta", 2)
+        theta = check_numbers(theta, "theta", ensure_min_samples=2)
         if len(x) != len(theta):
             raise ValueError(f"x and theta must have as many rows, got {len(x)} and {len(theta)}.")
         if np.abs(theta).max() > _LARGEST_THETA:
