@@ -62,6 +62,6 @@ def load_task(name: str) -> Task:
     >>> task.log_likelihood(theta, x).shape
     (100,)
     """
-    if name not in _TASKS:
+    if not isinstance(name, str) or name not in _TASKS:
         raise ValueError(f"Unknown task {name!r}: name must be one of {sorted(_TASKS)}.")
     return _TASKS[name]()

@@ -93,14 +93,16 @@ class Task:
         Returns
         -------
         ndarray of shape (n, L)
-            The simulated data.
+            The simulated data; NaN where theta is so large that there are none.
 
         Raises
         ------
         ValueError
             If theta has another width, lacks a parameter, or is not finite.
         """
-        return self.forward(self._check_theta(theta), check_generator(rng))
+        theta, generator = self._check_theta(theta), check_generator(rng, "rng")
+        with np.errstate(all="ignore"):
+            return self.forward(theta, generator)
 
     def simulate(
         self, n_samples: int, random_state: RandomState = None
@@ -159,7 +161,8 @@ class Task:
                 "x must be one observation or have as many rows as theta, "
                 f"got {len(x)} rows of x for {len(theta)} of theta."
             )
-        return self.log_density(theta, x)
+        with np.errstate(all="ignore"):
+            return np.nan_to_num(self.log_density(theta, x), nan=-np.inf, neginf=-np.inf)
 
     def sample_posterior(
         self, x: ArrayLike, n_samples: int = 1000, random_state: RandomState = None

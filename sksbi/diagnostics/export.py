@@ -11,6 +11,7 @@ from numpy.typing import ArrayLike
 from sksbi.inspection._named import parameter_labels
 from sksbi.tables.draws import as_float, check_draws, check_same_columns, check_stack, is_stack
 from sksbi.utils.types import Array, Draws, Table
+from sksbi.utils.validation import check_flag
 
 if TYPE_CHECKING:
     from xarray import DataTree
@@ -70,13 +71,19 @@ def to_inference_data(
     >>> float(data["posterior"]["mass"].mean())
     2.0
     """
-    from_dict = _import_from_dict()
+    from_dict, chains = _import_from_dict(), check_flag(chains, "chains")
     values, columns, labels = _read(draws)
     names = parameter_labels(names, columns, values.shape[2])
     has_observations = is_stack(draws) and not chains
     if has_observations:
         values = values.swapaxes(0, 1)[None]  # chain, draw, observation
-    groups = {"posterior": _variables(values, names)}
+    dims = dict.fromkeys(names, ["observation"]) if has_observations else {}
+    data = from_dict(
+        {"posterior": _variables(values, names)},
+        dims=dims,
+        coords={"observation": labels} if dims else {},
+    )
+    groups = {}
     if prior is not None:
         groups["prior"] = _variables(_check_prior(prior, names, columns)[None], names)
     if posterior_predictive is not None:
@@ -84,8 +91,7 @@ def to_inference_data(
         groups["posterior_predictive"] = {"x": simulated[None]}
     if observed_data is not None:
         groups["observed_data"] = {"x": as_float(observed_data, "observed_data")}
-    dims = dict.fromkeys(names, ["observation"]) if has_observations else {}
-    return from_dict(groups, dims=dims, coords={"observation": labels} if dims else {})
+    return data.assign(from_dict(groups).children) if groups else data
 
 
 def _import_from_dict() -> Callable[..., DataTree]:

@@ -29,7 +29,7 @@ from sksbi.utils.failures import are_failed
 from sksbi.utils.random import check_generator
 from sksbi.utils.signature import answers_to_X_y
 from sksbi.utils.types import RandomState
-from sksbi.utils.validation import check_count, check_memory, check_real, check_weights
+from sksbi.utils.validation import check_count, check_flag, check_memory, check_real, check_weights
 
 __all__ = ["AskingMixin"]
 
@@ -118,6 +118,7 @@ class AskingMixin(ABC):
             names the observations.
         """
         n_samples = check_count(n_samples, "n_samples")
+        return_report = check_flag(return_report, "return_report")
         observations, posterior = self._ask(x, iid)
         draws = self._draw(posterior, observations, n_samples, random_state)
         table = draws_table(draws.theta, observations, self.theta_columns_)
@@ -289,9 +290,7 @@ class AskingMixin(ABC):
                 "prior=None: give the prior that theta was drawn from, as in "
                 f"{type(getattr(self, 'estimator', self)).__name__}(prior=prior), and fit."
             )
-        if not isinstance(iid, bool | np.bool_):
-            raise TypeError(f"iid must be True or False, got {iid!r}.")
-        trials = bool(iid)
+        trials = check_flag(iid, "iid")
         posterior.check_takes(trials)
         observations = self.x_layout_.read_trials(x) if trials else self.x_layout_.read(x)
         names = self.x_layout_.names

@@ -41,6 +41,11 @@ def criterion_names(estimates: str = "posterior") -> list[str]:
     list of str
         The names.
 
+    Raises
+    ------
+    ValueError
+        If ``estimates`` is none of these.
+
     Examples
     --------
     >>> from sksbi.losses import criterion_names
@@ -49,7 +54,7 @@ def criterion_names(estimates: str = "posterior") -> list[str]:
     >>> criterion_names("ratio")
     ['balanced', 'balanced_contrastive', 'binary', 'contrastive']
     """
-    return sorted(_CRITERIA.get(estimates, ()))
+    return sorted(_named(estimates))
 
 
 def build_criterion(
@@ -76,7 +81,7 @@ def build_criterion(
     Raises
     ------
     ValueError
-        If the name is unknown.
+        If the name, or ``estimates``, is unknown.
     TypeError
         If it is neither a name nor callable, or does not take an option.
 
@@ -92,8 +97,14 @@ def build_criterion(
             f"criterion(**options), got an object: give the class {type(criterion).__name__}, and "
             "its options as criterion__*."
         )
-    constructor = choose(
-        criterion, _CRITERIA.get(estimates, {}), "criterion", "a callable criterion(**options)"
-    )
+    otherwise = "a callable criterion(**options)"
+    constructor = choose(criterion, _named(estimates), "criterion", otherwise)
     what = f"criterion={criterion!r}"
     return construct(constructor, what=what, options=options, given_as="criterion__*")
+
+
+def _named(estimates: str) -> dict[str, Callable[..., nn.Module]]:
+    """Find the criteria for what a module gives."""
+    if not isinstance(estimates, str) or estimates not in _CRITERIA:
+        raise ValueError(f"estimates must be one of {sorted(_CRITERIA)}, got {estimates!r}.")
+    return _CRITERIA[estimates]

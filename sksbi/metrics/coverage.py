@@ -20,6 +20,7 @@ from sksbi.metrics.uniformity import rank_ecdf
 from sksbi.tables.draws import as_float
 from sksbi.utils.random import check_generator
 from sksbi.utils.types import Array, RandomState
+from sksbi.utils.validation import check_flag
 
 __all__ = ["expected_coverage", "hpd_levels", "hpd_ranks"]
 
@@ -58,7 +59,7 @@ def hpd_ranks(
     >>> hpd_ranks([[-1.0, -2.0, -3.0], [-1.0, -2.0, -3.0]], [-2.5, -9.0]).tolist()
     [2, 3]
     """
-    draws, theta = _check_log_probs(log_prob_draws, log_prob_theta)
+    draws, theta = _check_log_probs(log_prob_draws, log_prob_theta, "log_prob_draws")
     denser = (draws > theta[:, None]).sum(axis=1)
     equal = (draws == theta[:, None]).sum(axis=1)
     return denser + check_generator(random_state).integers(equal + 1)
@@ -105,11 +106,18 @@ def hpd_levels(
     >>> hpd_levels([-(grid**2) / 2], [-0.505]).round(2).tolist()  # one standard deviation
     [0.69]
     """
-    grid, theta = _check_log_probs(log_prob_grid, log_prob_theta)
+    return _levels(log_prob_grid, log_prob_theta, random_state, "log_prob_grid")
+
+
+def _levels(
+    log_prob_grid: ArrayLike, log_prob_theta: ArrayLike, random_state: RandomState, name: str
+) -> Array:
+    """Compute the levels of regions on a grid, an argument of this name."""
+    grid, theta = _check_log_probs(log_prob_grid, log_prob_theta, name)
     empty = np.flatnonzero(np.isneginf(grid).all(axis=1))
     if len(empty):
         raise ValueError(
-            f"log_prob_grid must be finite in some cell of every row, got none in row {empty[0]}."
+            f"{name} must be finite in some cell of every row, got none in row {empty[0]}."
         )
     mass, share = softmax(grid, axis=1), check_generator(random_state).random(len(theta))
     denser = (mass * (grid > theta[:, None])).sum(axis=1)
@@ -177,25 +185,26 @@ def expected_coverage(
     >>> bool(np.abs(coverage - levels).max() < 0.03)
     True
     """
-    if grid:
-        levels = hpd_levels(log_prob_draws, log_prob_theta, random_state=random_state)
+    if check_flag(grid, "grid"):
+        levels = _levels(log_prob_draws, log_prob_theta, random_state, "log_prob_draws")
         return rank_ecdf(levels, None)
     ranks = hpd_ranks(log_prob_draws, log_prob_theta, random_state=random_state)
     return rank_ecdf(ranks, np.shape(log_prob_draws)[1])
 
 
-def _check_log_probs(draws: ArrayLike, theta: ArrayLike) -> tuple[Array, Array]:
+def _check_log_probs(draws: ArrayLike, theta: ArrayLike, name: str) -> tuple[Array, Array]:
     """Check log-densities: -inf is one, NaN and +inf are none."""
-    draws, theta = as_float(draws, "log_prob_draws"), as_float(theta, "log_prob_theta")
+    draws, theta = as_float(draws, name), as_float(theta, "log_prob_theta")
     if draws.ndim != 2 or 0 in draws.shape or theta.shape != draws.shape[:1]:
         raise ValueError(
-            "log_prob_draws must have shape (n, n_samples) and log_prob_theta (n,), got "
+            f"{name} must have shape (n, n_samples) and log_prob_theta (n,), got "
             f"{draws.shape} and {theta.shape}."
         )
-    for values, name in ((draws, "log_prob_draws"), (theta, "log_prob_theta")):
+    for values, argument in ((draws, name), (theta, "log_prob_theta")):
         bad = np.argwhere(np.isnan(values) | np.isposinf(values))
         if len(bad):
             raise ValueError(
-                f"{name} must hold numbers or -inf, got {values[tuple(bad[0])]} in row {bad[0][0]}."
+                f"{argument} must hold numbers or -inf, got {values[tuple(bad[0])]} in row "
+                f"{bad[0][0]}."
             )
     return draws, theta

@@ -6,6 +6,7 @@ import numpy as np
 from scipy.spatial.distance import cdist
 
 from sksbi.tables.draws import check_draws, check_same_columns
+from sksbi.utils.spread import standard_deviation
 from sksbi.utils.types import Array, Table
 from sksbi.utils.validation import check_real
 
@@ -66,7 +67,7 @@ def mmd_score(draws: Table, reference: Table, *, bandwidth: float | None = None)
             "draws and reference must have the same number of columns, "
             f"got {draws.shape[1]} and {reference.shape[1]}."
         )
-    sd = reference.std(axis=0, ddof=1)
+    sd = standard_deviation(reference)
     sd = np.where(sd > 0, sd, 1.0)
     draws, reference = draws / sd, reference / sd
     width = median_distance(reference) if bandwidth is None else check_real(bandwidth, "bandwidth")

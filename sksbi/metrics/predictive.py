@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike
 
-from sksbi.tables.draws import as_float, check_finite, check_observed_names
+from sksbi.tables.draws import check_finite, check_observed_names, check_scale
 from sksbi.utils.types import Array
 
 __all__ = ["predictive_distance"]
@@ -61,9 +61,7 @@ def predictive_distance(
             "x_simulated must have shape (n_samples, L) for x of shape (L,), or (n, n_samples, L) "
             f"for x of shape (n, L), got {shape} and {observed.shape}."
         )
-    width = np.ones(shape[-1]) if scale is None else as_float(scale, "scale")
-    if width.shape != shape[-1:] or not ((width > 0) & (width < np.inf)).all():
-        raise ValueError(f"scale must be {shape[-1]} positive numbers, got {scale!r}.")
+    width = check_scale(scale, shape[-1])
     away = np.linalg.norm((simulated - observed[..., None, :]) / width, axis=-1)
     medians = np.median(away, axis=-1)
     return float(medians) if medians.ndim == 0 else medians

@@ -15,7 +15,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike
 
-from sksbi.tables.draws import as_float, check_batch
+from sksbi.tables.draws import check_batch, check_scale
 from sksbi.utils.types import Array, Draws, Table
 
 __all__ = ["crps", "energy_score"]
@@ -110,9 +110,7 @@ def energy_score(draws: Draws, theta: Table, *, scale: ArrayLike | None = None) 
     [2.162]
     """
     values, truth, _ = check_batch(draws, theta, 2)
-    width = np.ones(truth.shape[1]) if scale is None else as_float(scale, "scale")
-    if width.shape != truth.shape[1:] or not ((width > 0) & (width < np.inf)).all():
-        raise ValueError(f"scale must be {truth.shape[1]} positive numbers, got {scale!r}.")
+    width = check_scale(scale, truth.shape[1])
     values, truth = values / width, truth / width
     off = np.linalg.norm(values - truth[:, None], axis=2).mean(axis=1)
     shifts = range(1, min(_SHIFTS, values.shape[1] - 1) + 1)

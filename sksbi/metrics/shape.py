@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from sksbi.tables.draws import check_batch, check_draws, check_same_columns, check_stack
+from sksbi.utils.spread import standard_deviation
 from sksbi.utils.types import Array, Draws, Table
 
 __all__ = ["posterior_contraction", "posterior_z_score"]
@@ -60,7 +61,6 @@ def posterior_contraction(draws: Draws, prior_draws: Table) -> Array:
             f"draws and prior_draws must have as many columns, got {values.shape[2]} and "
             f"{prior.shape[1]}."
         )
-    variance = prior.var(axis=0, ddof=1)
     width = np.ptp(prior, axis=0)
     if (width == 0).any():
         column = int(np.argmin(width))
@@ -68,7 +68,8 @@ def posterior_contraction(draws: Draws, prior_draws: Table) -> Array:
             f"prior_draws must vary in every column, got {prior[0, column]} throughout column "
             f"{column}."
         )
-    return 1 - values.var(axis=1, ddof=1) / variance
+    with np.errstate(over="ignore"):
+        return 1 - (standard_deviation(values, axis=1) / standard_deviation(prior)) ** 2
 
 
 def posterior_z_score(draws: Draws, theta: Table) -> Array:
@@ -110,5 +111,5 @@ def posterior_z_score(draws: Draws, theta: Table) -> Array:
     [[-2.0]]
     """
     values, theta, _ = check_batch(draws, theta, 2)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        return (values.mean(axis=1) - theta) / values.std(axis=1, ddof=1)
+    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
+        return (values.mean(axis=1) - theta) / standard_deviation(values, axis=1)

@@ -72,8 +72,9 @@ def tarp_ranks(
         check_same_columns(others, names, "references", "theta")
     if points.shape != theta.shape:
         raise ValueError(f"references must have shape {theta.shape}, got {points.shape}.")
-    reach = (((theta - points) / width) ** 2).sum(axis=1)
-    distances = (((values - points[:, None]) / width) ** 2).sum(axis=2)
+    with np.errstate(over="ignore"):
+        reach = (((theta - points) / width) ** 2).sum(axis=1)
+        distances = (((values - points[:, None]) / width) ** 2).sum(axis=2)
     equal = (distances == reach[:, None]).sum(axis=1)
     return (distances < reach[:, None]).sum(axis=1) + generator.integers(equal + 1)
 

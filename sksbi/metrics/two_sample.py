@@ -17,6 +17,7 @@ from sklearn.model_selection import KFold, cross_val_score
 from sksbi.metrics.classifiers import build_classifier
 from sksbi.tables.draws import check_draws, check_same_columns
 from sksbi.utils.random import check_generator, draw_seed
+from sksbi.utils.spread import standard_deviation
 from sksbi.utils.types import Array, RandomState, Table
 from sksbi.utils.validation import check_count
 from sksbi.utils.warn import warn_user
@@ -140,7 +141,7 @@ def _c2st(
     n_jobs: int | None,
 ) -> float:
     """Cross-validate the classifier on the pooled, scaled draws."""
-    mean, std = reference.mean(axis=0), reference.std(axis=0, ddof=1)
+    mean, std = reference.mean(axis=0), standard_deviation(reference)
     pooled = (np.concatenate([reference, draws]) - mean) / np.where(std > 0, std, 1.0)
     labels = np.repeat([0, 1], [len(reference), len(draws)])
     accuracies = cross_val_score(

@@ -14,7 +14,7 @@ from math import prod
 from torch import Tensor, nn
 
 from sksbi.nn.mlp import MLP
-from sksbi.utils.validation import check_count
+from sksbi.utils.validation import check_count, check_factory, check_widths
 
 __all__ = ["ConvNet1d", "ConvNet2d"]
 
@@ -39,9 +39,8 @@ class _ConvNet(nn.Module):
     ) -> None:
         super().__init__()
         self.in_shape = _check_shape(in_shape, dims)
-        widths = [check_count(width, "every width in channels") for width in channels]
-        if not widths:
-            raise ValueError(f"channels must hold at least one width, got {channels!r}.")
+        widths = check_widths(channels, "channels")
+        activation = check_factory(activation, "activation")
         if check_count(kernel_size, "kernel_size") % 2 == 0:
             raise ValueError(f"kernel_size must be odd, got {kernel_size}.")
         size = self.in_shape[-dims:]

@@ -17,7 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from sksbi.nn.mlp import MLP
-from sksbi.utils.validation import check_count
+from sksbi.utils.validation import check_count, check_factory, check_widths
 
 __all__ = ["DeepSet"]
 
@@ -97,13 +97,8 @@ class DeepSet(nn.Module):
         super().__init__()
         self.element_shape = _check_shape(in_shape)[1:]
         self.pooling = _check_pooling(pooling)
-        widths = [
-            check_count(width, "every width in element_features") for width in element_features
-        ]
-        if not widths:
-            raise ValueError(
-                f"element_features must hold at least one width, got {element_features!r}."
-            )
+        widths = check_widths(element_features, "element_features")
+        activation = check_factory(activation, "activation")
         self.element = nn.Sequential(
             MLP(prod(self.element_shape), widths[-1], widths[:-1], activation), activation()
         )
@@ -151,7 +146,7 @@ def _check_shape(in_shape: int | Sequence[int]) -> tuple[int, ...]:
 
 def _check_pooling(pooling: str | Sequence[str]) -> tuple[str, ...]:
     """Validate the names of what is computed over the elements."""
-    names = (pooling,) if isinstance(pooling, str) else tuple(pooling)
-    if not names or set(names) - set(_POOLS):
+    names = tuple(pooling) if isinstance(pooling, list | tuple) else (pooling,)
+    if not names or any(not isinstance(name, str) or name not in _POOLS for name in names):
         raise ValueError(f"pooling must be one or several of {sorted(_POOLS)}, got {pooling!r}.")
     return names

@@ -17,6 +17,7 @@ from torch import nn
 
 from sksbi.nn.spline_flow import SplineFlow
 from sksbi.utils.choose import choose, construct
+from sksbi.utils.validation import check_count
 
 __all__ = ["build_flow", "flow_names"]
 
@@ -95,6 +96,9 @@ def build_flow(
     >>> flow(torch.zeros(5, 3)).log_prob(torch.zeros(5, 2)).shape
     torch.Size([5])
     """
+    features, context = check_count(features, "features"), check_count(context, "context", low=0)
+    if "transforms" in options:
+        options["transforms"] = check_count(options["transforms"], "transforms")
     constructor = choose(flow, _FLOWS, "flow", "a callable flow(features, context, **options)")
     module = construct(
         constructor,

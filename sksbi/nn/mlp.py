@@ -7,6 +7,8 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor, nn
 
+from sksbi.utils.validation import check_count, check_factory, check_widths
+
 __all__ = ["MLP", "ResidualMLP"]
 
 
@@ -41,7 +43,10 @@ class MLP(nn.Module):
         activation: Callable[[], nn.Module] = nn.ReLU,
     ) -> None:
         super().__init__()
-        widths = [in_features, *hidden_features]
+        out_features = check_count(out_features, "out_features")
+        hidden = check_widths(hidden_features, "hidden_features", least=0)
+        widths = [check_count(in_features, "in_features"), *hidden]
+        activation = check_factory(activation, "activation")
         layers: list[nn.Module] = []
         for before, after in zip(widths[:-1], widths[1:], strict=True):
             layers += [nn.Linear(before, after), activation()]
@@ -103,6 +108,10 @@ class ResidualMLP(nn.Module):
         activation: Callable[[], nn.Module] = nn.GELU,
     ) -> None:
         super().__init__()
+        in_features = check_count(in_features, "in_features")
+        out_features = check_count(out_features, "out_features")
+        hidden_features = check_count(hidden_features, "hidden_features")
+        activation = check_factory(activation, "activation")
         self.first = nn.Linear(in_features, hidden_features)
         self.blocks = nn.ModuleList(
             nn.Sequential(
@@ -112,7 +121,7 @@ class ResidualMLP(nn.Module):
                 activation(),
                 nn.Linear(hidden_features, hidden_features),
             )
-            for _ in range(blocks)
+            for _ in range(check_count(blocks, "blocks", low=0))
         )
         self.last = nn.Sequential(
             nn.LayerNorm(hidden_features), nn.Linear(hidden_features, out_features)

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from sksbi.nn.embedded import Embedded
 from sksbi.nn.ratio_mlp import RatioMLP
 from sksbi.utils.choose import choose, construct
+from sksbi.utils.validation import check_count
 
 __all__ = ["ConditionalRatio", "LogRatio", "build_ratio_network", "ratio_network_names"]
 
@@ -190,6 +191,7 @@ def build_ratio_network(
     >>> build_ratio_network("mlp", 2, 8, hidden_features=(32,)).members
     2
     """
+    features, context = check_count(features, "features"), check_count(context, "context")
     otherwise = (
         "a module (theta, context) -> log-ratios, or a callable network(features, context, "
         "**options) that returns one"

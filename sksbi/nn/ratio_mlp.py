@@ -24,7 +24,7 @@ import torch
 from torch import Tensor, nn
 
 from sksbi.nn.autoregressive import step_size
-from sksbi.utils.validation import check_count
+from sksbi.utils.validation import check_count, check_factory, check_widths
 
 __all__ = ["RatioMLP"]
 
@@ -74,9 +74,10 @@ class RatioMLP(nn.Module):
         activation: Callable[[], nn.Module] = nn.ReLU,
     ) -> None:
         super().__init__()
+        features, context = check_count(features, "features"), check_count(context, "context")
         self.features, self.members = features, check_count(members, "members")
-        hidden_features = _check_widths(hidden_features)
-        self.activation = activation()
+        hidden_features = check_widths(hidden_features, "hidden_features")
+        self.activation = check_factory(activation, "activation")()
         if isinstance(self.activation, nn.ReLU):
             self.activation.inplace = True
         first, fan = hidden_features[0], features + context
@@ -186,16 +187,6 @@ class RatioMLP(nn.Module):
         linear_context[:] = slope.float() / self.step_size
         self.offset[:] = offset.float()[:, None]
         self.biases[-1][:] = root.diagonal().log().sum().float()
-
-
-def _check_widths(hidden_features: Sequence[int]) -> list[int]:
-    """Hold that there are hidden layers, each of a positive width."""
-    if isinstance(hidden_features, int) or len(hidden_features) == 0:
-        raise ValueError(
-            "hidden_features must be a sequence of at least one width, such as (128, 128), got "
-            f"{hidden_features!r}."
-        )
-    return [check_count(width, "hidden_features") for width in hidden_features]
 
 
 def _uniform(*shape: int, fan: int) -> Tensor:

@@ -29,7 +29,7 @@ from sksbi.nn._arrays import view_arrays, view_tensor
 from sksbi.nn.affine import affine, invert_affine, unsquashed
 from sksbi.nn.autoregressive import MaskedNetworks, step_size
 from sksbi.nn.spline import BOUND, invert_spline, spline
-from sksbi.utils.validation import check_count
+from sksbi.utils.validation import check_count, check_widths
 
 __all__ = ["SplineFlow", "SplineMixture"]
 
@@ -86,15 +86,11 @@ class SplineFlow(nn.Module):
         members: int = 4,
     ) -> None:
         super().__init__()
-        check_count(transforms, "transforms")
-        check_count(bins, "bins", low=2)
-        check_count(members, "members")
-        if not isinstance(hidden_features, Sequence) or not len(hidden_features):
-            raise ValueError(
-                f"hidden_features must hold the widths of the layers, got {hidden_features!r}"
-            )
-        for width in hidden_features:
-            check_count(width, "each of hidden_features")
+        features = check_count(features, "features")
+        context = check_count(context, "context", low=0)
+        transforms = check_count(transforms, "transforms")
+        bins, members = check_count(bins, "bins", low=2), check_count(members, "members")
+        hidden_features = check_widths(hidden_features, "hidden_features")
         self.features, self.members = features, members
         self.step_size = step_size(context)
         ascending = torch.arange(features)

@@ -18,9 +18,13 @@ __all__ = [
     "check_observed_names",
     "check_rows",
     "check_same_columns",
+    "check_scale",
     "check_stack",
     "is_stack",
 ]
+
+# Squares of what is larger, in units of a scale, would overflow.
+_LARGEST, _LEAST_SCALE = 1e100, 1e-50
 
 
 def check_draws(
@@ -64,11 +68,11 @@ def check_draws(
             f"{argument} must have at least {min_rows} row(s) and one column, "
             f"got shape {values.shape}."
         )
-    bad = np.argwhere(~np.isfinite(values))
+    bad = np.argwhere(~_is_usable(values))
     if len(bad):
         row, column = bad[0]
         raise ValueError(
-            f"{argument} must be finite, got {values[row, column]} in row {row}, column {column}; "
+            f"{_rule(argument, values[row, column])} in row {row}, column {column}; "
             "drop such rows first."
         )
     return values, _names_of(draws)
@@ -151,12 +155,12 @@ def check_stack(
             f"{argument} must have shape (n, n_samples, D), n_samples at least "
             f"{min_draws}, got {values.shape}."
         )
-    bad = np.argwhere(~np.isfinite(values))
+    bad = np.argwhere(~_is_usable(values))
     if len(bad):
         row, draw, column = bad[0]
         raise ValueError(
-            f"{argument} must be finite, got {values[row, draw, column]} in observation {row}, "
-            f"draw {draw}, column {column}."
+            f"{_rule(argument, values[row, draw, column])} in observation {row}, draw {draw}, "
+            f"column {column}."
         )
     return values, names
 
@@ -164,11 +168,34 @@ def check_stack(
 def check_finite(values: object, argument: str) -> np.ndarray:
     """Check that an array of any shape holds finite numbers."""
     array = as_float(values, argument)
-    bad = np.argwhere(~np.isfinite(array))
+    bad = np.argwhere(~_is_usable(array))
     if len(bad):
         place = tuple(int(i) for i in bad[0])
-        raise ValueError(f"{argument} must be finite, got {array[place]} at {place}.")
+        raise ValueError(f"{_rule(argument, array[place])} at {place}.")
     return array
+
+
+def check_scale(scale: object, width: int) -> np.ndarray:
+    """Check what columns are divided by, one positive number each; None divides by one."""
+    if scale is None:
+        return np.ones(width)
+    values = as_float(scale, "scale")
+    if values.shape != (width,) or not ((values > _LEAST_SCALE) & (values < np.inf)).all():
+        raise ValueError(
+            f"scale must be {width} positive numbers, above {_LEAST_SCALE:g}, got {scale!r}."
+        )
+    return values
+
+
+def _is_usable(values: np.ndarray) -> np.ndarray:
+    """Tell which numbers are finite, and have squares that are."""
+    return np.abs(values) < _LARGEST
+
+
+def _rule(argument: str, value: float) -> str:
+    """Say what numbers must be, and what one is."""
+    kind = f"below {_LARGEST:g} in size" if np.isfinite(value) else "finite"
+    return f"{argument} must be {kind}, got {value}"
 
 
 def check_observed_names(observed: object, x: object, argument: str, other: str) -> object:

@@ -29,7 +29,7 @@ _RANDOM_STATE = re.compile(r"(^|__)random_state$")
 _GLOBAL_GENERATOR_LOCK = threading.RLock()
 
 
-def check_generator(random_state: RandomState) -> np.random.Generator:
+def check_generator(random_state: RandomState, name: str = "random_state") -> np.random.Generator:
     """
     Turn what a user passes as ``random_state`` into a NumPy Generator.
 
@@ -38,6 +38,8 @@ def check_generator(random_state: RandomState) -> np.random.Generator:
     random_state : None, int, numpy.random.RandomState or numpy.random.Generator
         None takes fresh entropy from the system, never NumPy's global generator. A RandomState is
         asked for one integer, so it advances; a Generator is returned as it is.
+    name : str, default="random_state"
+        The argument's name, for errors.
 
     Returns
     -------
@@ -62,7 +64,7 @@ def check_generator(random_state: RandomState) -> np.random.Generator:
     ):
         return np.random.default_rng(int(random_state))
     raise ValueError(
-        "random_state must be None, a non-negative int, a numpy.random.RandomState or a "
+        f"{name} must be None, a non-negative int, a numpy.random.RandomState or a "
         f"numpy.random.Generator, got {random_state!r}."
     )
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Hashable, Sequence, Sized
+from collections.abc import Callable, Hashable, Sequence, Sized
 from numbers import Integral, Real
 from typing import Any, cast
 
@@ -19,12 +19,15 @@ from sksbi.utils.types import Array, Table
 
 __all__ = [
     "check_count",
+    "check_factory",
+    "check_flag",
     "check_instance",
     "check_lengths",
     "check_memory",
     "check_numbers",
     "check_real",
     "check_weights",
+    "check_widths",
     "count_rows",
     "name_place",
     "shortened",
@@ -392,3 +395,91 @@ def check_real(value: object, name: str, *, low: float = 0.0, high: float = np.i
     if not low < number < high:
         raise ValueError(f"{name} must be > {low:g} and < {high:g}, got {value}.")
     return number
+
+
+def check_flag(value: object, name: str) -> bool:
+    """
+    Validate what is True or False.
+
+    Parameters
+    ----------
+    value : bool
+        What the user passed.
+    name : str
+        The argument's name, for errors.
+
+    Returns
+    -------
+    bool
+        The same.
+
+    Raises
+    ------
+    TypeError
+        If it is neither.
+    """
+    if not isinstance(value, bool | np.bool_):
+        raise TypeError(f"{name} must be True or False, got {value!r}.")
+    return bool(value)
+
+
+def check_widths(value: object, name: str, *, least: int = 1) -> list[int]:
+    """
+    Validate the widths of layers.
+
+    Parameters
+    ----------
+    value : sequence of int
+        What the user passed.
+    name : str
+        The argument's name, for errors.
+    least : int, default=1
+        How many there must be at least.
+
+    Returns
+    -------
+    list of int
+        The widths.
+
+    Raises
+    ------
+    ValueError, TypeError
+        If it is no sequence of positive ints, or too short.
+    """
+    is_array = isinstance(value, np.ndarray) and value.ndim == 1
+    is_sequence = isinstance(value, Sequence) and not isinstance(value, str | bytes)
+    if not (is_array or is_sequence) or len(cast(Sized, value)) < least:
+        raise InvalidParameterError(
+            f"{name} must be a sequence of at least {least} width(s), such as (64, 64), got "
+            f"{value!r}."
+        )
+    return [check_count(width, f"every width in {name}") for width in cast(Sequence[Any], value)]
+
+
+def check_factory(value: object, name: str) -> Callable[[], Any]:
+    """
+    Validate what makes a part, such as a class.
+
+    Parameters
+    ----------
+    value : callable
+        What the user passed.
+    name : str
+        The argument's name, for errors.
+
+    Returns
+    -------
+    callable
+        The same.
+
+    Raises
+    ------
+    TypeError
+        If it cannot be called.
+    """
+    if not callable(value):
+        raise TypeError(
+            f"{name} must be a class, or a callable without arguments, that makes one, got "
+            f"{value!r}."
+        )
+    return value

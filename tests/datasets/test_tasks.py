@@ -192,3 +192,37 @@ def test_bad_theta(theta, words):
 def test_bad_x(x, words):
     with pytest.raises(ValueError, match=words):
         load_task("two_moons").log_likelihood(np.zeros((3, 2)), x)
+
+
+@pytest.mark.parametrize("name", [["sir"], {}, None, 3, "nonsense"])
+def test_an_unknown_name_is_refused(name):
+    with pytest.raises(ValueError, match="name must be one of"):
+        load_task(name)
+
+
+@pytest.mark.parametrize(
+    ("theta", "match"),
+    [
+        ([[1j, 0.0]], "theta"),
+        ([["a", 0.0]], "theta must hold real numbers"),
+        ({}, "theta"),
+        (np.zeros((1, 2, 1)), r"theta must have shape \(n, 2\), got \(1, 2, 1\)"),
+    ],
+)
+def test_what_is_no_table_of_numbers_is_refused(theta, match):
+    task = load_task("two_moons")
+    with pytest.raises((ValueError, TypeError), match=match):
+        task.simulator(theta, 0)
+    with pytest.raises((ValueError, TypeError), match=match):
+        task.log_likelihood(theta, [0.0, 0.0])
+
+
+def test_the_generator_of_a_simulator_is_called_rng():
+    with pytest.raises(ValueError, match="rng must be None, a non-negative int"):
+        load_task("two_moons").simulator([[0.0, 0.0]], -1)
+
+
+def test_absurd_parameters_give_no_data_and_no_warning():
+    task = load_task("slcp")
+    assert np.isnan(task.simulator(np.full((1, 5), 1e200), 0)).any()
+    assert task.log_likelihood(np.full((1, 5), 1e200), np.zeros(8)).tolist() == [-np.inf]

@@ -46,6 +46,22 @@ def test_groups():
     assert data["observed_data"]["x"].values.tolist() == [1, 2, 3]
 
 
+def test_draws_for_a_batch_and_from_the_prior_go_together():
+    rng = np.random.default_rng(0)
+    draws, prior = rng.normal(size=(3, 6, 2)), rng.normal(size=(9, 2))
+    data = to_inference_data(draws, prior=prior, observed_data=[1.0, 2.0])
+    assert data["posterior"]["theta_1"].dims == ("chain", "draw", "observation")
+    assert np.array_equal(data["posterior"]["theta_1"].values[0], draws[..., 1].T)
+    assert np.array_equal(data["prior"]["theta_1"].values, prior[None, :, 1])
+    assert data["observed_data"]["x"].values.tolist() == [1.0, 2.0]
+
+
+@pytest.mark.parametrize("chains", ["yes", None, 1, [True]])
+def test_chains_is_true_or_false(chains):
+    with pytest.raises(TypeError, match="chains must be True or False, got"):
+        to_inference_data(np.zeros((2, 4, 2)), chains=chains)
+
+
 @pytest.mark.parametrize(
     ("change", "match"),
     [

@@ -73,3 +73,11 @@ def test_a_row_of_weight_zero_gives_no_gradient() -> None:
     output = torch.zeros(2, 1, requires_grad=True)
     WeightedMean(Distance())(output, (torch.ones(2, 1), torch.tensor([0.0, 2.0]))).backward()
     torch.testing.assert_close(output.grad, torch.tensor([[0.0], [-1.0]]))
+
+
+@pytest.mark.parametrize("estimates", ["nonsense", "", 3, None, ["ratio"], {}])
+def test_what_is_estimated_is_one_of_two(estimates):
+    with pytest.raises(ValueError, match=r"estimates must be one of \['posterior', 'ratio'\], got"):
+        criterion_names(estimates)
+    with pytest.raises(ValueError, match=r"estimates must be one of \['posterior', 'ratio'\], got"):
+        build_criterion("binary", estimates)

@@ -3,6 +3,7 @@
 import pickle
 
 import numpy as np
+import pandas as pd
 import pytest
 from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
@@ -146,3 +147,38 @@ def test_leading_components_are_those_of_the_covariance(shape: tuple) -> None:
     _, _, rows = np.linalg.svd(x, full_matrices=False)
     overlap = np.abs(scores.components_[:, :2].T @ rows[:2].T)
     np.testing.assert_allclose(overlap, np.eye(2), atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("parameters", "change", "match"),
+    [
+        ({"n_components": -1}, {}, "n_components must be an int >= 1, got -1"),
+        ({"n_components": 2.0}, {}, "n_components must be an int >= 1, got 2.0"),
+        ({"n_folds": 1}, {}, "n_folds must be an int >= 2, got 1"),
+        ({}, {"x": np.zeros((30, 5))}, "x and theta must have as many rows, got 30 and 40"),
+        ({}, {"x": np.full((40, 5), np.inf)}, "x"),
+        ({}, {"x": np.zeros((40, 5, 1))}, "x"),
+        ({}, {"theta": np.zeros(40)}, "theta"),
+        ({}, {"theta": np.full((40, 1), 1e200)}, "theta must be at most 1e.30 in size"),
+    ],
+)
+def test_what_cannot_be_learnt_from_is_refused(parameters, change, match):
+    rng = np.random.default_rng(0)
+    given = {"x": rng.normal(size=(40, 5)), "theta": rng.normal(size=(40, 1))} | change
+    with pytest.raises((ValueError, TypeError), match=match):
+        SummaryStatistics(**parameters).fit_transform(given["x"], given["theta"])
+
+
+def test_another_width_than_in_fit_is_refused():
+    rng = np.random.default_rng(0)
+    fitted = SummaryStatistics().fit(rng.normal(size=(40, 5)), rng.normal(size=(40, 1)))
+    with pytest.raises(ValueError, match="x must have 5 columns, got 4"):
+        fitted.transform(np.zeros((3, 4)))
+
+
+def test_tables_and_lists_give_what_their_arrays_give():
+    rng = np.random.default_rng(0)
+    x, theta = rng.normal(size=(40, 5)), rng.normal(size=(40, 1))
+    learnt = SummaryStatistics().fit_transform(x, theta)
+    table = pd.DataFrame(x, index=range(100, 140))
+    assert np.array_equal(SummaryStatistics().fit_transform(table, theta.tolist()), learnt)

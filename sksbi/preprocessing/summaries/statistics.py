@@ -39,6 +39,7 @@ from sksbi.preprocessing.summaries.rows import row_statistics
 from sksbi.preprocessing.views import RobustViews
 from sksbi.utils.random import check_generator, draw_seed
 from sksbi.utils.types import Array, Floats, Mask, RandomState, Rows
+from sksbi.utils.validation import check_count, check_numbers
 
 __all__ = ["SummaryStatistics"]
 
@@ -47,6 +48,7 @@ _MOST_VALUES, _MOST_ROWS, _FEWEST_ROWS = 20_000_000, 20_000, 500
 _MOST_IN_PRODUCTS = 1_000
 _MOST_FOR_PRODUCTS = 14
 _FAR = 1e6
+_LARGEST_THETA = 1e30
 _MOST_BESIDE, _SIZE_BESIDE = 50, 0.3
 _RANK, _CORRELATED = 1e-7, 0.1
 
@@ -131,7 +133,24 @@ class SummaryStatistics(TransformerMixin, BaseEstimator):
         -------
         ndarray of shape (n, n_statistics), float32
             The statistics.
+
+        Raises
+        ------
+        ValueError, TypeError
+            If x or theta is no table of finite numbers, their lengths differ, or a parameter is out
+            of its range.
         """
+        check_count(self.n_components, "n_components")
+        check_count(self.n_folds, "n_folds", low=2)
+        x = _read(x, "x", 2)
+        theta = check_numbers(theta, "theta", ensure_min_samples=2)
+        if len(x) != len(theta):
+            raise ValueError(f"x and theta must have as many rows, got {len(x)} and {len(theta)}.")
+        if np.abs(theta).max() > _LARGEST_THETA:
+            raise ValueError(
+                f"theta must be at most {_LARGEST_THETA:g} in size, best standardised, got "
+                f"{np.abs(theta).max():g}."
+            )
         self.n_features_in_ = x.shape[1]
         generator = check_generator(self.random_state)
         most = min(max(_FEWEST_ROWS, _MOST_VALUES // x.shape[1]), _MOST_ROWS)
@@ -223,8 +242,16 @@ class SummaryStatistics(TransformerMixin, BaseEstimator):
         -------
         ndarray of shape (m, n_statistics), float32
             The statistics.
+
+        Raises
+        ------
+        ValueError, TypeError
+            If x is no table of finite numbers, or of another width than in fit.
         """
         check_is_fitted(self)
+        x = _read(x, "x", 0)
+        if x.shape[1] != self.n_features_in_:
+            raise ValueError(f"x must have {self.n_features_in_} columns, got {x.shape[1]}.")
         block = max(1, _MOST_VALUES // x.shape[1])
         parts = [self._transform(x[i : i + block]) for i in range(0, max(1, len(x)), block)]
         return np.concatenate(parts)
@@ -247,6 +274,11 @@ class SummaryStatistics(TransformerMixin, BaseEstimator):
         with np.errstate(over="ignore"):
             scaled = (x - self.views_.center_[:width]) / self.views_.spread_[:width]
         return np.clip(np.nan_to_num(scaled), -_FAR, _FAR)
+
+
+def _read(values: Floats, name: str, least: int) -> Floats:
+    """Validate a table of at least so many rows."""
+    return check_numbers(values, name, dtype=(np.float64, np.float32), ensure_min_samples=least)
 
 
 def _canonical(estimates: Array, functions: Array) -> Array:

@@ -1,0 +1,1 @@
+"""Random calls of everything public, and the laws that every call keeps."""
