@@ -17,10 +17,9 @@ import numpy as np
 import pandas as pd
 import sklearn
 import sklearn.pipeline
-from scipy.sparse import csr_matrix, issparse, vstack
 from sklearn.utils.metadata_routing import process_routing
 from sklearn.utils.metaestimators import available_if
-from sklearn.utils.validation import check_consistent_length, check_is_fitted
+from sklearn.utils.validation import check_is_fitted
 
 from sksbi.estimators import CalibratedPosterior
 from sksbi.estimators.asking import AskingMixin
@@ -29,12 +28,12 @@ from sksbi.estimators.ratio import RatioMixin
 from sksbi.estimators.readable import ReadableMixin
 from sksbi.estimators.sampled import ChainsMixin
 from sksbi.priors import check_prior
+from sksbi.tables.around import around_failures
 from sksbi.tables.names import check_pairs
-from sksbi.tables.simulated import fill
 from sksbi.tables.templates import as_table, for_steps, shape_error, template_of
 from sksbi.tables.theta import theta_table
 from sksbi.utils.containers import plain
-from sksbi.utils.failures import are_failed, refuse_failures, rows_of, without_failures
+from sksbi.utils.failures import refuse_failures
 from sksbi.utils.interrupts import unchanged_on
 from sksbi.utils.signature import answers_to_X_y
 from sksbi.utils.validation import check_numbers
@@ -149,8 +148,8 @@ class Pipeline(ReadableMixin, sklearn.pipeline.Pipeline):
         ours, theirs = _split_metadata(self, params, transformers)
         # Transformers of one fit and an estimator of another would give wrong answers.
         with unchanged_on(BaseException, self, *_estimators_in(self)):
-            with self._naming_the_step():
-                transformed = _around_failures(transformers.fit_transform, x, theta, **theirs)
+            with _naming_the_step(self.steps):
+                transformed = around_failures(transformers.fit_transform, x, theta, **theirs)
             self.steps = [*transformers.steps[:-1], (name, final)]
             self.x_template_ = template_of(x)
             interrupt = self._fit_last(theta, transformed, ours)
@@ -212,8 +211,8 @@ class Pipeline(ReadableMixin, sklearn.pipeline.Pipeline):
             refuse_failures(table)
         transformers = self._transformers()
         wanted = _requested(transformers, "transform", metadata)
-        with self._naming_the_step():
-            transformed = _around_failures(transformers.transform, table, **wanted)
+        with _naming_the_step(self.steps):
+            transformed = around_failures(transformers.transform, table, **wanted)
         if single:
             transformed = plain(transformed, "x")
             return transformed.iloc[0] if isinstance(transformed, pd.DataFrame) else transformed[0]
@@ -221,17 +220,6 @@ class Pipeline(ReadableMixin, sklearn.pipeline.Pipeline):
         if is_matrix and isinstance(table, pd.DataFrame):
             return pd.DataFrame(transformed, index=table.index)
         return transformed
-
-    @contextmanager
-    def _naming_the_step(self):
-        """Put the name of the step, and of x, before what a transformer says of its X."""
-        try:
-            yield
-        except (ValueError, TypeError, IndexError) as error:
-            if type(error) not in (ValueError, TypeError, IndexError):
-                raise
-            kind = TypeError if isinstance(error, TypeError) else ValueError
-            raise kind(f"x, in the step {_failing_step(error, self.steps)}: {error}") from error
 
     sample = _of_last_step(AskingMixin.sample)
     summary = _of_last_step(AskingMixin.summary)
@@ -393,30 +381,16 @@ def _requested(router, method, metadata):
     return {name: metadata[name] for name in wanted}
 
 
-def _around_failures(transform, x, *theta, **options):
-    """Transform the simulations that succeeded, and set NaN in the places of those that failed."""
-    kept = ~are_failed(x)
-    if kept.all():
-        return transform(x, *theta, **options)
-    check_consistent_length(x, *theta)
-    some, theta = without_failures(x, x)[0], [rows_of(part, kept) for part in theta]
-    own = {k: rows_of(v, kept) if np.size(v) == len(kept) else v for k, v in options.items()}
-    return _in_places(transform(some, *theta, **own), np.flatnonzero(kept), x)
-
-
-def _in_places(transformed, rows, x):
-    """Set rows into their places in a table as long as x, of NaN where there is none."""
-    n = len(are_failed(x))
-    if issparse(transformed):
-        nothing = csr_matrix(np.full((1, transformed.shape[1]), np.nan))
-        place = np.full(n, len(rows))
-        place[rows] = np.arange(len(rows))
-        return vstack([transformed, nothing], format="csr")[place]
-    if not isinstance(transformed, pd.DataFrame):
-        return fill(np.asarray(transformed), rows, n)
-    index = x.index if isinstance(x, pd.DataFrame | pd.Series) else None
-    table = fill(transformed, rows, n)
-    return table if index is None else table.set_axis(index)
+@contextmanager
+def _naming_the_step(steps):
+    """Put the name of the step, and of x, before what a transformer says of its X."""
+    try:
+        yield
+    except (ValueError, TypeError, IndexError) as error:
+        if type(error) not in (ValueError, TypeError, IndexError):
+            raise
+        kind = TypeError if isinstance(error, TypeError) else ValueError
+        raise kind(f"x, in the step {_failing_step(error, steps)}: {error}") from error
 
 
 def _failing_step(error, steps):

@@ -553,7 +553,8 @@ def test_signatures_and_texts_are_those_of_the_last_step() -> None:
         (np.ones(5), ValueError, r"^x, in the step 'standardscaler': X has 5 features"),
         (sparse.csr_matrix(X[:2]), TypeError, r"^x must be dense, as in fit.*x\.toarray\(\)"),
         (sparse.coo_array(X[0]), TypeError, r"^x must be dense, as in fit.*x\.toarray\(\)"),
-        (np.full((2, 4), np.nan), ValueError, r"^x, in the step 'pca': Input X contains NaN"),
+        (np.diag([np.nan, 1, 1, 1]), ValueError, r"^x, in the step 'pca': Input X contains NaN"),
+        (np.full((2, 4), np.nan), ValueError, r"^x contains NaN throughout in 2 of 2 observations"),
         (pl.DataFrame(X[:2]).lazy(), TypeError, r"^x must be a table in memory"),
     ],
 )

@@ -79,8 +79,8 @@ class CalibratedPosterior(  # type: ignore[override]
     estimators_ : list of estimator
         What was fitted, one a fold.
     scores_ : ndarray of shape (n,)
-        The levels of the pairs that were set aside, in ascending order, as numbers of draws that
-        are denser than theta, from 0 to ``n_samples_``.
+        The levels of the pairs that were set aside, ascending, as numbers of draws denser than
+        theta, from 0 to ``n_samples_``.
     weights_ : ndarray of shape (n,)
         Their weights, in the same order.
     n_samples_ : int
@@ -102,12 +102,12 @@ class CalibratedPosterior(  # type: ignore[override]
 
     Notes
     -----
-    Thresholds are computed from ``n_samples`` draws, so they vary with the seed and with what else
-    is in a batch; the guarantee holds with this noise in it.
+    Thresholds from ``n_samples`` draws vary with the seed and with what else is in a batch; the
+    guarantee holds with this noise in it.
 
     With ``sample_weight`` the scores are weighted, and the guarantee is for pairs from the weighted
-    distribution, as far as weights and scores are many. Under scikit-learn's metadata routing it is
-    this estimator that requests them; what it fits gets them whatever it requests.
+    distribution, as far as weights and scores are many. What it fits gets them, too, whatever that
+    requests of scikit-learn's metadata routing.
 
     References
     ----------
