@@ -234,8 +234,8 @@ posterior = PosteriorDisplay.from_estimator(npe, x_observed, n_samples=10_000)
 
 predictive = PredictiveDisplay.from_estimator(
     npe,
-    simulator,
     x_observed,
+    simulator,
     n_samples=4_000,
     vectorized=True,
     random_state=0,

@@ -408,7 +408,8 @@ def check_the_score_is_a_number_that_weights_move(case: _Case) -> None:
     part = fitted.score(case.theta, case.x, sample_weight=weights)
     rest = fitted.score(case.theta.iloc[150:], case.x.iloc[150:])
     hold(part != score, "weights must count")
-    shuffled = fitted.score(case.theta.sample(frac=1, random_state=0), case.x)
+    others = case.theta.sample(frac=1, random_state=0, ignore_index=True)
+    shuffled = fitted.score(others, case.x.set_axis([f"run {i}" for i in range(len(others))]))
     hold(shuffled < score, f"true pairs must score higher: {score}, and others {shuffled}")
     hold(
         abs(part - rest) < _ROUNDING,

@@ -9,21 +9,33 @@ from __future__ import annotations
 
 import functools
 import inspect
+import traceback
+from contextlib import contextmanager
 from copy import copy
 
 import numpy as np
 import pandas as pd
+import sklearn
 import sklearn.pipeline
+from scipy.sparse import csr_matrix, issparse, vstack
+from sklearn.utils.metadata_routing import process_routing
 from sklearn.utils.metaestimators import available_if
-from sklearn.utils.validation import check_is_fitted
+from sklearn.utils.validation import check_consistent_length, check_is_fitted
 
 from sksbi.estimators import CalibratedPosterior
 from sksbi.estimators.asking import AskingMixin
 from sksbi.estimators.base import BaseInference
 from sksbi.estimators.ratio import RatioMixin
+from sksbi.estimators.readable import ReadableMixin
 from sksbi.estimators.sampled import ChainsMixin
 from sksbi.priors import check_prior
-from sksbi.tables.templates import as_table, shape_error, template_of
+from sksbi.tables.names import check_pairs
+from sksbi.tables.simulated import fill
+from sksbi.tables.templates import as_table, for_steps, shape_error, template_of
+from sksbi.tables.theta import theta_table
+from sksbi.utils.containers import plain
+from sksbi.utils.failures import are_failed, refuse_failures, rows_of, without_failures
+from sksbi.utils.interrupts import unchanged_on
 from sksbi.utils.signature import answers_to_X_y
 from sksbi.utils.validation import check_numbers
 
@@ -55,13 +67,15 @@ def _asks_about_x(method):
     return callable(method) and "x" in inspect.signature(method).parameters
 
 
-class Pipeline(sklearn.pipeline.Pipeline):
+class Pipeline(ReadableMixin, sklearn.pipeline.Pipeline):
     """
     Transformers of x, and an inference estimator at the end.
 
     x goes to the first step as it is: tables with strings and categories, images, whatever the step
     takes. theta is the y of the transformers, for those that learn from it. The x of a pair given
-    as the estimator's ``validation_fraction`` goes through the fitted transformers too.
+    as the estimator's ``validation_fraction`` goes through the fitted transformers too. Rows of x
+    that are all missing are failed simulations: the transformers do not see them, and the estimator
+    gets NaN in their places.
 
     Parameters
     ----------
@@ -101,7 +115,9 @@ class Pipeline(sklearn.pipeline.Pipeline):
         x : array-like, Series or DataFrame of shape (n, ...)
             What was simulated from them.
         **params : object
-            Parameters of the steps' ``fit``, as ``step__parameter``.
+            Parameters of the steps' ``fit``, as ``step__parameter``. With scikit-learn's metadata
+            routing, ``enable_metadata_routing=True``: what steps have requested, such as
+            ``sample_weight`` after ``NPE().set_fit_request(sample_weight=True)``.
 
         Returns
         -------
@@ -111,10 +127,10 @@ class Pipeline(sklearn.pipeline.Pipeline):
         Raises
         ------
         TypeError
-            If the last step is no inference estimator.
+            If the last step is no inference estimator, or metadata are requested by no step.
         ValueError
-            If a parameter belongs to no step, or the last step's prior has another number of
-            parameters than theta.
+            If a parameter belongs to no step, a step has not said whether it requests metadata that
+            it could take, or the last step's prior has another number of parameters than theta.
         """
         name, final = self.steps[-1]
         if not hasattr(final, "sample"):
@@ -124,23 +140,43 @@ class Pipeline(sklearn.pipeline.Pipeline):
             )
         if x is None:
             raise ValueError("Pipeline requires y to be passed, but the target y is None: y is x.")
+        theta, x = theta_table(theta), for_steps(x)
         n_features = check_numbers(theta, "theta").shape[1]
+        check_pairs(theta, x)
         if isinstance(final, BaseInference) and final.prior is not None:
             check_prior(final.prior, n_features)  # before the transformers take their time
-        ours, theirs = _split_parameters(params, name, [step for step, _ in self.steps])
         transformers = self._transformers()
-        transformed = transformers.fit_transform(x, theta, **theirs)
-        self.steps = [*transformers.steps[:-1], (name, final)]
-        self.x_template_ = template_of(x)
-        fitted = self._validating_as_transformed(final).fit(theta, transformed, **ours)
-        self.steps[-1] = name, _copy_with(fitted, _validation_pairs(final))
+        ours, theirs = _split_metadata(self, params, transformers)
+        # Transformers of one fit and an estimator of another would give wrong answers.
+        with unchanged_on(BaseException, self, *_estimators_in(self)):
+            with self._naming_the_step():
+                transformed = _around_failures(transformers.fit_transform, x, theta, **theirs)
+            self.steps = [*transformers.steps[:-1], (name, final)]
+            self.x_template_ = template_of(x)
+            interrupt = self._fit_last(theta, transformed, ours)
+        if interrupt is not None:
+            raise interrupt
         return self
+
+    def _fit_last(self, theta, x, params):
+        """Fit a copy of the last step; return a KeyboardInterrupt after which it is fitted."""
+        name, final = self.steps[-1]
+        fitted, interrupt = self._validating_as_transformed(final), None
+        try:
+            fitted = fitted.fit(theta, x, **params)
+        except KeyboardInterrupt as error:
+            is_kept = getattr(fitted, "interrupted_", False)
+            if not is_kept or fitted.net_ is getattr(final, "net_", None):
+                raise
+            interrupt = error
+        self.steps[-1] = name, _copy_with(fitted, _validation_pairs(final))
+        return interrupt
 
     def _validating_as_transformed(self, final):
         """Copy the last step, with the x of a validation pair sent through the other steps."""
         changed = {}
         for name, (theta, x) in _validation_pairs(final).items():
-            changed[name] = theta, self._transform(x)
+            changed[name] = theta, self._transform(x, simulated=True)
         return _copy_with(final, changed)
 
     def _transformers(self):
@@ -164,21 +200,38 @@ class Pipeline(sklearn.pipeline.Pipeline):
         rows = np.asarray(self._transform(array.reshape(-1, *array.shape[2:])))
         return rows.reshape(*array.shape[:2], *rows.shape[1:])
 
-    def _transform(self, x):
+    def _transform(self, x, *, simulated=False, **metadata):
         """Send one observation or a batch through the transformers, and keep which it was."""
         if x is None:
             raise ValueError(
                 "x must be one observation or a batch in the form of fit's x, got None."
             )
         template = getattr(self, "x_template_", None)
-        table, single = (x, False) if template is None else as_table(x, template)
-        transformed = self._transformers().transform(table)
+        table, single = (for_steps(x), False) if template is None else as_table(x, template)
+        if not simulated:
+            refuse_failures(table)
+        transformers = self._transformers()
+        wanted = _requested(transformers, "transform", metadata)
+        with self._naming_the_step():
+            transformed = _around_failures(transformers.transform, table, **wanted)
         if single:
+            transformed = plain(transformed, "x")
             return transformed.iloc[0] if isinstance(transformed, pd.DataFrame) else transformed[0]
         is_matrix = isinstance(transformed, np.ndarray) and transformed.ndim == 2
         if is_matrix and isinstance(table, pd.DataFrame):
             return pd.DataFrame(transformed, index=table.index)
         return transformed
+
+    @contextmanager
+    def _naming_the_step(self):
+        """Put the name of the step, and of x, before what a transformer says of its X."""
+        try:
+            yield
+        except (ValueError, TypeError, IndexError) as error:
+            if type(error) not in (ValueError, TypeError, IndexError):
+                raise
+            kind = TypeError if isinstance(error, TypeError) else ValueError
+            raise kind(f"x, in the step {_failing_step(error, self.steps)}: {error}") from error
 
     sample = _of_last_step(AskingMixin.sample)
     summary = _of_last_step(AskingMixin.summary)
@@ -190,7 +243,7 @@ class Pipeline(sklearn.pipeline.Pipeline):
     credible_region = _of_last_step(CalibratedPosterior.credible_region)
     in_region = _of_last_step(CalibratedPosterior.in_region)
     _ask = _of_last_step(AskingMixin._ask)
-    _draw_at_pairs = _of_last_step(AskingMixin._draw_at_pairs)
+    _ask_batch = _of_last_step(AskingMixin._ask_batch)
 
     @_final_has("nominal_level")
     def nominal_level(self, level):
@@ -211,7 +264,7 @@ class Pipeline(sklearn.pipeline.Pipeline):
 
     @answers_to_X_y
     @_final_has("score")
-    def score(self, theta, x=None, sample_weight=None):
+    def score(self, theta, x=None, sample_weight=None, **params):
         """
         Score held-out pairs, higher is better.
 
@@ -223,15 +276,28 @@ class Pipeline(sklearn.pipeline.Pipeline):
             What was simulated from them, in the form of fit's x.
         sample_weight : array-like of shape (n,), default=None
             Weights of the rows.
+        **params : object
+            With scikit-learn's metadata routing alone: what steps have requested.
 
         Returns
         -------
         float
             As from the last step's ``score``.
+
+        Raises
+        ------
+        TypeError
+            If metadata are requested by no step.
+        ValueError
+            If a step has not said whether it requests metadata that it could take.
         """
-        transformed = self._transform_observations(x, {})
-        options = {} if sample_weight is None else {"sample_weight": sample_weight}
-        return self.steps[-1][1].score(theta, transformed, **options)
+        given = params if sample_weight is None else {"sample_weight": sample_weight} | params
+        check_is_fitted(self)
+        if not sklearn.get_config()["enable_metadata_routing"]:
+            return self.steps[-1][1].score(theta, self._transform(x, simulated=True), **given)
+        ours = process_routing(self, "score", **given)[self.steps[-1][0]].score
+        transformed = self._transform(x, simulated=True, **given)
+        return self.steps[-1][1].score(theta, transformed, **ours)
 
     def __getattr__(self, name):
         # What the last step's own family is asked about x, and no other.
@@ -292,6 +358,12 @@ def make_pipeline(*steps, memory=None, verbose=False):
     return Pipeline(named, memory=memory, verbose=verbose)
 
 
+def _estimators_in(pipeline):
+    """List the steps and the estimators in them, which are fitted in place."""
+    parts = pipeline.get_params().values()
+    return [part for part in parts if hasattr(part, "get_params") and hasattr(part, "__dict__")]
+
+
 def _validation_pairs(final):
     """Find pairs (theta, x) given as the validation_fraction of an estimator or of its parts."""
     parameters = final.get_params() if hasattr(final, "get_params") else {}
@@ -302,6 +374,56 @@ def _validation_pairs(final):
         and isinstance(value, tuple)
         and len(value) == 2
     }
+
+
+def _split_metadata(pipeline, params, transformers):
+    """Split parameters of fit into the last step's and the transformers'."""
+    name = pipeline.steps[-1][0]
+    if not sklearn.get_config()["enable_metadata_routing"]:
+        return _split_parameters(params, name, [step for step, _ in pipeline.steps])
+    routed = process_routing(pipeline, "fit", **params)
+    return routed[name].fit, _requested(transformers, "fit_transform", params)
+
+
+def _requested(router, method, metadata):
+    """Choose what is requested of the metadata by the parts of a router."""
+    if not metadata:
+        return {}
+    wanted = router.get_metadata_routing().consumes(method, metadata)
+    return {name: metadata[name] for name in wanted}
+
+
+def _around_failures(transform, x, *theta, **options):
+    """Transform the simulations that succeeded, and set NaN in the places of those that failed."""
+    kept = ~are_failed(x)
+    if kept.all():
+        return transform(x, *theta, **options)
+    check_consistent_length(x, *theta)
+    some, theta = without_failures(x, x)[0], [rows_of(part, kept) for part in theta]
+    own = {k: rows_of(v, kept) if np.size(v) == len(kept) else v for k, v in options.items()}
+    return _in_places(transform(some, *theta, **own), np.flatnonzero(kept), x)
+
+
+def _in_places(transformed, rows, x):
+    """Set rows into their places in a table as long as x, of NaN where there is none."""
+    n = len(are_failed(x))
+    if issparse(transformed):
+        nothing = csr_matrix(np.full((1, transformed.shape[1]), np.nan))
+        place = np.full(n, len(rows))
+        place[rows] = np.arange(len(rows))
+        return vstack([transformed, nothing], format="csr")[place]
+    if not isinstance(transformed, pd.DataFrame):
+        return fill(np.asarray(transformed), rows, n)
+    index = x.index if isinstance(x, pd.DataFrame | pd.Series) else None
+    table = fill(transformed, rows, n)
+    return table if index is None else table.set_axis(index)
+
+
+def _failing_step(error, steps):
+    """Name the step in whose methods an error was raised."""
+    frames = (frame for frame, _ in traceback.walk_tb(error.__traceback__))
+    kinds = [type(frame.f_locals.get("self")) for frame in frames]
+    return next((repr(name) for name, step in steps[:-1] if type(step) in kinds), "before the last")
 
 
 def _is_true(value):

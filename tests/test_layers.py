@@ -43,6 +43,7 @@ LAYERS = {
 
 HARD_DEPENDENCIES = {
     "joblib",
+    "narwhals",
     "numpy",
     "pandas",
     "scipy",

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import polars as pl
 import pytest
 from scipy import sparse, stats
 from sklearn.base import BaseEstimator, TransformerMixin, clone
@@ -361,7 +362,7 @@ def test_both_spellings_and_the_names_of_theta(on_tables: Pipeline) -> None:
 
 
 BAD_OBSERVATIONS = {
-    "order of a dict": (dict(zip("abdc", X[0], strict=True)), r"\['a', 'b', 'd', 'c'\]"),
+    "name in a dict": (dict(zip("abde", X[0], strict=True)), r"unseen at fit: \['e'\], .* \['c'\]"),
     "name of a Series": (X_TABLE.iloc[0].rename({"d": "mass"}), "'mass'"),
     "order of a table": (X_TABLE[["b", "a", "c", "d"]], r"\['b', 'a', 'c', 'd'\]"),
     "width": (X[0, :3], "4 columns as in fit, got 3"),
@@ -439,9 +440,8 @@ def test_a_missing_number_reaches_the_imputer() -> None:
     filled = pipe.sample([X[:, 0].mean(), *X[0, 1:]], 5)
     for gap in (np.nan, None, pd.NA):
         np.testing.assert_array_equal(pipe.sample([gap, *X[0, 1:]], 5), filled)
-    pipe, seen = seeing("Int64", [1, 2, None])
-    pipe.sample({"c": None}, 2)
-    assert seen[-1].isna().all()
+    with pytest.raises(ValueError, match="NaN throughout in 1 of 1 observations.*no observation"):
+        pipe.sample(np.full(X.shape[1], np.nan), 5)
 
 
 @pytest.mark.parametrize("form", [list, lambda row: row.to_dict(), lambda row: [list(row)] * 2])
@@ -544,3 +544,68 @@ def test_signatures_and_texts_are_those_of_the_last_step() -> None:
     pipe = make_pipeline(StandardScaler(), NPE())
     assert inspect.signature(pipe.sample) == inspect.signature(NPE().sample)
     assert "n_samples : int" in Pipeline.sample.__doc__
+
+
+@pytest.mark.parametrize(
+    ("x", "error", "message"),
+    [
+        (np.ones((2, 5)), ValueError, r"^x, in the step 'standardscaler': X has 5 features, but"),
+        (np.ones(5), ValueError, r"^x, in the step 'standardscaler': X has 5 features"),
+        (sparse.csr_matrix(X[:2]), TypeError, r"^x must be dense, as in fit.*x\.toarray\(\)"),
+        (sparse.coo_array(X[0]), TypeError, r"^x must be dense, as in fit.*x\.toarray\(\)"),
+        (np.full((2, 4), np.nan), ValueError, r"^x, in the step 'pca': Input X contains NaN"),
+        (pl.DataFrame(X[:2]).lazy(), TypeError, r"^x must be a table in memory"),
+    ],
+)
+def test_errors_of_steps_name_the_step_and_x(
+    x: object, error: type, message: str, on_arrays: Pipeline
+) -> None:
+    with pytest.raises(error, match=message):
+        on_arrays.sample(x)
+
+
+def test_errors_of_steps_in_fit_name_the_step_and_x() -> None:
+    pipe = make_pipeline(FunctionTransformer(), PCA(9), NPE(PRIOR, **TINY))
+    with pytest.raises(ValueError, match=r"^x, in the step 'pca': n_components=9 must be between"):
+        pipe.fit(THETA, X)
+    with pytest.raises(ValueError, match=r"^theta and x must have one length, got \[150, 149\]"):
+        pipe.fit(THETA, X[1:])
+
+
+def test_one_sparse_row_is_one_observation() -> None:
+    pipe = make_pipeline(StandardScaler(with_mean=False), TruncatedSVD(2), NPE(PRIOR, **TINY))
+    pipe.fit(THETA, sparse.csr_array(X))
+    expected = pipe.sample(sparse.csr_array(X[:1]), 3)[0]
+    np.testing.assert_allclose(pipe.sample(sparse.coo_array(X[0]), 3), expected)
+
+
+def test_tables_of_other_libraries_go_through_the_steps(on_tables: Pipeline) -> None:
+    x, theta = pl.from_pandas(X_TABLE), pl.from_pandas(THETA_TABLE)
+    pipe = clone(on_tables).fit(theta, x)
+    one = X_TABLE.iloc[0]
+    expected = on_tables.sample(one, 4)
+    for form in (one, one[["d", "a", "c", "b"]], one[["d", "a", "c", "b"]].to_dict()):
+        pd.testing.assert_frame_equal(on_tables.sample(form, 4), expected)
+        pd.testing.assert_frame_equal(pipe.sample(form, 4), expected)
+    np.testing.assert_array_equal(pipe.sample(x[:2], 4), on_tables.sample(X_TABLE[:2], 4))
+    assert pipe.score(theta, x) == on_tables.score(THETA_TABLE, X_TABLE)
+    for fitted in (pipe, on_tables):
+        with pytest.raises(ValueError, match=r"same order.*got \['b', 'a', 'c', 'd'\]"):
+            fitted.sample(x.select("b", "a", "c", "d"))
+    with pytest.raises(ValueError, match=r"give theta\[list\(prior\)\]"):
+        clone(on_tables).fit(theta.select("rate", "mass"), x)
+
+
+def test_steps_that_give_tables_of_polars_keep_names() -> None:
+    pipe = make_pipeline(StandardScaler().set_output(transform="polars"), NPE(PRIOR, **TINY))
+    pipe.fit(THETA_TABLE, X_TABLE)
+    assert pipe[-1].x_layout_.names == tuple(COLUMNS)
+    plain = make_pipeline(StandardScaler(), NPE(PRIOR, **TINY)).fit(THETA_TABLE, X_TABLE)
+    expected = plain.sample(X_TABLE.iloc[0], 4)
+    pd.testing.assert_frame_equal(pipe.sample(X_TABLE.iloc[0], 4), expected)
+
+
+def test_rows_in_another_order_warn_before_the_steps_drop_the_labels() -> None:
+    theta = THETA_TABLE.set_axis(X_TABLE.index)
+    with pytest.warns(UserWarning, match=r"same index labels in another order.*theta\.index"):
+        make_pipeline(StandardScaler(), NPE(PRIOR, **TINY)).fit(theta, X_TABLE[::-1])

@@ -1,9 +1,20 @@
 """Running simulators: what they get, what they give, failures, and numbers for any n_jobs."""
 
+import asyncio
+import datetime
+import decimal
 import functools
 import math
+import os
 import pickle
+import re
+import signal
+import subprocess
+import sys
+import textwrap
 import threading
+import time
+import types
 import warnings
 
 import joblib
@@ -11,10 +22,13 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from scipy import stats
+from scipy import sparse, stats
 
-from sksbi.exceptions import SimulationWarning
-from sksbi.simulation import _Failure, run_simulator, simulate
+from sksbi.exceptions import SimulationInterrupted, SimulationWarning
+from sksbi.simulation import run_simulator, simulate
+from sksbi.simulation._cut import Cutter
+from sksbi.simulation._run import Run
+from sksbi.simulation._runner import Failure, Runner
 
 PRIOR = {"a": stats.norm(0, 1), "b": stats.expon()}
 UNNAMED = [stats.norm(0, 1), stats.expon()]
@@ -285,7 +299,7 @@ def test_raise_stops_with_the_simulators_own_error(backend):
 
 
 def test_raise_names_nan_too():
-    with pytest.raises(ValueError, match="returned NaN or inf(?s:.*)row 3"):
+    with pytest.raises(ValueError, match="returned NaN(?s:.*)row 3"):
         run_simulator(lambda t: [np.nan if t[0] == 6 else 1.0], THETA, on_error="raise")
 
 
@@ -299,29 +313,61 @@ def test_an_error_that_cannot_travel_is_told_in_words():
     try:
         raise HoldsLock("stuck")
     except HoldsLock as error:
-        failure = pickle.loads(pickle.dumps(_Failure(3, error)))
+        failure = pickle.loads(pickle.dumps(Failure.of(3, error)))
     assert failure.row == 3
     assert isinstance(failure.error, RuntimeError)
     assert str(failure.error) == "HoldsLock: stuck"
     assert 'raise HoldsLock("stuck")' in failure.error.__notes__[0]
 
 
-@pytest.mark.parametrize("on_error", ["drop", "raise", "keep"])
-@pytest.mark.parametrize("vectorized", [False, True])
-def test_a_first_chunk_that_fails_wholly_raises_before_the_others_run(on_error, vectorized):
+@pytest.mark.parametrize("chunk_size", [None, 7, 1000])
+@pytest.mark.parametrize("n_jobs", [1, 2])
+@pytest.mark.parametrize("on_error", ["drop", "keep"])
+def test_a_start_that_fails_wholly_raises_the_first_error(on_error, n_jobs, chunk_size):
     calls = []
 
     def simulator(theta):
         calls.append(theta)
-        return np.asarray([])[len(calls)]
+        raise OverflowError(f"at {theta[0]}")
 
-    with pytest.raises(IndexError, match="index 1 is out of bounds"):
-        run_simulator(simulator, THETA, chunk_size=3, on_error=on_error, vectorized=vectorized)
-    assert len(calls) == (1 if vectorized or on_error == "raise" else 3)
+    theta = np.arange(5000.0).reshape(-1, 1)
+    options = {"n_jobs": n_jobs, "chunk_size": chunk_size, "on_error": on_error}
+    with joblib.parallel_config("threading"), pytest.raises(OverflowError, match="at 0.0") as info:
+        run_simulator(simulator, theta, **options)
+    assert info.value.__notes__[0] == "The simulation failed at theta = [0.0] (row 0)."
+    assert "the rest was not run" in info.value.__notes__[1]
+    assert len(calls) == 100 or n_jobs == 2  # other chunks had begun
+
+
+@pytest.mark.parametrize("n_jobs", [1, 2])
+def test_a_single_success_at_the_start_is_enough(n_jobs):
+    def simulator(theta):
+        return theta[0] if theta[0] == 99 else 1 // 0
+
+    theta = np.arange(300.0).reshape(-1, 1)
+    words = "299 of 300 simulations failed: 299 ZeroDivisionError"
+    with joblib.parallel_config("threading"), pytest.warns(SimulationWarning, match=words):
+        _, x = run_simulator(simulator, theta, n_jobs=n_jobs)
+    assert x.tolist() == [99.0]
+
+
+@pytest.mark.parametrize("on_error", ["drop", "keep"])
+def test_all_rows_failing_raises_and_raise_stops_at_once(on_error):
+    calls = []
+
+    def simulator(theta):
+        calls.append(theta)
+        raise OverflowError
+
+    with pytest.raises(OverflowError):
+        run_simulator(simulator, THETA, on_error=on_error)
+    with pytest.raises(OverflowError):
+        run_simulator(simulator, THETA, on_error="raise")
+    assert len(calls) == 8
 
 
 @pytest.mark.parametrize(
-    ("value", "word"), [(None, "None"), (np.nan, "nan"), ([np.inf], "NaN or inf")]
+    ("value", "word"), [(None, "None"), (np.nan, "NaN"), ([np.inf], "inf"), ([pd.NA], "NaN")]
 )
 def test_a_simulator_that_gives_nothing_says_so(value, word):
     with pytest.raises(ValueError, match=f"the simulator returned {word}"):
@@ -449,3 +495,426 @@ def test_a_progress_bar_is_shown_when_verbose(capsys):
     assert "25/25" in capsys.readouterr().err
     simulate(noisy, PRIOR, 25)
     assert capsys.readouterr().err == ""
+
+
+def test_a_progress_bar_counts_rows():
+    seen = []
+    bar = Run(Runner(lambda t: t, False, False, "drop", [0]), THETA, None, 1, 0)
+    bar._run_here(types.SimpleNamespace(update=seen.append))
+    assert seen == [1] * 7
+
+
+def test_the_numbers_do_not_depend_on_how_rows_are_cut():
+    def simulator(theta, rng):
+        return {"x": rng.normal(), "y": rng.uniform()}
+
+    seen = []
+    for options in ({}, {"chunk_size": 3}, {"chunk_size": 1000}, {"n_jobs": 2}):
+        with joblib.parallel_config("threading"):
+            seen.append(run_simulator(simulator, np.zeros((250, 1)), random_state=5, **options)[1])
+    assert all(x.equals(seen[0]) for x in seen)
+    seed = np.random.SeedSequence(np.random.default_rng(5).integers(2**32, size=4).tolist())
+    rows = [np.random.default_rng(child) for child in seed.spawn(250)]
+    assert seen[0]["x"].tolist() == [rng.normal() for rng in rows]
+
+
+@pytest.mark.parametrize("n_jobs", [1, 2])
+def test_a_vectorised_simulator_gets_a_thousand_rows_whatever_the_time(n_jobs):
+    sizes = []
+
+    def simulator(theta):
+        sizes.append(len(theta))
+        return theta
+
+    with joblib.parallel_config("threading"):
+        run_simulator(simulator, np.zeros((2500, 1)), vectorized=True, n_jobs=n_jobs)
+    assert sorted(sizes) == [500, 1000, 1000]
+
+
+def cut(cutter, n, seconds):
+    """Cut rows that take so many seconds each, every chunk being learnt from before the next."""
+    sizes = []
+    for start, stop in cutter.cut([(0, n)]):
+        sizes.append(stop - start)
+        cutter.learn(stop - start, (stop - start) * seconds)
+    assert sum(sizes) == n
+    return sizes
+
+
+def test_chunks_follow_what_a_row_takes():
+    slow = cut(Cutter(None, 2, vectorized=False), 200, 0.05)
+    assert slow[0] == 1
+    assert max(slow) == 6  # .3 s
+    assert slow[-1] == 1  # so that two jobs end together
+    quick = cut(Cutter(None, 2, vectorized=False), 10_000, 1e-6)
+    assert len(quick) < 10
+    assert max(cut(Cutter(None, 2, vectorized=False), 50, 60.0)) == 1
+    assert len(cut(Cutter(None, 1, vectorized=False), 10_000, 1e-6)) < 6
+    unknown = [stop - start for start, stop in Cutter(None, 2, vectorized=False).cut([(0, 10_000)])]
+    assert len(unknown) < 200  # a backend without results until the end
+
+
+@pytest.mark.parametrize("error", [SystemExit("no"), GeneratorExit("no"), asyncio.CancelledError()])
+@pytest.mark.parametrize("backend", ["sequential", "threading", "loky"])
+def test_what_would_end_the_script_is_a_row_that_failed(backend, error):
+    def simulator(theta):
+        if theta[0] == 4:
+            raise error
+        return theta[0]
+
+    name = type(error).__name__
+    words = rf"^1 of 7 simulations failed: 1 {name}\. The first, .* \(row 2\): RuntimeError: {name}"
+    with joblib.parallel_config(backend, n_jobs=2), pytest.warns(SimulationWarning, match=words):
+        _, x = run_simulator(simulator, THETA)
+    assert x.tolist() == [0, 2, 6, 8, 10, 12]
+    with pytest.raises(RuntimeError, match=name):
+        run_simulator(simulator, THETA, on_error="raise")
+
+
+@pytest.mark.parametrize("n_jobs", [1, 2])
+def test_failures_are_counted_by_kind(n_jobs):
+    def simulator(theta):
+        kind = int(theta[0]) % 50
+        return {0: np.nan, 1: np.nan, 2: np.inf}.get(kind, 1 if kind < 47 else 1 // 0)
+
+    theta = np.arange(500.0).reshape(-1, 1)
+    words = (
+        r"^60 of 500 simulations failed: 30 ZeroDivisionError, 20 returned NaN, 10 returned inf\. "
+        r"The first, at theta = \[0.0\] \(row 0\): ValueError: the simulator returned NaN\. "
+        r"They were left out, so theta follows p\(theta \| success\)\. NPE is right as it is"
+    )
+    with joblib.parallel_config("threading"), pytest.warns(SimulationWarning, match=words):
+        _, x = run_simulator(simulator, theta, n_jobs=n_jobs)
+    assert len(x) == 440
+
+
+@pytest.mark.parametrize(("n_failed", "advises"), [(1, False), (2, True)])
+def test_above_one_percent_the_warning_says_for_whom_the_rest_is_right(n_failed, advises):
+    theta = np.arange(100.0).reshape(-1, 1)
+    with pytest.warns(SimulationWarning) as caught:
+        run_simulator(lambda t: np.nan if t[0] < n_failed else 1.0, theta)
+    message = str(caught[0].message)
+    assert ("NPE is right as it is" in message) == advises
+    assert ("on_error='keep'" in message) == advises
+
+
+@pytest.mark.parametrize("vectorized", [False, True])
+def test_what_keep_keeps(vectorized):
+    rows = [[1.0, 0.0], [np.nan, 1.0], [np.nan, np.nan], [np.inf, 1.0], [-np.inf, np.nan]]
+    table = np.array(rows)
+    lost = [np.nan, np.nan]
+
+    def simulator(theta):
+        return table[theta[..., 0].astype(int)]
+
+    theta = np.arange(5.0).reshape(-1, 1)
+    options = {"on_error": "keep", "vectorized": vectorized}
+    back, x = run_simulator(simulator, theta, **options)
+    np.testing.assert_array_equal(back, theta)
+    np.testing.assert_array_equal(x, [rows[0], rows[1], lost, lost, lost])
+    _, named = run_simulator(
+        lambda t: pd.DataFrame(simulator(t)), theta, **{**options, "vectorized": True}
+    )
+    np.testing.assert_array_equal(named, x)
+
+
+@pytest.mark.parametrize("value", [True, 3, np.int8(3), np.float32(3)])
+def test_keep_makes_room_for_nan(value):
+    _, x = run_simulator(lambda t: value if t[0] > 0 else None, THETA, on_error="keep")
+    assert x.dtype == (np.float32 if isinstance(value, np.float32) else np.float64)
+    np.testing.assert_array_equal(x, [np.nan] + [float(value)] * 6)
+    _, x = run_simulator(
+        lambda t: {"u": value, "v": "word"} if t[0] > 0 else None, THETA, on_error="keep"
+    )
+    assert x["u"].dtype.kind == "f"
+    np.testing.assert_array_equal(x["u"], [np.nan] + [float(value)] * 6)
+    assert x["v"].isna().tolist() == [True] + [False] * 6
+
+
+def masked(value, where):
+    return np.ma.array(value, mask=where)
+
+
+@pytest.mark.parametrize(
+    "simulator",
+    [
+        lambda t: masked([t[0], t[1]], [t[0] == 4, False]),
+        lambda t: masked(t.astype(int), [t[0] == 4, False]),
+        lambda t: masked(t.astype(np.float32), [t[0] == 4, False]),
+        lambda t: [np.ma.masked if t[0] == 4 else t[0], t[1]],
+        lambda t: {"u": np.ma.masked if t[0] == 4 else t[0], "v": t[1]},
+        lambda t: pd.Series({"u": pd.NA if t[0] == 4 else t[0], "v": t[1]}),
+    ],
+)
+def test_masked_means_nan(simulator):
+    expected = THETA.copy()
+    expected[2, 0] = np.nan
+    _, x = run_simulator(simulator, THETA, on_error="keep")
+    np.testing.assert_array_equal(np.asarray(x, dtype=float), expected)
+    with pytest.warns(SimulationWarning, match="1 returned NaN"):
+        theta, _ = run_simulator(simulator, THETA)
+    np.testing.assert_array_equal(theta, np.delete(THETA, 2, axis=0))
+
+
+def test_masked_means_nan_in_a_table():
+    expected = np.where(THETA == 4, np.nan, THETA)
+    for wrap in (lambda a: a, lambda a: {"u": a[:, 0], "v": a[:, 1]}):
+        _, x = run_simulator(
+            lambda t, wrap=wrap: wrap(masked(t, t == 4)), THETA, vectorized=True, on_error="keep"
+        )
+        np.testing.assert_array_equal(x, expected)
+
+
+NO_NUMBERS = [
+    {1, 2},
+    (i for i in range(3)),
+    datetime.date(2020, 1, 1),
+    np.datetime64("2020-01-01"),
+    pd.Timestamp(0),
+    1j,
+    np.array([1.0, 1j]),
+    torch.ones(2, dtype=torch.complex64),
+    sparse.csr_array(np.eye(2)),
+    decimal.Decimal("1.5"),
+    [decimal.Decimal(1), 2.0],
+    ["1.0", "a"],
+    [1.0, "a"],
+    "word",
+    b"word",
+    [{"u": 1}],
+    np.zeros(2, dtype=[("u", float)]),
+    {"u": {1}},
+    {"u": 1j},
+    {"u": datetime.date(2020, 1, 1)},
+    10**400,
+]
+
+
+@pytest.mark.parametrize("value", NO_NUMBERS, ids=repr)
+def test_what_is_no_number_is_a_type_error_that_names_the_row(value):
+    usual = {"u": 1.0} if isinstance(value, dict) else np.ones(np.shape(value))
+    for first in (True, False):
+        with pytest.raises(TypeError, match="real numbers.* at row 0" if first else "at row 4"):
+            run_simulator(lambda t, f=first: value if f or t[0] == 8 else usual, THETA)
+
+
+@pytest.mark.parametrize(
+    ("column", "words"),
+    [
+        ([1.0, {1}, 2.0], "got {1} of type set at row 4, column 'u'"),
+        ([1.0, "a", 2.0], "got in 'u' 1.0 at row 3 and 'a' at row 4"),
+        (np.array([1j, 1, 1]), "of type complex128 at row 3, column 'u'"),
+        (pd.Series(pd.to_datetime(["2020-01-01"] * 3)), "of type datetime64 at row 3, column 'u'"),
+    ],
+)
+def test_a_column_of_no_numbers_is_a_type_error_that_names_the_row(column, words):
+    def simulator(theta):
+        return {"u": column if theta[0, 0] == 6 else theta[:, 0], "v": theta[:, 1]}
+
+    with pytest.raises(TypeError, match=re.escape(words)):
+        run_simulator(simulator, THETA[:6], vectorized=True, chunk_size=3)
+
+
+@pytest.mark.parametrize("chunk_size", [None, 1, 2, 1000])
+def test_a_column_of_text_is_a_category_and_mixed_ones_raise(chunk_size):
+    _, x = run_simulator(
+        lambda t: {"u": "ab"[int(t[0] > 4)], "v": t[1]}, THETA, chunk_size=chunk_size
+    )
+    assert x["u"].tolist() == ["a"] * 3 + ["b"] * 4
+    assert x["v"].tolist() == THETA[:, 1].tolist()
+    with pytest.raises(TypeError, match="got in 'u' 'a' at row .* and .*5.* at row [34]"):
+        run_simulator(lambda t: {"u": "a" if t[0] < 5 else 5}, THETA, chunk_size=chunk_size)
+    _, x = run_simulator(
+        lambda t: {"u": None if t[0] < 5 else "a", "v": 1},
+        THETA,
+        chunk_size=chunk_size,
+        on_error="keep",
+    )
+    assert x["u"].isna().tolist() == [True] * 3 + [False] * 4
+
+
+@pytest.mark.parametrize("chunk_size", [1, 1000])
+def test_numbers_of_several_kinds_are_one_column_of_floats(chunk_size):
+    _, x = run_simulator(
+        lambda t: {"u": True if t[0] < 5 else 2.5, "v": 10**30}, THETA, chunk_size=chunk_size
+    )
+    assert x.dtypes.tolist() == [np.float64, np.float64]
+    assert x["u"].tolist() == [1.0] * 3 + [2.5] * 4
+    assert x["v"].tolist() == [1e30] * 7
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16, torch.float64])
+def test_tensors_of_any_precision(dtype):
+    _, x = run_simulator(lambda t: torch.tensor(t, dtype=dtype, requires_grad=True), THETA)
+    np.testing.assert_array_equal(x, THETA)  # whole numbers, which all of them hold
+
+
+@pytest.mark.parametrize("on_error", ["drop", "raise", "keep"])
+@pytest.mark.parametrize(
+    ("simulator", "vectorized", "question"),
+    [
+        (lambda t: t[:, 0] * 2, False, "vectorized=True?"),
+        (lambda t: t.sum(axis=1), False, "vectorized=True?"),
+        (lambda t: float(t[0]), True, "vectorized=False?"),
+        (lambda t: 1 // 0, False, None),
+        (lambda t: [][0], False, None),
+        (lambda t: np.nan, False, None),
+    ],
+)
+def test_errors_ask_whether_the_other_way_was_meant(simulator, vectorized, question, on_error):
+    with pytest.raises(Exception) as info:  # noqa: PT011
+        run_simulator(simulator, THETA, vectorized=vectorized, on_error=on_error)
+    notes = "".join(info.value.__notes__)
+    assert (f"did you mean {question}" in notes) if question else "did you mean" not in notes
+
+
+def run_script(text, *, interrupt_after):
+    """Run a script in a process group of its own, and press Ctrl-C once it says so."""
+    command = [sys.executable, "-u", "-c", textwrap.dedent(text)]
+    lines = []
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, text=True, start_new_session=True
+    ) as process:
+        for line in process.stdout:
+            lines.append(line.strip())
+            if line.startswith("now"):
+                time.sleep(interrupt_after)
+                os.killpg(process.pid, signal.SIGINT)
+    assert process.returncode == 0
+    return lines
+
+
+@pytest.mark.parametrize("n_jobs", [1, 2])
+def test_ctrl_c_gives_back_what_is_done_and_goes_on(n_jobs):
+    text = f"""
+        import time, warnings
+        import numpy as np
+        from sksbi.exceptions import SimulationInterrupted
+        from sksbi.simulation import run_simulator
+
+        THETA = np.arange(300.0).reshape(-1, 1)
+
+        def simulator(theta, rng, pause=0.01):
+            time.sleep(pause)
+            return rng.normal(theta[0]) if theta[0] % 10 else None
+
+        def quick(theta, rng):
+            return simulator(theta, rng, 0)
+
+        if __name__ == "__main__":
+            warnings.simplefilter("ignore")
+            whole = run_simulator(quick, THETA, random_state=1, n_jobs={n_jobs})
+            print("now")
+            try:
+                run_simulator(simulator, THETA, random_state=1, n_jobs={n_jobs})
+            except KeyboardInterrupt as stop:
+                print(type(stop) is SimulationInterrupted, 0 < len(stop.x) < 270)
+                print(np.array_equal(stop.theta[:, 0], stop.rows))
+                print(np.array_equal(stop.x, whole[1][np.isin(whole[0], stop.theta).ravel()]))
+                left = stop.theta_left
+                print(np.isin(whole[0], [*stop.theta, *left]).all())
+                print(np.isin(left, stop.theta).any())
+                theta, x = stop.resume()
+                print(np.array_equal(theta, whole[0]), np.array_equal(x, whole[1]), len(x))
+        """
+    lines = run_script(text, interrupt_after=0.5)
+    assert lines == ["now", "True True", "True", "True", "True", "False", "True True 270"]
+
+
+@pytest.mark.parametrize("on_error", ["drop", "keep"])
+def test_an_interruption_in_a_row_keeps_the_rows_before_it(on_error):
+    pressed = []
+
+    def simulator(theta, rng):
+        if theta[0] == 8 and not pressed:
+            pressed.append(True)
+            raise KeyboardInterrupt
+        return rng.normal(theta[0]) if theta[0] != 4 else None
+
+    options = {"on_error": on_error, "random_state": 2}
+    with pytest.raises(SimulationInterrupted, match="3 are left") as info:
+        run_simulator(simulator, THETA, **options)
+    stop = info.value
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", SimulationWarning)
+        theta, x = run_simulator(simulator, THETA, **options)
+        resumed = stop.resume()
+    n_done = 4 if on_error == "keep" else 3
+    np.testing.assert_array_equal(stop.theta, theta[:n_done])
+    np.testing.assert_array_equal(stop.x, x[:n_done])
+    np.testing.assert_array_equal(stop.rows, [0, 1, 2, 3] if on_error == "keep" else [0, 1, 3])
+    np.testing.assert_array_equal(stop.theta_left, THETA[4:])
+    np.testing.assert_array_equal(resumed[0], theta)
+    np.testing.assert_array_equal(resumed[1], x)
+
+
+def test_a_vectorised_run_goes_on_with_whole_chunks():
+    pressed = []
+
+    def simulator(theta, rng):
+        if theta[0, 0] == 6 and not pressed:
+            pressed.append(True)
+            raise KeyboardInterrupt
+        return theta + rng.normal(size=theta.shape)
+
+    options = {"vectorized": True, "chunk_size": 3, "random_state": 2}
+    with pytest.raises(SimulationInterrupted) as info:
+        run_simulator(simulator, THETA, **options)
+    assert info.value.rows.tolist() == [0, 1, 2]
+    resumed = info.value.resume()[1]
+    np.testing.assert_array_equal(resumed, run_simulator(simulator, THETA, **options)[1])
+
+
+def test_an_interruption_before_the_first_result_holds_nothing():
+    def simulator(theta):
+        raise KeyboardInterrupt
+
+    with pytest.raises(SimulationInterrupted, match="0 simulations are done and 7") as info:
+        run_simulator(simulator, THETA)
+    assert info.value.x is None
+    assert info.value.theta.shape == (0, 2)
+    np.testing.assert_array_equal(info.value.theta_left, THETA)
+
+
+@pytest.mark.parametrize("vectorized", [False, True])
+def test_a_process_that_dies_costs_what_it_was_at(vectorized):
+    def simulator(theta, rng, die=True):
+        if die and np.any(theta == 37):
+            os._exit(3)
+        return rng.normal(theta[..., 0])
+
+    theta = np.arange(60.0).reshape(-1, 1)
+    options = {"vectorized": vectorized, "chunk_size": 10 if vectorized else None}
+    _, whole = run_simulator(
+        functools.partial(simulator, die=False), theta, random_state=4, **options
+    )
+    n_lost = 10 if vectorized else 1
+    lost = np.arange(30, 40) if vectorized else [37]
+    words = f"{n_lost} of 60 simulations failed: {n_lost} worker process died"
+    with joblib.parallel_config("loky", n_jobs=2), pytest.warns(SimulationWarning, match=words):
+        kept, x = run_simulator(simulator, theta, random_state=4, **options)
+    np.testing.assert_array_equal(kept, np.delete(theta, lost, axis=0))
+    np.testing.assert_array_equal(x, np.delete(whole, lost, axis=0))
+
+
+def test_a_process_killed_from_outside_is_found_by_running_its_row_alone():
+    def simulator(theta):
+        if theta[0] == 13:
+            os.kill(os.getpid(), signal.SIGKILL)  # as the system does where memory ends
+        return theta[0]
+
+    theta = np.arange(20.0).reshape(-1, 1)
+    with joblib.parallel_config("loky", n_jobs=2), pytest.warns(SimulationWarning, match="1 of 20"):
+        _, x = run_simulator(simulator, theta)
+    assert x.tolist() == np.delete(theta, 13).tolist()
+
+
+def test_an_early_word_where_nothing_succeeds(monkeypatch):
+    monkeypatch.setattr("sksbi.simulation._run._PATIENCE", -1.0)
+    with (
+        pytest.warns(
+            SimulationWarning, match="No simulation has succeeded so far. 1 of 7 .*no luck"
+        ),
+        pytest.raises(ValueError, match="no luck"),
+    ):
+        run_simulator(lambda t: (_ for _ in ()).throw(ValueError("no luck")), THETA)

@@ -5,10 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import ArrayLike
 
+from sksbi.utils.failures import are_failed
 from sksbi.utils.types import Array, Rows
 
 __all__ = ["Pairs"]
+
+_FEWEST = 2
 
 
 @dataclass(frozen=True, eq=False)
@@ -26,6 +30,10 @@ class Pairs:
         Weights of the rows, positive, of mean 1.
     row : ndarray of int, of shape (n,)
         The number of each row in the user's table, ascending.
+    failed : Pairs or None, default=None
+        Failed simulations that :meth:`succeeded` has set aside, weighted like the others.
+    n_rows : int or None, default=None
+        How many rows the user's table has; None: those that are here.
 
     Examples
     --------
@@ -40,6 +48,8 @@ class Pairs:
     x: Array
     weight: Array
     row: Rows
+    failed: Pairs | None = None
+    n_rows: int | None = None
 
     @classmethod
     def of_positive_weight(cls, theta: Array, x: Array, weight: Array) -> Pairs:
@@ -66,10 +76,89 @@ class Pairs:
             return pairs
         weight = weight[row]
         weight = weight / weight.max()  # so that equal weights become one, bit for bit
-        return cls(theta[row], x[row], weight / weight.mean(), row)
+        return cls(theta[row], x[row], weight / weight.mean(), row, n_rows=len(theta))
 
     def __len__(self) -> int:
         return len(self.theta)
+
+    def succeeded(self) -> Pairs:
+        """
+        Set the failed simulations aside, whose x is all NaN; without any, nothing is copied.
+
+        Returns
+        -------
+        Pairs
+            The others, with weights of mean 1, which remember the failed ones.
+
+        Raises
+        ------
+        ValueError
+            If some have failed, and fewer than two have not.
+        """
+        failed = are_failed(self.x)
+        if not failed.any():
+            return self
+        n = len(failed) - np.count_nonzero(failed)
+        if n < _FEWEST:
+            raise ValueError(
+                f"x must hold at least {_FEWEST} simulations that succeeded, got {n} of "
+                f"{len(failed)}: rows that are NaN throughout count as failed ones."
+            )
+        weight = self.weight / self.weight[~failed].max()  # so that equal weights become one
+        weight = weight / weight[~failed].mean()
+        rest, aside = (
+            Pairs(self.theta[rows], self.x[rows], weight[rows], self.row[rows])
+            for rows in (~failed, failed)
+        )
+        n_rows = len(self) if self.n_rows is None else self.n_rows
+        return Pairs(rest.theta, rest.x, rest.weight, rest.row, aside, n_rows)
+
+    def with_failures(self) -> Pairs:
+        """
+        Put the failed simulations back in their places.
+
+        Returns
+        -------
+        Pairs
+            All, with weights of mean 1.
+        """
+        if self.failed is None:
+            return self
+        row = np.concatenate([self.row, self.failed.row])
+        order = np.argsort(row)
+        theta, x, weight = (
+            np.concatenate(parts)[order]
+            for parts in (
+                (self.theta, self.failed.theta),
+                (self.x, self.failed.x),
+                (self.weight, self.failed.weight),
+            )
+        )
+        return Pairs(theta, x, weight / weight.mean(), row[order], n_rows=self.n_rows)
+
+    def find(self, wanted: ArrayLike) -> Rows:
+        """
+        Find where rows of the user's table stand among these, and leave out those absent.
+
+        Parameters
+        ----------
+        wanted : array-like of int or bool
+            Numbers of rows, negative ones from the end, or a mask.
+
+        Returns
+        -------
+        ndarray of int
+            Their places.
+
+        Raises
+        ------
+        IndexError
+            If there are no such rows.
+        """
+        wanted = np.asarray(wanted)
+        n_rows = len(self) if self.n_rows is None else self.n_rows
+        numbers = np.arange(n_rows)[wanted if wanted.size else wanted.astype(np.intp)]
+        return np.searchsorted(self.row, numbers[np.isin(numbers, self.row)])
 
     def take(self, rows: Rows) -> Pairs:
         """
@@ -85,4 +174,6 @@ class Pairs:
         Pairs
             Copies of these.
         """
-        return Pairs(self.theta[rows], self.x[rows], self.weight[rows], self.row[rows])
+        n_rows = len(self) if self.n_rows is None else self.n_rows
+        some = self.theta[rows], self.x[rows], self.weight[rows], self.row[rows]
+        return Pairs(*some, n_rows=n_rows)

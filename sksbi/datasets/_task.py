@@ -16,7 +16,7 @@ import pandas as pd
 from numpy.typing import ArrayLike
 
 from sksbi.simulation import simulate
-from sksbi.tables.draws import as_float
+from sksbi.utils.containers import as_floats, plain
 from sksbi.utils.random import check_generator
 from sksbi.utils.types import RandomState, Table
 from sksbi.utils.validation import check_count
@@ -205,6 +205,7 @@ class Task:
 
     def _check_theta(self, theta: Table) -> np.ndarray:
         """Turn theta into a float array of shape (n, D)."""
+        theta = plain(theta, "theta")
         if isinstance(theta, pd.DataFrame):
             missing = [name for name in self.names if name not in theta.columns]
             if missing:
@@ -217,13 +218,13 @@ class Task:
 
     def _check_x(self, x: ArrayLike) -> np.ndarray:
         """Turn x into a float array of shape (n, L); one observation becomes one row."""
-        x = as_float(x, "x")
+        x = as_floats(x, "x")
         return _check_matrix(x[None] if x.ndim == 1 else x, "x", self.n_outputs)
 
 
 def _check_matrix(values: Table, name: str, width: int) -> np.ndarray:
     """Check the shape of a matrix and that it is finite."""
-    matrix = as_float(values, name)
+    matrix = as_floats(values, name)
     if matrix.ndim != 2 or matrix.shape[1] != width:
         raise ValueError(f"{name} must have shape (n, {width}), got {matrix.shape}.")
     if not np.isfinite(matrix).all():

@@ -23,20 +23,21 @@ Row = tuple[str, str, float, float, str]
 
 _ALPHA = 0.05
 _LEAST = 0.01
+_CONSTANT = "theta is constant in these pairs"
 
 
 def table_of_checks(
-    checks: HeldOutChecks, observed: MisspecificationDisplay | None
+    checks: HeldOutChecks, observed: MisspecificationDisplay | str | None
 ) -> pd.DataFrame:
     """
-    Judge all checks.
+    Judge all checks; of one that cannot be done the verdict says why.
 
     Parameters
     ----------
     checks : HeldOutChecks
         The numbers of the held-out draws.
-    observed : MisspecificationDisplay or None
-        The distances of observations.
+    observed : MisspecificationDisplay, str or None
+        The distances of observations, or why they cannot be told.
 
     Returns
     -------
@@ -49,16 +50,30 @@ def table_of_checks(
     return table.set_index(["check", "of"])
 
 
+def _not_done(check: str, of: str, reason: str) -> Row:
+    """Say why a check is not done."""
+    return check, of, np.nan, np.nan, f"not done: {reason}"
+
+
 def _coverage(checks: HeldOutChecks) -> Iterator[Row]:
     """Check highest-density regions: value is the coverage at 90%."""
+    if checks.coverage is None:
+        yield _not_done("coverage", "all", "log_prob is NaN or infinite")
+        return
     levels, coverage, _, _, p_value = checks.coverage
     verdict = coverage_verdict(levels, coverage, len(checks.held_out.theta), p_value, _ALPHA)
+    fixed = [name for name in checks.held_out.names if name not in checks.names]
+    if fixed:
+        verdict += f"; but {', '.join(fixed)} is constant in these pairs, no draw from the prior"
     yield "coverage", "all", float(np.interp(0.9, levels, coverage)), p_value, verdict
 
 
 def _tarp(checks: HeldOutChecks) -> Iterator[Row]:
     """Check balls around random points: value is the largest deviation."""
     curve = checks.tarp
+    if curve is None:
+        yield _not_done("tarp", "all", _CONSTANT)
+        return
     verdict = "no deviation found" if curve.p_value > _ALPHA else "deviates"
     deviation = float(np.abs(curve.ecdf - curve.levels).max())
     yield "tarp", "all", deviation, curve.p_value, verdict
@@ -66,31 +81,48 @@ def _tarp(checks: HeldOutChecks) -> Iterator[Row]:
 
 def _ranks(checks: HeldOutChecks) -> Iterator[Row]:
     """Check every parameter's ranks: value is the largest deviation."""
-    names, n_draws = checks.held_out.names, checks.held_out.n_draws
-    curves = checks.rank_curves
-    deviations = np.abs(curves.ecdf - curves.levels[:, None]).max(axis=0)
-    columns = zip(names, checks.ranks.T, deviations, curves.p_value, strict=True)
-    for name, ranks, deviation, p_value in columns:
-        verdict = rank_verdict(ranks, n_draws, p_value, _ALPHA / len(names))
-        yield "ranks", name, float(deviation), float(p_value), verdict
+    curves, alpha = checks.rank_curves, _ALPHA / max(len(checks.names), 1)
+    for name, k in _places(checks):
+        if k is None or curves is None:
+            yield _not_done("ranks", name, _CONSTANT)
+            continue
+        deviation = float(np.abs(curves.ecdf[:, k] - curves.levels).max())
+        p_value = float(curves.p_value[k])
+        verdict = rank_verdict(checks.ranks[:, k], checks.held_out.n_draws, p_value, alpha)
+        yield "ranks", name, deviation, p_value, verdict
 
 
 def _shape(checks: HeldOutChecks) -> Iterator[Row]:
     """Check location and width of every parameter's posterior."""
-    names = checks.held_out.names
-    alpha = _ALPHA / len(names)
-    nulls = _means_of_draws(checks.held_out.draws)
-    for name, z, null in zip(names, checks.z_score.T, nulls.T, strict=True):
-        p_value = _p_value_of_mean(z.mean(), null)
+    alpha, places = _ALPHA / max(len(checks.names), 1), list(_places(checks))
+    for j, (name, k) in enumerate(places):
+        n_equal = checks.n_equal[j]
+        if k is None or n_equal:
+            reason = f"all draws are equal for {n_equal} of {len(checks.held_out.theta)} x"
+            yield _not_done("z_score", name, _CONSTANT if k is None else reason)
+            continue
+        z = checks.z_score[:, k]
+        p_value = _p_value_of_mean(z.mean(), _means_of_draws(checks.held_out.draws[..., j]))
         yield "z_score", name, float(z.mean()), p_value, z_verdict(z, p_value, alpha)
-    for name, column in zip(names, checks.contraction.T, strict=True):
-        yield "contraction", name, float(np.median(column)), np.nan, contraction_verdict(column)
+    for name, k in places:
+        if k is None:
+            yield _not_done("contraction", name, _CONSTANT)
+            continue
+        column = checks.contraction[:, k]
+        verdict = contraction_verdict(column)
+        yield "contraction", name, float(np.median(column)), np.nan, verdict
+
+
+def _places(checks: HeldOutChecks) -> Iterator[tuple[str, int | None]]:
+    """Name the parameters, and give their place among those that vary, None for a constant one."""
+    places = np.cumsum(checks.varies) - 1
+    for name, place, varies in zip(checks.held_out.names, places, checks.varies, strict=True):
+        yield name, int(place) if varies else None
 
 
 def _means_of_draws(draws: Array) -> Array:
-    """Compute the mean z-score with the k-th draws in theta's place, for every k: (n_draws, D)."""
-    with np.errstate(divide="ignore", invalid="ignore"):
-        z = (draws.mean(axis=1, keepdims=True) - draws) / draws.std(axis=1, ddof=1, keepdims=True)
+    """Compute the mean z-score with the k-th draws (n, n_draws) in theta's place, for every k."""
+    z = (draws.mean(axis=1, keepdims=True) - draws) / draws.std(axis=1, ddof=1, keepdims=True)
     return z.mean(axis=0)
 
 
@@ -99,8 +131,11 @@ def _p_value_of_mean(mean: float, null: Array) -> float:
     return float((1 + (np.abs(null) >= abs(mean)).sum()) / (len(null) + 1))
 
 
-def _observed(observed: MisspecificationDisplay) -> Iterator[Row]:
+def _observed(observed: MisspecificationDisplay | str) -> Iterator[Row]:
     """Check whether observations are like the simulations: value is the p-value too."""
+    if isinstance(observed, str):
+        yield _not_done("misspecification", "x_observed", observed)
+        return
     for name, p_value in zip(observed.names, observed.p_values, strict=True):
         of = "x_observed" if len(observed.names) == 1 else f"x_observed {name}"
         typical = p_value > _LEAST

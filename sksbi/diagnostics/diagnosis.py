@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+import numpy as np
 import pandas as pd
 
 from sksbi.diagnostics.checks import table_of_checks
@@ -12,6 +14,7 @@ from sksbi.diagnostics.results import HeldOutChecks
 from sksbi.inspection import MisspecificationDisplay
 from sksbi.inspection._estimators import sample_many
 from sksbi.inspection._style import import_pyplot
+from sksbi.utils.failures import without_failures
 from sksbi.utils.random import check_generator, draw_seed
 from sksbi.utils.types import RandomState, Row, Table
 from sksbi.utils.validation import count_rows
@@ -22,6 +25,8 @@ if TYPE_CHECKING:
 __all__ = ["Diagnosis", "diagnose"]
 
 _FEWEST = 10
+_N_NEIGHBORS = 10
+_REFUSED = "x_observed must be finite, got one that {}, which the estimator does not take"
 
 
 class Diagnosis(NamedTuple):
@@ -73,7 +78,8 @@ def diagnose(
         Parameters from the prior that the estimator was not fitted to. Several hundred show errors
         of width of a third.
     x : array-like, Series or DataFrame of shape (n, ...)
-        What was simulated from them, in the form of fit's x.
+        What was simulated from them, in the form of fit's x; rows that are NaN throughout, failed
+        simulations, are left out.
     x_observed : array-like, scalar, Series, dict or DataFrame, default=None
         One observation, or a batch, whose posterior is wanted.
     n_samples : int, default=1000
@@ -92,7 +98,9 @@ def diagnose(
         value, p_value and verdict; the value is the coverage of 90% regions ("coverage"), the
         largest distance of a distribution function from the exact one ("tarp", "ranks"), the mean
         z-score, the median contraction, and the p-value of x_observed ("misspecification").
-        ``figure`` shows them.
+        ``figure`` shows them. Of a check that cannot be done, as where a parameter is the same in
+        all pairs, or x or x_observed hold NaN or categories that the estimator takes, the verdict
+        says so, and the value is NaN.
 
     Raises
     ------
@@ -100,7 +108,7 @@ def diagnose(
         If the estimator cannot draw, as a search: give its ``best_estimator_``.
     ValueError
         If theta and x do not match, do not look like fit's or are fewer than 10, or x_observed does
-        not look like x or holds NaN.
+        not look like x or holds what the estimator does not take.
     ImportError
         If matplotlib is missing and ``plot`` is true.
 
@@ -125,6 +133,7 @@ def diagnose(
     """
     if plot:
         import_pyplot()
+    theta, x = without_failures(theta, x)
     if count_rows(theta) < _FEWEST or n_samples < _FEWEST:
         raise ValueError(
             f"theta must have at least {_FEWEST} rows and n_samples be at least {_FEWEST}, got "
@@ -132,10 +141,46 @@ def diagnose(
         )
     generator = check_generator(random_state)
     seed = draw_seed(generator)
-    observed = None
-    if x_observed is not None:
-        observed = MisspecificationDisplay._measure(x, x_observed, random_state=seed)
+    observed = None if x_observed is None else _compare(estimator, x, x_observed, seed)
     held_out = sample_many(estimator, theta, x, n_samples, generator, verbose)
     checks = HeldOutChecks(held_out, seed)
     table = table_of_checks(checks, observed)
-    return Diagnosis(table, draw_checks(checks, observed) if plot else None)
+    distances = None if isinstance(observed, str) else observed
+    return Diagnosis(table, draw_checks(checks, distances) if plot else None)
+
+
+def _compare(estimator: Any, x: Table, x_observed: Row, seed: int) -> MisspecificationDisplay | str:
+    """Compute how far the observation is from the simulations, or say why that is not possible."""
+    flaw, flaw_of_x = _flaw(x_observed), _flaw(x)
+    if flaw is None and flaw_of_x is None and count_rows(x) >= 2 * _N_NEIGHBORS:
+        return MisspecificationDisplay._measure(x, x_observed, _N_NEIGHBORS, seed)
+    try:
+        draws = estimator.sample(x_observed, 1, random_state=seed)
+        taken = bool(np.isfinite(np.asarray(draws, dtype=np.float64)).all())
+    except (TypeError, ValueError) as error:
+        if flaw is None:
+            raise
+        raise ValueError(f"{_REFUSED.format(flaw)}: {error}") from error
+    if not taken:
+        raise ValueError(f"{_REFUSED.format(flaw or flaw_of_x)}: its draws are not finite.")
+    if flaw or flaw_of_x:
+        return f"x_observed {flaw}" if flaw else f"x {flaw_of_x}"
+    return f"x has fewer than {2 * _N_NEIGHBORS} rows"
+
+
+def _flaw(x: Table | Row) -> str | None:
+    """Say what keeps x from being finite numbers."""
+    values = np.asarray(list(x.values()) if isinstance(x, Mapping) else x)
+    if values.dtype.kind in "biuf":
+        missing, infinite = np.isnan(values), np.isinf(values)
+    else:
+        missing, infinite = pd.isna(values), np.array(False)
+    if missing.any():
+        return "holds NaN"
+    if infinite.any():
+        return "holds infinity"
+    try:
+        values.astype(np.float64)
+    except (TypeError, ValueError):
+        return "holds what is no number"
+    return None

@@ -17,7 +17,7 @@ from sksbi.metrics import (
     sbc_ranks,
     tarp_ranks,
 )
-from sksbi.utils.types import Array
+from sksbi.utils.types import Array, Mask
 
 __all__ = ["HeldOutChecks"]
 
@@ -39,33 +39,58 @@ class HeldOutChecks:
     seed: int
 
     @cached_property
-    def coverage(self) -> RankCurve[float]:
-        """The coverage of highest-density regions."""
-        ranks = hpd_ranks(self.held_out.log_prob_draws, self.held_out.log_prob_theta)
-        return rank_curve(ranks, self.held_out.n_draws)
+    def varies(self) -> Mask:
+        """Which parameters are not the same at all observations, (D,)."""
+        return np.ptp(self.held_out.theta, axis=0) > 0
 
     @cached_property
-    def tarp(self) -> RankCurve[float]:
-        """The coverage of balls around random points."""
-        ranks = tarp_ranks(self.held_out.draws, self.held_out.theta, random_state=self.seed)
-        return rank_curve(ranks, self.held_out.n_draws)
+    def names(self) -> list[str]:
+        """The names of the parameters that vary."""
+        return [
+            name for name, varies in zip(self.held_out.names, self.varies, strict=True) if varies
+        ]
+
+    @cached_property
+    def n_equal(self) -> NDArray[np.intp]:
+        """For how many observations all draws are equal, (D,)."""
+        return np.count_nonzero(np.ptp(self.held_out.draws, axis=1) == 0, axis=0)
+
+    @cached_property
+    def coverage(self) -> RankCurve[float] | None:
+        """The coverage of highest-density regions, None where densities cannot be compared."""
+        log_p = self.held_out.log_prob_draws, self.held_out.log_prob_theta
+        if any(np.isnan(values).any() or np.isposinf(values).any() for values in log_p):
+            return None
+        return rank_curve(hpd_ranks(*log_p), self.held_out.n_draws)
+
+    @cached_property
+    def tarp(self) -> RankCurve[float] | None:
+        """The coverage of balls around random points, None where no parameter varies."""
+        if not self.names:
+            return None
+        return rank_curve(tarp_ranks(*self._varying, random_state=self.seed), self.held_out.n_draws)
 
     @cached_property
     def ranks(self) -> NDArray[np.intp]:
-        """The rank of every parameter at every observation, (n, D)."""
-        return sbc_ranks(self.held_out.draws, self.held_out.theta)
+        """The rank of every parameter that varies at every observation, (n, k)."""
+        return sbc_ranks(*self._varying)
 
     @cached_property
-    def rank_curves(self) -> RankCurve[Array]:
-        """The distribution functions of the ranks."""
-        return rank_curve(self.ranks, self.held_out.n_draws)
+    def rank_curves(self) -> RankCurve[Array] | None:
+        """The distribution functions of the ranks, None where no parameter varies."""
+        return rank_curve(self.ranks, self.held_out.n_draws) if self.names else None
 
     @cached_property
     def z_score(self) -> Array:
-        """By how many standard deviations posterior means are off, (n, D)."""
-        return posterior_z_score(self.held_out.draws, self.held_out.theta)
+        """By how many standard deviations posterior means are off, (n, k)."""
+        return posterior_z_score(*self._varying)
 
     @cached_property
     def contraction(self) -> Array:
-        """How much of the prior's variance posteriors have lost, (n, D)."""
-        return posterior_contraction(self.held_out.draws, self.held_out.theta)
+        """How much of the prior's variance posteriors have lost, (n, k)."""
+        return posterior_contraction(*self._varying)
+
+    @property
+    def _varying(self) -> tuple[Array, Array]:
+        """Draws and theta of the parameters that vary."""
+        return self.held_out.draws[..., self.varies], self.held_out.theta[:, self.varies]

@@ -11,24 +11,31 @@ from abc import ABC, abstractmethod
 from typing import Any
 
 import numpy as np
-from sklearn.utils.validation import check_consistent_length, check_is_fitted
+from sklearn.utils.validation import check_is_fitted
+from tqdm.auto import tqdm
 
+from sksbi.estimators.batch import AskedBatch
 from sksbi.estimators.doubt import warn_of_doubts, warn_of_outliers, warn_of_sampling
 from sksbi.posteriors.base import Draws, Posterior, PosteriorAt
 from sksbi.preprocessing import TypicalObservations
 from sksbi.priors import Prior
 from sksbi.samplers import ChainStatistics
 from sksbi.tables.layout import ObservationLayout, Observations
+from sksbi.tables.names import check_pairs
 from sksbi.tables.results import draws_table, parameters_table, rows_table, summary_table
 from sksbi.tables.theta import pair_rows, read_theta
+from sksbi.utils.batches import batches
+from sksbi.utils.failures import are_failed
 from sksbi.utils.random import check_generator
+from sksbi.utils.settings import check_flag
 from sksbi.utils.signature import answers_to_X_y
 from sksbi.utils.types import RandomState
-from sksbi.utils.validation import check_count, check_flag, check_real, check_weights
+from sksbi.utils.validation import check_count, check_memory, check_real, check_weights
 
 __all__ = ["AskingMixin"]
 
 _FOR_DRAWS, _FOR_MODES = 1, 2
+_MODES_BATCH = 256
 
 
 class AskingMixin(ABC):
@@ -85,8 +92,9 @@ class AskingMixin(ABC):
         Returns
         -------
         draws : ndarray or DataFrame of shape (n_samples, D), a batch: (m, n_samples, D)
-            The draws, a DataFrame exactly if theta was one in fit (a batch then has the index
-            levels observation and draw). All lie strictly inside the prior's support.
+            The draws, a pandas DataFrame exactly if theta was a table in fit (a batch then has the
+            index levels observation, or those of x where it has several, and draw). All lie
+            strictly inside the prior's support.
         report : DataFrame
             With ``return_report``: one row a parameter (a batch: observation, parameter), columns
             r_hat (about 1 where a sampler's chains agree; NaN for draws that come from no chain)
@@ -105,7 +113,7 @@ class AskingMixin(ABC):
             default flow disagree about it far more than about simulations held out.
         TrainingWarning
             If NPE's default flow was too sure of itself on simulations held out whose posteriors
-            were like this one.
+            were like this one, or a ratio was not exact enough for so many trials.
         SamplingWarning
             If a sampler's chains disagree, or the draws are worth too few independent ones: it
             names the observations.
@@ -147,7 +155,11 @@ class AskingMixin(ABC):
         """
         observations, posterior = self._ask(x, iid, warns=False, method="log_prob")
         pairs = pair_rows(self, theta, observations, self.prior_)
-        return posterior.log_prob(pairs.theta, pairs.rows).reshape(pairs.shape)
+        log_p = posterior.log_prob(pairs.theta, pairs.rows)
+        if iid:
+            doubts = posterior.doubts_of_points(pairs.theta, pairs.rows, log_p)
+            warn_of_doubts(doubts, observations, self.parameter_names_)
+        return log_p.reshape(pairs.shape)
 
     def summary(self, x, *, level=0.9, n_samples=1000, iid=False, random_state=None):
         """
@@ -170,7 +182,7 @@ class AskingMixin(ABC):
         -------
         DataFrame
             Rows: the parameters. Columns: mean, sd, median, lower, upper. For a batch the index has
-            the levels observation and parameter.
+            the levels observation, or those of x where it has several, and parameter.
 
         Raises
         ------
@@ -187,6 +199,10 @@ class AskingMixin(ABC):
     def map(self, x, *, iid=False):
         """
         Find the theta of highest posterior density in the units of theta.
+
+        The search starts from draws, works in their scale, and ends where log-densities differ by
+        about 1e-5, as networks are no more exact than that. A posterior of many peaks may have a
+        higher one elsewhere.
 
         Parameters
         ----------
@@ -206,8 +222,13 @@ class AskingMixin(ABC):
             If x does not look like fit's, or a prior or a ratio is needed and there is none.
         """
         observations, posterior = self._ask(x, iid, method="map")
-        modes = posterior.modes(np.random.default_rng([self.seed_, _FOR_MODES]))
-        return rows_table(modes, observations, self.theta_columns_)
+        parts = batches(len(observations.values), _MODES_BATCH)
+        bar = tqdm(parts, desc="map", disable=not getattr(self, "verbose", 0) or len(parts) < 2)
+        modes = [posterior.take(part).modes(self._for_modes()) for part in bar]
+        if iid:
+            doubts = posterior.doubts_of_mode(self._for_modes())
+            warn_of_doubts(doubts, observations, self.parameter_names_)
+        return rows_table(np.concatenate(modes), observations, self.theta_columns_)
 
     @answers_to_X_y
     def score(self, theta, x, sample_weight=None):
@@ -218,6 +239,11 @@ class AskingMixin(ABC):
         minus the mean binary cross-entropy over as many joint pairs (theta, x) as marginal pairs,
         which are made by an order of the rows that is always the same and leaves no theta at its
         own x; a ratio that tells nothing scores -log 2.
+
+        Rows of x that are all NaN are failed simulations. The theta of joint pairs are those that
+        succeeded, and follow p(theta | x); those of marginal pairs are any, failed ones too, and
+        follow the prior. So the best score is that of p(theta | x) / p(theta), what ratios times
+        the prior are to be; densities are scored where simulations succeeded.
 
         Parameters
         ----------
@@ -240,11 +266,18 @@ class AskingMixin(ABC):
         """
         check_is_fitted(self)
         array = read_theta(self, theta, self.prior_)
-        x = self.x_layout_.read(x).values
-        check_consistent_length(array, x)
+        observations = self.x_layout_.read(x, simulated=True)
+        check_pairs(theta, x)
+        x = observations.values
         weights = check_weights(sample_weight, len(array))
         kept = weights > 0
-        return float(self._posterior().score(array[kept], x[kept], weights[kept]))
+        array, x, weights = array[kept], x[kept], weights[kept]
+        if are_failed(x).all():
+            raise ValueError(
+                f"x must hold simulations that succeeded, got {len(x)} rows of positive weight, "
+                "all of them NaN throughout."
+            )
+        return float(self._posterior().score(array, x, weights))
 
     def _ask(
         self, x, iid=False, *, warns=True, needs_density=True, method="sample"
@@ -268,26 +301,20 @@ class AskingMixin(ABC):
             warn_of_doubts(asked.doubts(), observations, self.parameter_names_)
         return observations, asked
 
-    def _draw_at_pairs(self, theta, x, n_samples, random_state):
-        """Draw at x, a batch, with log-densities, and give those of one theta each, too."""
-        observations, posterior = self._ask(x)
-        if observations.single:
-            raise ValueError(
-                f"x must be a batch of {len(theta)} observations, but the draws of the estimator "
-                f"have shape {(n_samples, self.n_features_in_)}: is it one observation?"
-            )
-        pairs = pair_rows(self, theta, observations, self.prior_)
-        draws, log_p = posterior.sample_and_log_prob(n_samples, self._generator(random_state))
-        warn_of_sampling(draws, observations)
-        log_p_theta = posterior.log_prob(pairs.theta, pairs.rows)
-        return draws.theta, log_p, log_p_theta, self.theta_columns_
+    def _ask_batch(self, x, *, warns=True):
+        """Fix a batch of observations, to ask about some of them at a time."""
+        observations, posterior = self._ask(x, warns=warns)
+        return AskedBatch(self, observations, posterior)
 
     def _draw(
         self, posterior: PosteriorAt, observations: Observations, n: int, random_state: RandomState
     ) -> Draws:
         """Draw, and warn where the sampler was in trouble."""
+        check_memory(n, "n_samples", n * len(observations.values) * self.n_features_in_)
         draws = posterior.sample(n, self._generator(random_state))
-        warn_of_sampling(draws, observations)
+        warn_of_sampling(draws.statistics, n, observations)
+        doubts = posterior.doubts_of_draws(list(draws.theta))
+        warn_of_doubts(doubts, observations, self.parameter_names_)
         return draws
 
     def _report(self, draws: Draws, observations: Observations):
@@ -297,6 +324,10 @@ class AskingMixin(ABC):
         statistics = draws.statistics or ChainStatistics(np.full(shape[::2], np.nan), independent)
         columns = {"r_hat": statistics.r_hat, "ess": statistics.ess}
         return parameters_table(columns, observations, self.parameter_names_)
+
+    def _for_modes(self):
+        """Seed a search."""
+        return np.random.default_rng([self.seed_, _FOR_MODES])
 
     def _generator(self, random_state: RandomState) -> np.random.Generator:
         """Seed what is drawn after fit."""

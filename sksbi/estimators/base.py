@@ -15,18 +15,25 @@ import pandas as pd
 from sklearn.base import BaseEstimator
 from sklearn.utils.metadata_routing import UNUSED
 from sklearn.utils.metaestimators import available_if
-from sklearn.utils.validation import check_consistent_length
 
 from sksbi._version import __version__
 from sksbi.data import Pairs
 from sksbi.estimators.asking import AskingMixin
 from sksbi.estimators.marginal import MarginalPosterior
+from sksbi.estimators.readable import ReadableMixin
 from sksbi.exceptions import VersionWarning
 from sksbi.preprocessing import TypicalObservations
 from sksbi.priors import check_prior
 from sksbi.tables.layout import ObservationLayout
-from sksbi.tables.theta import check_against_prior, read_theta
+from sksbi.tables.names import check_pairs
+from sksbi.tables.theta import (
+    check_against_prior,
+    read_theta,
+    theta_table,
+    warn_of_far_theta,
+)
 from sksbi.utils.columns import find_columns
+from sksbi.utils.interrupts import unchanged_on
 from sksbi.utils.random import check_generator, draw_seed
 from sksbi.utils.signature import answers_to_X_y
 from sksbi.utils.validation import check_weights
@@ -40,7 +47,7 @@ def _has_marginals(estimator):
     return estimator.__sklearn_is_fitted__() and hasattr(estimator._posterior(), "marginal")
 
 
-class BaseInference(AskingMixin, BaseEstimator, ABC):
+class BaseInference(ReadableMixin, AskingMixin, BaseEstimator, ABC):
     """
     Base of all estimators of p(theta | x).
 
@@ -77,7 +84,11 @@ class BaseInference(AskingMixin, BaseEstimator, ABC):
 
     @abstractmethod
     def _fit(self, pairs, generator):
-        """Learn from pairs, all of positive weight."""
+        """
+        Learn from pairs of positive weight, which hold those that failed aside.
+
+        A KeyboardInterrupt that leaves something to go on with is returned.
+        """
 
     @abstractmethod
     def __sklearn_is_fitted__(self):
@@ -95,9 +106,14 @@ class BaseInference(AskingMixin, BaseEstimator, ABC):
         Parameters
         ----------
         theta : array-like or DataFrame of shape (n, D)
-            The parameters, one simulation a row. They must lie in the prior's support.
+            The parameters, one simulation a row. The prior must be positive there. A table of any
+            library that narwhals reads (pandas, polars, pyarrow), or of one parameter a Series with
+            a name, has its columns compared with the prior's names; draws are then a pandas
+            DataFrame.
         x : array-like, Series or DataFrame of shape (n,), (n, L) or (n, ...)
-            What was simulated from them: numbers, without NaN and infinity.
+            What was simulated from them: finite numbers; tables as for theta. Rows that are all NaN
+            count as failed simulations, as ``simulate(on_error="keep")`` marks them: densities
+            learn from the others, and ratios learn the probability of success as well.
         sample_weight : array-like of shape (n,), default=None
             Non-negative weights of the rows; a row of weight zero counts as absent.
 
@@ -114,7 +130,15 @@ class BaseInference(AskingMixin, BaseEstimator, ABC):
         Warns
         -----
         TrainingWarning
-            If a network learnt nothing, or float32 cannot hold what x tells.
+            If there are hardly any simulations, a network learnt nothing, float32 cannot hold what
+            x tells, or theta cannot have come from the prior.
+        UserWarning
+            If theta and x have the same index labels in another order: rows are paired by position.
+
+        Notes
+        -----
+        Ctrl-C raises, and leaves the estimator as it was before. With ``warm_start=True`` it keeps
+        the best weights so far, after an epoch at least: see ``interrupted_``.
         """
         if x is None:
             raise ValueError(
@@ -122,11 +146,20 @@ class BaseInference(AskingMixin, BaseEstimator, ABC):
                 "fit(theta, x) the simulated observations x."
             )
         self._validate_params()
+        with unchanged_on(KeyboardInterrupt, self):
+            interrupt = self._learn(theta, x, sample_weight)
+        if interrupt is not None:
+            raise interrupt
+        return self
+
+    def _learn(self, theta, x, sample_weight):
+        """Read tables, and learn from them; return what interrupted that and is to be raised."""
         resumes = self._resumes()
         self._prepare()
+        theta = theta_table(theta)
         array = read_theta(self, theta, reset=not resumes, minimum=2)
         layout, x_array = ObservationLayout.learn(x, encoded=self._takes_any_table)
-        check_consistent_length(array, x_array)
+        check_pairs(theta, x)
         if resumes and layout != self.x_layout_:
             raise ValueError(
                 f"x must be as in the fit that warm_start goes on from, {self.x_layout_}, got "
@@ -138,12 +171,20 @@ class BaseInference(AskingMixin, BaseEstimator, ABC):
             self.prior_ = check_prior(self.prior, n_features=array.shape[1])
             array = check_against_prior(theta, array, self.prior_)
         self.theta_columns_ = list(theta.columns) if isinstance(theta, pd.DataFrame) else None
+        if self.prior_ is not None:
+            warn_of_far_theta(array, self.prior_, self.parameter_names_)
         weights = check_weights(sample_weight, len(array))
         self.seed_ = draw_seed(check_generator(self.random_state))
-        pairs = Pairs.of_positive_weight(array, x_array, weights)
-        self._fit(pairs, np.random.default_rng(self.seed_))
-        self.typical_x_ = TypicalObservations(pairs.x)
-        return self
+        pairs = Pairs.of_positive_weight(array, x_array, weights).succeeded()
+        generator = np.random.default_rng(self.seed_)
+        self._learn_success(pairs, generator)
+        interrupt = self._fit(pairs, generator)
+        before = self.typical_x_ if resumes else None
+        self.typical_x_ = TypicalObservations(pairs.x) if before is None else before.joined(pairs.x)
+        return interrupt
+
+    def _learn_success(self, pairs, generator):
+        """Learn from failed simulations what the family needs: a density needs nothing."""
 
     def __getstate__(self):
         return super().__getstate__() | {"_sksbi_version": __version__}

@@ -106,7 +106,8 @@ class CalibratedPosterior(  # type: ignore[override]
     is in a batch; the guarantee holds with this noise in it.
 
     With ``sample_weight`` the scores are weighted, and the guarantee is for pairs from the weighted
-    distribution, as far as weights and scores are many.
+    distribution, as far as weights and scores are many. Under scikit-learn's metadata routing it is
+    this estimator that requests them; what it fits gets them whatever it requests.
 
     References
     ----------
@@ -192,11 +193,13 @@ class CalibratedPosterior(  # type: ignore[override]
             folds = [np.arange(len(pairs))]
         else:
             splits = set_aside(self.cv, pairs, draw_seed(generator))
-            self.estimators_ = self._fit_members(pairs, [fold for fold, _ in splits], generator)
+            members = [fold for fold, _ in splits]
+            self.estimators_ = self._fit_members(pairs.with_failures(), members, generator)
             folds = [fold for _, fold in splits]
         self.n_samples_ = self.n_samples
         scores = []
-        for member, rows in zip(self.estimators_, folds, strict=True):
+        scored = ((e, rows) for e, rows in zip(self.estimators_, folds, strict=True) if len(rows))
+        for member, rows in scored:
             posterior = member._posterior().at(pairs.x[rows])
             ranks = density_ranks(
                 posterior, pairs.theta[rows], self.n_samples_, generator, self.verbose
@@ -287,7 +290,7 @@ class CalibratedPosterior(  # type: ignore[override]
         Warns
         -----
         UserWarning
-            If too few pairs were set aside for such a level.
+            If too few pairs were set aside for such a level; and those of ``sample``.
         """
         check_is_fitted(self)
         rank = self._needed_rank(level)
@@ -324,7 +327,7 @@ class CalibratedPosterior(  # type: ignore[override]
         Warns
         -----
         UserWarning
-            If too few pairs were set aside for such a level.
+            If too few pairs were set aside for such a level; and those of ``sample``.
         """
         check_is_fitted(self)
         rank = self._needed_rank(level)

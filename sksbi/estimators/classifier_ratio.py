@@ -21,6 +21,7 @@ from numbers import Integral
 
 import numpy as np
 import pandas as pd
+import sklearn
 from scipy.special import logit
 from sklearn.base import MetaEstimatorMixin
 from sklearn.calibration import CalibratedClassifierCV
@@ -31,7 +32,9 @@ from sklearn.utils.validation import has_fit_parameter
 from sksbi.estimators.base import BaseInference
 from sksbi.estimators.ratio import RatioMixin
 from sksbi.estimators.sampled import SamplerMixin
+from sksbi.posteriors.normaliser import keep_rows
 from sksbi.posteriors.ratios import PairwiseRatio
+from sksbi.training import warn_of_few
 from sksbi.utils.random import seeded_copy
 from sksbi.utils.validation import check_instance
 
@@ -72,8 +75,9 @@ class ClassifierRatio(SamplerMixin, RatioMixin, MetaEstimatorMixin, BaseInferenc
     sampler : str, Sampler or callable, default="importance"
         Where draws come from, as in :class:`sksbi.NRE`. Resampling candidates from the prior takes
         one call of the classifier, chains take hundreds. It suffices for one trial, as a ratio
-        between 1 / n and n, see ``max_log_ratio_``, cannot make a posterior very narrow; for many
-        independent trials take "auto".
+        between 1 / n and n, see ``max_log_ratio_``, cannot make a posterior very narrow; for ten
+        independent trials and more the candidates contract onto the posterior. Fit does not use
+        it: what is set later takes effect at once.
     n_jobs : int or None, default=None
         How many folds are fitted at once; None asks joblib's context, and is 1 outside one.
     verbose : int, default=0
@@ -179,6 +183,7 @@ class ClassifierRatio(SamplerMixin, RatioMixin, MetaEstimatorMixin, BaseInferenc
         check_instance(self.classifier, "classifier")
         self._check_gives_probabilities()
         labelled = self._label(pairs, generator)
+        warn_of_few(len(pairs))
         classifier = (
             HistGradientBoostingClassifier() if self.classifier is None else self.classifier
         )
@@ -190,6 +195,7 @@ class ClassifierRatio(SamplerMixin, RatioMixin, MetaEstimatorMixin, BaseInferenc
         self._reach = low - _REACH * (high - low), high + _REACH * (high - low)
         self._log_odds = float(np.log(own / other))
         self.max_log_ratio_ = float(np.log(len(pairs)))
+        self._some_x = keep_rows(pairs.x, pairs.weight)
         self.classifier_ = self._train(classifier, pairs, labelled)
 
     def _label(self, pairs, generator):
@@ -236,8 +242,12 @@ class ClassifierRatio(SamplerMixin, RatioMixin, MetaEstimatorMixin, BaseInferenc
                 n_jobs=self.n_jobs,
             )
         table = self._table(pairs.theta[labelled.theta_rows], pairs.x[labelled.x_rows])
-        weights = {} if np.ptp(labelled.weight) == 0 else {"sample_weight": labelled.weight}
-        return self._explained(classifier.fit, table, labelled.label, **weights)
+        if np.ptp(labelled.weight) == 0:
+            return self._explained(classifier.fit, table, labelled.label)
+        # These are weights of pairs, not the user's: it is not asked what parts request of those.
+        with sklearn.config_context(enable_metadata_routing=False):
+            weights = {"sample_weight": labelled.weight}
+            return self._explained(classifier.fit, table, labelled.label, **weights)
 
     def _explained(self, method, *args, **options):
         """Call a method of the classifier, and put its errors into our words."""

@@ -7,8 +7,9 @@ from collections.abc import Sequence
 import numpy as np
 
 from sksbi.exceptions import MisspecificationWarning, SamplingWarning
-from sksbi.posteriors.base import Doubt, Draws
+from sksbi.posteriors.base import Doubt
 from sksbi.preprocessing import TypicalObservations
+from sksbi.samplers import ChainStatistics
 from sksbi.tables.layout import Observations
 from sksbi.utils.warn import warn_user
 
@@ -90,18 +91,21 @@ def warn_of_doubts(
         warn_user(doubt.text.format(who=who, parameter=name), doubt.category)
 
 
-def warn_of_sampling(draws: Draws, observations: Observations) -> None:
+def warn_of_sampling(
+    statistics: ChainStatistics | None, n_samples: int, observations: Observations
+) -> None:
     """
     Warn of observations whose chains disagree or are worth little.
 
     Parameters
     ----------
-    draws : Draws
-        The draws, with the statistics of a sampler if they come from one.
+    statistics : ChainStatistics or None
+        What a sampler told of the draws, if they come from one.
+    n_samples : int
+        The number of draws for each observation.
     observations : Observations
         The observations.
     """
-    statistics, n_samples = draws.statistics, draws.theta.shape[1]
     if statistics is None:
         return
     r_hat = np.max(np.nan_to_num(statistics.r_hat, nan=1.0), axis=1)
@@ -110,10 +114,11 @@ def warn_of_sampling(draws: Draws, observations: Observations) -> None:
     bad = (r_hat > _MOST_R_HAT) | (ess < _LEAST_ESS * n_samples)
     if bad.any():
         names = "" if observations.single else f" {list(observations.index[bad][:_MOST_NAMED])}"
+        agreement = f"R-hat is up to {r_hat.max():.2f} (at most {_MOST_R_HAT} is good), "
+        agreement = "" if np.isnan(statistics.r_hat).all() else agreement
         warn_user(
             f"the draws are not to be trusted for {np.count_nonzero(bad)} of {len(bad)} "
-            f"observations{names}: R-hat is up to {r_hat.max():.2f} (at most {_MOST_R_HAT} is "
-            f"good), the effective sample size down to {ess.min():.0f}. See "
-            "sample(..., return_report=True); give the sampler more warm-up or chains.",
+            f"observations{names}: {agreement}the effective sample size is down to "
+            f"{ess.min():.0f}. See sample(..., return_report=True); {statistics.advice}.",
             SamplingWarning,
         )

@@ -81,7 +81,9 @@ class Ensemble(  # type: ignore[override]
 
     Notes
     -----
-    Every ``fit`` begins anew, with fresh clones: a member's ``warm_start`` has no effect.
+    Every ``fit`` begins anew, with fresh clones: a member's ``warm_start`` has no effect. Under
+    scikit-learn's metadata routing it is the ensemble that requests ``sample_weight``; members get
+    the weights whatever they request.
 
     References
     ----------
@@ -156,7 +158,7 @@ class Ensemble(  # type: ignore[override]
         check_member(estimator, type(self).__name__)
         self.estimators_ = fit_clones(
             estimator,
-            [self._as_tables(pairs)] * self.n_estimators,
+            [self._as_tables(pairs.with_failures())] * self.n_estimators,
             generator,
             n_jobs=self.n_jobs,
             verbose=self.verbose,

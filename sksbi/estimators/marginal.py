@@ -6,11 +6,12 @@ from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted
 
 from sksbi.estimators.asking import AskingMixin
+from sksbi.estimators.readable import ReadableMixin
 
 __all__ = ["MarginalPosterior"]
 
 
-class MarginalPosterior(AskingMixin, BaseEstimator):
+class MarginalPosterior(ReadableMixin, AskingMixin, BaseEstimator):
     """
     Posterior of some parameters: what ``estimator.marginal(names)`` gives.
 

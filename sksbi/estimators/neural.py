@@ -13,7 +13,6 @@ import numpy as np
 import pandas as pd
 import torch
 from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
-from sklearn.utils.validation import check_consistent_length
 
 from sksbi import training
 from sksbi.data import Pairs, TensorPairs
@@ -22,6 +21,7 @@ from sksbi.estimators.passed_on import PassedOnMixin
 from sksbi.losses import build_criterion
 from sksbi.preprocessing import ObservationSpace, ParameterSpace
 from sksbi.priors import Prior
+from sksbi.tables.names import check_pairs
 from sksbi.tables.theta import check_against_prior, read_theta
 from sksbi.utils.devices import check_device, device_or_cpu
 from sksbi.utils.random import (
@@ -36,6 +36,9 @@ __all__ = ["NeuralEstimator"]
 
 _SETTINGS = ("optimizer", "lr", "batch_size", "max_epochs", "patience", "callbacks", "verbose")
 _TRAINING = (*_SETTINGS, "device", "iterator_train__", "callbacks__")
+_KEPT = (
+    "The {} keeps the best weights so far, and its next fit goes on from them (warm_start=True)."
+)
 
 
 class NeuralEstimator(PassedOnMixin, BaseInference):
@@ -55,6 +58,8 @@ class NeuralEstimator(PassedOnMixin, BaseInference):
         The trained net; its module is ``net_.module_``.
     history_ : DataFrame
         One row an epoch: epoch, train_loss, valid_loss, lr, dur (seconds).
+    interrupted_ : bool
+        Whether Ctrl-C ended the training, and ``warm_start=True`` kept the best weights so far.
     """
 
     _architecture: tuple[str, ...]
@@ -123,6 +128,7 @@ class NeuralEstimator(PassedOnMixin, BaseInference):
             own = generator.spawn(1)[0]
             *spaces, features = self._learn_spaces(pairs, rows[0], own)
         train, valid = self._split(spaces, _encoded(spaces[0], pairs, features), *rows)
+        training.warn_of_few(len(pairs))
         if valid is not None and least > 1:
             # Rows of a batch are paired with each other: sorted ones would meet their likes only.
             valid = valid.take(np.random.default_rng(0).permutation(len(valid)))
@@ -131,12 +137,22 @@ class NeuralEstimator(PassedOnMixin, BaseInference):
             spec, draw_seed(generator), len(train), valid, torch_generator(generator)
         )
         seed = draw_seed(generator)
-        training.begin(net, train.to(net.device), resumed, seed, compile_first=self.compile)
-        self._judge(net, spaces[0], valid)
+        interrupt = None
+        try:
+            training.begin(net, train.to(net.device), resumed, seed, compile_first=self.compile)
+            self._judge(net, spaces[0], valid)
+            self._remember(net, valid, seed, pairs)
+        except KeyboardInterrupt as error:
+            if not training.go_back_to_best(net):
+                raise
+            error.add_note(_KEPT.format(type(self).__name__))
+            interrupt = error
+            self._remember(net, valid, seed, pairs)
         self._theta_space, self._x_space = spaces
         self._spec, self.net_ = spec, net
-        self._remember(None if valid is None else valid.to(net.device), seed)
         self._history = training.extend_history(self._history if resumed else [], net)
+        self.interrupted_ = interrupt is not None
+        return interrupt
 
     def _judge(self, net, theta_space, valid):
         """Warn of a training that learnt nothing."""
@@ -147,8 +163,8 @@ class NeuralEstimator(PassedOnMixin, BaseInference):
             trained = net.history[-1]["train_loss"]
             training.warn_of_worse_than_nothing(*losses, weights, self._uninformed, trained, net.lr)
 
-    def _remember(self, valid, seed):
-        """Keep of the rows held out what later answers are compared with."""
+    def _remember(self, net, valid, seed, pairs):
+        """Keep of the rows held out, or of all, what later answers are compared with."""
 
     @abstractmethod
     def _held_out_losses(self, net, theta_space, valid):
@@ -244,6 +260,7 @@ class NeuralEstimator(PassedOnMixin, BaseInference):
                 | {"batch_size": batch_size, "max_epochs": max_epochs},
                 device=device,
                 passed_on=passed_on,
+                keep_best=self.warm_start,
                 n_train=n_train,
                 valid=None if valid is None else valid.to(device),
                 generator=generator,
@@ -293,9 +310,9 @@ def _read_validation(estimator, pair):
     theta = read_theta(estimator, pair[0])
     if estimator.prior_ is not None:
         theta = check_against_prior(pair[0], theta, estimator.prior_)
-    x = estimator.x_layout_.read(pair[1]).values
-    check_consistent_length(theta, x)
-    return Pairs.of_positive_weight(theta, x, np.ones(len(theta)))
+    x = estimator.x_layout_.read(pair[1], simulated=True).values
+    check_pairs(*pair)
+    return Pairs.of_positive_weight(theta, x, np.ones(len(theta))).succeeded()
 
 
 def _default_batch_size(n_train, scale):

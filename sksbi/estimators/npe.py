@@ -37,7 +37,9 @@ class NPE(NeuralEstimator):
 
     theta stands where scikit-learn has X, x where it has y, so that ``GridSearchCV`` and its kin
     search the hyperparameters. The flow is trained in the prior's unbounded space: every draw lies
-    inside the support of the prior, and the density is normalised over it.
+    inside the support of the prior, and the density is normalised over it: exactly, or, where the
+    prior's own log_prob is -inf in a part of its box, by the share s of 256 draws that lie outside
+    of that part, which leaves an error of sqrt((1 - s) / (256 s)) in log_prob.
 
     Parameters
     ----------
@@ -112,7 +114,8 @@ class NPE(NeuralEstimator):
         which takes up to minutes and a compiler. For large embeddings and GPUs: on the CPU the
         default flow gains nothing by it. What is saved and loaded is not compiled.
     warm_start : bool, default=False
-        Whether fit goes on from the present weights and scalings.
+        Whether fit goes on from the present weights and scalings. Ctrl-C in fit then raises, and
+        keeps the best weights so far: the estimator is fitted, and the next fit goes on from them.
     verbose : int, default=0
         Whether to show progress bars.
     random_state : None, int, RandomState or Generator, default=None
@@ -129,6 +132,8 @@ class NPE(NeuralEstimator):
         The trained net; its module is ``net_.module_``.
     history_ : DataFrame
         One row an epoch: epoch, train_loss, valid_loss, lr, dur (seconds).
+    interrupted_ : bool
+        Whether Ctrl-C ended the training, and ``warm_start=True`` kept the best weights so far.
     prior_ : Prior or None
         The prior, adapted.
     x_layout_ : ObservationLayout
@@ -254,9 +259,10 @@ class NPE(NeuralEstimator):
         theta = theta_space.from_network(u)
         return -log_q, theta_space.to_network(theta)[1] - self.prior_.log_prob(theta)
 
-    def _remember(self, valid, seed):
+    def _remember(self, net, valid, seed, pairs):
         """Record how the members agree, and how their mixture covers, on the rows held out."""
-        self._record = record_held_out(self.net_.module_.eval(), valid, seed)
+        valid = None if valid is None else valid.to(net.device)
+        self._record = record_held_out(net.module_.eval(), valid, seed)
 
     def _posterior(self):
         """Assemble the posterior."""

@@ -25,6 +25,7 @@ from sksbi.estimators.ratio import RatioMixin
 from sksbi.estimators.sampled import SamplerMixin
 from sksbi.nn import ConditionalRatio, build_ratio_network
 from sksbi.nn.embedded import build_embedding
+from sksbi.posteriors.normaliser import keep_rows
 from sksbi.posteriors.ratios import NetworkRatio
 from sksbi.training import check_passed_on
 from sksbi.utils.batches import EVALUATION_BATCH
@@ -85,7 +86,8 @@ class NRE(SamplerMixin, RatioMixin, NeuralEstimator):
     sampler : str, Sampler or callable, default="auto"
         Where draws come from: "auto", "metropolis_hastings", "slice", "importance", "emcee", an
         object of :mod:`sksbi.samplers`, whose parameters are searched as ``sampler__*``, or a
-        callable ``sampler(log_prob, initial, n_samples, random_state)``.
+        callable ``sampler(log_prob, initial, n_samples, random_state)``. Fit does not use it: what
+        is set later takes effect at once.
     optimizer : str or callable, default="muon"
         The optimizer: "muon" (:class:`sksbi.training.muon.Muon`), the name of one of torch's, a
         class or a partial of one.
@@ -116,7 +118,8 @@ class NRE(SamplerMixin, RatioMixin, NeuralEstimator):
         which takes up to minutes and a compiler. For large embeddings and GPUs: on the CPU the
         default flow gains nothing by it. What is saved and loaded is not compiled.
     warm_start : bool, default=False
-        Whether fit goes on from the present weights and scalings.
+        Whether fit goes on from the present weights and scalings. Ctrl-C in fit then raises, and
+        keeps the best weights so far: the estimator is fitted, and the next fit goes on from them.
     verbose : int, default=0
         Whether to show progress bars.
     random_state : None, int, RandomState or Generator, default=None
@@ -133,6 +136,8 @@ class NRE(SamplerMixin, RatioMixin, NeuralEstimator):
         The trained net; its module is ``net_.module_``.
     history_ : DataFrame
         One row an epoch: epoch, train_loss, valid_loss, lr, dur (seconds).
+    interrupted_ : bool
+        Whether Ctrl-C ended the training, and ``warm_start=True`` kept the best weights so far.
     prior_ : Prior or None
         The prior, adapted.
     x_layout_ : ObservationLayout
@@ -255,6 +260,10 @@ class NRE(SamplerMixin, RatioMixin, NeuralEstimator):
             return torch.cat(parts).cpu().double().numpy()
 
         return losses(module), losses(lambda _: lambda u: u.new_zeros(u.shape[:-1]))
+
+    def _remember(self, net, valid, seed, pairs):
+        """Keep x, over which ratios average to one."""
+        self._some_x = keep_rows(pairs.x, pairs.weight)
 
     def _posterior(self):
         """Assemble the posterior."""

@@ -32,6 +32,9 @@ class RatioMixin:
         """
         Estimate log r(theta, x) = log p(theta | x) - log p(theta).
 
+        If fit was given failed simulations, the probability of success is part of it, for x is no
+        failure.
+
         Parameters
         ----------
         theta : array-like or DataFrame of shape (n, D) or (m, n, D)
@@ -54,7 +57,7 @@ class RatioMixin:
             If theta or x does not look like fit's, or their numbers do not match.
         """
         observations, posterior = self._ask(x, iid, warns=False, needs_density=False)
-        pairs = pair_rows(self, theta, observations, self.prior_)
+        pairs = pair_rows(self, theta, observations, self.prior_, any_pairs=True)
         return posterior.log_factor(pairs.theta, pairs.rows).reshape(pairs.shape)
 
     @available_if(_estimates_ratios)

@@ -6,22 +6,28 @@ from numbers import Integral
 
 import numpy as np
 import pandas as pd
+import sklearn
 from sklearn.base import BaseEstimator, MetaEstimatorMixin, RegressorMixin, clone
 from sklearn.utils._param_validation import HasMethods, Interval
+from sklearn.utils.metadata_routing import MetadataRouter, MethodMapping, process_routing
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from sksbi.estimators.doubt import warn_of_sampling
 from sksbi.estimators.npe import NPE
+from sksbi.estimators.readable import ReadableMixin
+from sksbi.tables.names import check_pairs
 from sksbi.utils.batches import batches
+from sksbi.utils.containers import plain
+from sksbi.utils.failures import without_failures
+from sksbi.utils.interrupts import unchanged_on
 from sksbi.utils.random import check_generator, draw_seed, draw_seeds
-from sksbi.utils.validation import check_instance, check_numbers
+from sksbi.utils.validation import check_instance, check_lengths, check_numbers, shortened
 
 __all__ = ["PosteriorRegressor"]
 
 _DRAWS_PER_BATCH = 100_000
 
 
-class PosteriorRegressor(RegressorMixin, MetaEstimatorMixin, BaseEstimator):
+class PosteriorRegressor(ReadableMixin, RegressorMixin, MetaEstimatorMixin, BaseEstimator):
     """
     Regressor x -> theta by the mean of the posterior.
 
@@ -81,11 +87,13 @@ class PosteriorRegressor(RegressorMixin, MetaEstimatorMixin, BaseEstimator):
         Parameters
         ----------
         X : array-like or DataFrame of shape (n, L)
-            The observations x.
+            The observations x. Rows that are all NaN, failed simulations, are left out.
         y : array-like, Series or DataFrame of shape (n,) or (n, D)
             The parameters theta.
         **fit_params : object
-            Further arguments of the estimator's ``fit``, such as ``sample_weight``.
+            Further arguments of the estimator's ``fit``, such as ``sample_weight``. With
+            scikit-learn's metadata routing, ``enable_metadata_routing=True``: what the estimator
+            has requested.
 
         Returns
         -------
@@ -103,24 +111,36 @@ class PosteriorRegressor(RegressorMixin, MetaEstimatorMixin, BaseEstimator):
             raise ValueError(
                 "PosteriorRegressor requires y to be passed, but the target y is None: y is theta."
             )
-        x = validate_data(self, X, dtype=np.float64, ensure_min_samples=2)
-        theta = y if isinstance(y, pd.DataFrame) else check_numbers(y, "y", ensure_2d=False)
+        with unchanged_on(KeyboardInterrupt, self):
+            self._learn(X, y, fit_params)
+        return self
+
+    def _learn(self, X, y, fit_params):
+        """Read tables, and fit a clone of the estimator."""
+        options = {"ensure_min_samples": 2, "ensure_all_finite": "allow-nan"}
+        x, theta = _read(self, X, **options), plain(y, "y")
+        theta = (
+            theta if isinstance(theta, pd.DataFrame) else check_numbers(theta, "y", ensure_2d=False)
+        )
+        check_lengths(X=x, y=theta)
+        check_pairs(theta, X)
         self._is_column = np.ndim(theta) == 1
         theta = np.reshape(theta, (-1, 1)) if self._is_column else theta
         generator = check_generator(self.random_state)
         self.seed_ = draw_seed(generator)
-        self.estimator_ = NPE() if self.estimator is None else clone(self.estimator)
+        if sklearn.get_config()["enable_metadata_routing"]:
+            fit_params = process_routing(self, "fit", **fit_params).estimator.fit
+        self.estimator_ = clone(self._to_fit())
         if self.random_state is not None:
             self.estimator_.set_params(**draw_seeds(self.estimator_, generator))
         self.estimator_.fit(theta, x, **fit_params)
-        return self
 
     def predict(self, X, return_std=False):
         """
         Predict the posterior mean.
 
         The draws for every row use the same noise, in every call, so predictions are deterministic
-        and do not depend on the other rows.
+        and do not depend on the other rows, but for the rounding of matrix products.
 
         Parameters
         ----------
@@ -136,24 +156,77 @@ class PosteriorRegressor(RegressorMixin, MetaEstimatorMixin, BaseEstimator):
             deviations.
         """
         check_is_fitted(self)
-        x = validate_data(self, X, dtype=np.float64, reset=False)
+        x = _read(self, X, reset=False)
         mean, std = np.moveaxis(self._moments(x), 1, 0)
         if self._is_column:
             mean, std = mean[:, 0], std[:, 0]
         return (mean, std) if return_std else mean
 
+    def score(self, X, y, sample_weight=None):
+        """
+        Compute R squared over the simulations that succeeded.
+
+        Parameters
+        ----------
+        X : array-like or DataFrame of shape (n, L)
+            The observations x. Rows that are all NaN, failed simulations, are left out.
+        y : array-like, Series or DataFrame of shape (n,) or (n, D)
+            The parameters theta.
+        sample_weight : array-like of shape (n,), default=None
+            Weights of the rows.
+
+        Returns
+        -------
+        float
+            R squared.
+        """
+        if sample_weight is not None:
+            sample_weight = without_failures(np.asarray(sample_weight), X)[0]
+        y, X = without_failures(y, X)
+        return super().score(X, y, sample_weight)
+
+    def get_metadata_routing(self):
+        """
+        Tell what is routed where: what is given to ``fit`` goes to the estimator.
+
+        Returns
+        -------
+        MetadataRouter
+            As :ref:`scikit-learn's user guide <metadata_routing>` describes.
+        """
+        mapping = MethodMapping().add(caller="fit", callee="fit")
+        router = MetadataRouter(owner=self).add_self_request(self)
+        return router.add(estimator=self._to_fit(), method_mapping=mapping)
+
+    def _to_fit(self):
+        """Give the estimator, or the default, which requests weights where requests count."""
+        if self.estimator is not None:
+            return self.estimator
+        requests = sklearn.get_config()["enable_metadata_routing"]
+        return NPE().set_fit_request(sample_weight=True) if requests else NPE()
+
     def _moments(self, x):
         """Compute mean and standard deviation of the posterior for every row, (m, 2, D)."""
-        if not hasattr(self.estimator_, "_ask"):
+        if not hasattr(self.estimator_, "_ask_batch"):
             options = {"n_samples": self.n_samples, "random_state": self.seed_}
             return np.array([_mean_and_std(self.estimator_.sample(row, **options)) for row in x])
-        (observations, posterior), moments = self.estimator_._ask(x), []
+        asked, moments = self.estimator_._ask_batch(x), []
         for part in batches(len(x), _DRAWS_PER_BATCH // self.n_samples):
             noise = np.random.default_rng(self.seed_)
-            draws = posterior.take(part).sample(self.n_samples, noise, shared_noise=True)
-            warn_of_sampling(draws, observations.take(part))
+            draws = asked.draw(part, self.n_samples, noise, shared_noise=True)
             moments += [_mean_and_std(one) for one in draws.theta]
+        asked.warn()
         return np.array(moments)
+
+
+def _read(estimator, X, **options):
+    """Validate X as scikit-learn does, with its name in every error."""
+    try:
+        return validate_data(estimator, plain(X, "X"), dtype=np.float64, **options)
+    except (ValueError, TypeError) as error:
+        if type(error) not in (ValueError, TypeError) or "X" in str(error).split():
+            raise
+        raise type(error)(f"X: {shortened(str(error))}") from error
 
 
 def _mean_and_std(draws):

@@ -9,12 +9,15 @@ import numpy as np
 from sklearn.utils.metaestimators import available_if
 
 from sksbi.posteriors.base import PosteriorAt
-from sksbi.posteriors.factor import Factor
+from sksbi.posteriors.factor import Ratio
+from sksbi.posteriors.normaliser import NormaliserRecord
+from sksbi.posteriors.success import RatioTimesSuccess, Success, learn_success
 from sksbi.posteriors.unnormalised import PriorTimes
 from sksbi.priors import Prior
 from sksbi.samplers import build_sampler
 from sksbi.tables.layout import Observations
-from sksbi.utils.validation import check_count
+from sksbi.utils.types import Array
+from sksbi.utils.validation import check_count, check_memory
 
 __all__ = ["ChainsMixin", "SamplerMixin"]
 
@@ -28,6 +31,7 @@ class ChainsMixin:
     """The chains of the sampler, for an estimator that has one."""
 
     _estimates: str
+    n_features_in_: int
     _ask: Callable[..., tuple[Observations, PosteriorAt]]
     _generator: Callable[[object], np.random.Generator]
 
@@ -57,9 +61,16 @@ class ChainsMixin:
         ------
         ValueError, TypeError
             If there is no prior, x does not look like fit's, or the sampler has no chains.
+
+        Warns
+        -----
+        MisspecificationWarning
+            If an observation is far from everything that was simulated.
         """
         n_samples = check_count(n_samples, "n_samples")
-        observations, posterior = self._ask(x, iid, warns=False, method="sample_chains")
+        observations, posterior = self._ask(x, iid, method="sample_chains")
+        n_numbers = n_samples * len(observations.values) * self.n_features_in_
+        check_memory(n_samples, "n_samples", n_numbers)
         chains = posterior.sample_chains(n_samples, self._generator(random_state))
         if chains is None:
             sampler = getattr(self, "sampler", posterior.posterior.sampler)
@@ -73,6 +84,8 @@ class ChainsMixin:
 class SamplerMixin(ChainsMixin):
     """The posterior as prior times a factor, by the sampler that is a parameter."""
 
+    _some_x: Array
+    _success: Success | None
     prior_: Prior | None
     sampler: str | Callable[..., Any]
     verbose: int
@@ -81,6 +94,17 @@ class SamplerMixin(ChainsMixin):
         super()._validate_params()
         build_sampler(self.sampler)
 
-    def _prior_times(self, factor: Factor) -> PriorTimes:
+    def _learn_success(self, pairs, generator):
+        """Learn the probability that a simulation succeeds, if some have failed."""
+        self._success = None
+        if pairs.failed is not None:
+            own = generator.spawn(1)[0]
+            self._success = learn_success(pairs.with_failures(), self.prior_, own)
+
+    def _prior_times(self, ratio: Ratio) -> PriorTimes:
         """Assemble the posterior."""
-        return PriorTimes(self.prior_, factor, build_sampler(self.sampler), self.verbose)
+        normaliser = NormaliserRecord(ratio, self._some_x)
+        if self._success is not None:
+            ratio = RatioTimesSuccess(ratio, self._success)
+        sampler = build_sampler(self.sampler)
+        return PriorTimes(self.prior_, ratio, sampler, self.verbose, normaliser)

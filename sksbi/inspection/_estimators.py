@@ -12,7 +12,7 @@ import pandas as pd
 from sksbi.metrics import HeldOutDraws, draw_held_out
 from sksbi.utils.types import RandomState, Row, Table
 
-__all__ = ["fitted_step", "parameter_names", "sample_many", "sample_one"]
+__all__ = ["fitted_step", "parameter_names", "sample_many", "sample_one", "x_names"]
 
 
 def fitted_step(estimator: Any, attribute: str) -> Any:
@@ -62,6 +62,16 @@ def parameter_names(estimator: Any) -> list[str] | None:
         if hasattr(step, "parameter_names_"):
             return [str(name) for name in step.parameter_names_]
     return None
+
+
+def x_names(estimator: Any) -> list[str] | None:
+    """Return the names of x's columns, if fit was given a table, or its pipeline was."""
+    template = getattr(estimator, "x_template_", None)
+    if template is not None:
+        columns = getattr(template, "columns", None)
+        return None if columns is None else [str(name) for name in columns]
+    names = getattr(getattr(estimator, "x_layout_", None), "names", None)
+    return None if names is None else list(names)
 
 
 def _prior_names(estimator: Any) -> list[str] | None:

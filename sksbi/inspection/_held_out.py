@@ -10,6 +10,7 @@ from sksbi.inspection._estimators import sample_many
 from sksbi.inspection._named import parameter_labels
 from sksbi.metrics import HeldOutDraws
 from sksbi.tables.draws import check_batch
+from sksbi.utils.failures import without_failures
 from sksbi.utils.types import Array, Draws, RandomState, Table
 
 __all__ = ["HeldOutDisplay", "Options", "Prepared", "all_pairs", "held_out_batch", "unpack"]
@@ -79,7 +80,8 @@ class HeldOutDisplay(ABC):
         theta : array-like or DataFrame of shape (n, D)
             Parameters from the prior that the estimator was not fitted to.
         x : array-like, Series or DataFrame of shape (n, ...)
-            What was simulated from them, in the form of fit's x.
+            What was simulated from them, in the form of fit's x; rows that are NaN throughout,
+            failed simulations, are left out.
         n_samples : int, default=1000
             The number of draws for each observation.
         random_state : None, int, RandomState or Generator, default=0
@@ -101,6 +103,7 @@ class HeldOutDisplay(ABC):
             If the estimator has no ``sample`` or no ``log_prob``, theta and x do not match, or do
             not look like fit's, or an option does not match.
         """
+        theta, x = without_failures(theta, x)
         theta, x, seed, options = cls._prepare(theta, x, random_state, options)
         held_out = sample_many(estimator, theta, x, n_samples, seed, verbose)
         return cls.from_predictions(held_out, **options)

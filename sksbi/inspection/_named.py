@@ -10,7 +10,7 @@ import pandas as pd
 from sksbi.tables.draws import as_float
 from sksbi.utils.types import Array, Row
 
-__all__ = ["check_levels", "check_names", "check_row", "parameter_labels"]
+__all__ = ["check_levels", "check_names", "check_row", "names_of_row", "parameter_labels"]
 
 
 def parameter_labels(
@@ -58,6 +58,13 @@ def check_row(row: Row, names: list[str], argument: str) -> Array:
     if unknown:
         raise ValueError(f"{argument} must be named as {names}, got the unknown {unknown}.")
     return as_float([labelled.get(name, np.nan) for name in names], argument)
+
+
+def names_of_row(row: Row, n_names: int) -> list[str] | None:
+    """Return the names in a row, where there are so many and all are distinct words."""
+    names = list(_labelled(row) or ())
+    is_named = len(names) == n_names and all(isinstance(name, str) for name in names)
+    return names if is_named else None
 
 
 def _labelled(row: Row) -> dict[str, float] | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from textwrap import wrap
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -33,6 +34,8 @@ __all__ = [
     "p_text",
     "point_style",
     "region_handles",
+    "title_above",
+    "wrapped",
 ]
 
 # Okabe and Ito's palette is safe for the colour-blind; line styles serve those who print grey.
@@ -154,6 +157,14 @@ def legend_above(
     draw_legend(ax, handles, labels, **place, fontsize=7.2 / excess)
 
 
+def title_above(ax: Axes, title: str) -> None:
+    """Write a title above axes, and above the legend if that stands there."""
+    legend = ax.get_legend()
+    height = 0.0 if legend is None else legend.get_window_extent().height
+    # Letters are up to a seventh taller where a file has few dots an inch.
+    ax.set_title(title, loc="left", fontsize=9, pad=5 + 1.15 * 72 * height / ax.figure.dpi)
+
+
 def _room(ax: Axes) -> float:
     """Return the width in pixels that axes have in their figure, with what stands beside them."""
     spec, width = ax.get_subplotspec(), ax.figure.bbox.width
@@ -178,6 +189,11 @@ def region_handles(levels: list[float], noun: str) -> list[Any]:
         )
         for k, p in enumerate(levels)
     ]
+
+
+def wrapped(name: str, width: int) -> str:
+    """Break a long name into lines, within words too; mathematics stays as it is."""
+    return name if "$" in name else "\n".join(wrap(name, width)) or name
 
 
 def fold_factor(axis: Axis, limits: Array, name: str, separator: str = " ") -> None:

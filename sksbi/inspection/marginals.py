@@ -12,8 +12,9 @@ import pandas as pd
 
 from sksbi.inspection._held_out import HeldOutDisplay, Options, Prepared, held_out_batch
 from sksbi.inspection._plot import FigureDisplay, Size
-from sksbi.inspection._style import COLORS, EXACT, draw_legend, fold_factor, label_axes
+from sksbi.inspection._style import COLORS, EXACT, draw_legend, fold_factor, label_axes, wrapped
 from sksbi.metrics import HeldOutDraws
+from sksbi.utils.containers import plain
 from sksbi.utils.random import check_generator, draw_seed
 from sksbi.utils.types import Draws, RandomState, Rows, Table
 from sksbi.utils.validation import check_count, check_real, count_rows
@@ -39,7 +40,7 @@ def _some_pairs(theta: Table, x: Table, random_state: RandomState, options: Opti
     rows = _choose(n, options.get("max_observations", _MOST_OBSERVATIONS), seeds[0])
     theta, x = (
         table.iloc[rows] if hasattr(table, "iloc") else np.asarray(table)[rows]
-        for table in (theta, x)
+        for table in (plain(theta, "theta"), plain(x, "x"))
     )
     return theta, x, seeds[1], {**options, "max_observations": len(rows)}
 
@@ -201,5 +202,5 @@ def _draw_panel(ax: Axes, name: str, values: pd.DataFrame) -> list[ErrorbarConta
     ax.locator_params(nbins=5)
     label_axes(ax)
     for axis, label in ((ax.xaxis, f"true {name}"), (ax.yaxis, f"estimated {name}")):
-        fold_factor(axis, np.array(ends), label)
+        fold_factor(axis, np.array(ends), wrapped(label, 22))
     return drawn

@@ -23,6 +23,7 @@ from sksbi.inspection._style import (
     label_axes,
     line_style,
     region_handles,
+    wrapped,
 )
 from sksbi.tables.draws import check_draws, check_same_columns
 from sksbi.utils.types import Array, RandomState, Row, Table
@@ -240,8 +241,8 @@ def _lay_out(fig: Figure | SubFigure, names: list[str], limits: Array) -> NDArra
     for i, j in _lower_triangle(d):
         axes[i, j] = fig.add_subplot(grid[i, j])
         _thin_out(axes[i, j], d, i, j)
-    separator = " " if d < 3 else "\n"
-    for j, name in enumerate(names):
+    separator, room = (" ", 40 // d) if d < 3 else ("\n", max(6, min(13, 90 // d)))
+    for j, name in enumerate(wrapped(name, room) for name in names):
         fold_factor(axes[-1, j].xaxis, limits[j], name, separator)
         if j > 0:
             fold_factor(axes[j, 0].yaxis, limits[j], name, separator)
@@ -282,9 +283,9 @@ def _draw_pair(ax: Axes, density: GridDensity, cuts: Array, k: int, _: str) -> N
     """Draw the k-th posterior's regions, the wider ones first, and fill the first one's."""
     (x, y), values = density.outline()
     for cut in cuts if k == 0 else ():
-        ax.contourf(x, y, values.T, [cut, np.inf], colors=[COLORS[k]], alpha=ALPHA)
+        ax.contourf(x, y, values, [cut, np.inf], colors=[COLORS[k]], alpha=ALPHA)
     style: dict[str, Any] = {f"{key}s": [value] for key, value in line_style(k).items()}
-    ax.contour(x, y, values.T, cuts, linewidths=0.9, **style)
+    ax.contour(x, y, values, cuts, linewidths=0.9, **style)
 
 
 def _draw_truth(ax: Axes, x: float, y: float = np.nan) -> None:

@@ -4,55 +4,58 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Self, cast
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from sksbi.inspection._estimators import sample_one
-from sksbi.inspection._named import check_levels, check_row
+from sksbi.inspection._estimators import sample_one, x_names
+from sksbi.inspection._named import check_levels
 from sksbi.inspection._plot import FigureDisplay, Size
-from sksbi.inspection._style import ALPHA, COLORS, INK, draw_legend, label_axes, region_handles
+from sksbi.inspection._predictive_panels import (
+    draw_bands,
+    draw_histogram,
+    draw_images,
+    draw_overview,
+)
+from sksbi.inspection._series import Coordinates, Groups, check_can_be_drawn, split_panels
+from sksbi.inspection._style import draw_legend, fold_factor, label_axes, region_handles, wrapped
 from sksbi.simulation import run_simulator
-from sksbi.tables.draws import check_draws
 from sksbi.utils.random import check_generator, draw_seed
 from sksbi.utils.types import Array, RandomState, Row, Table
 
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-
 __all__ = ["PredictiveDisplay"]
 
-Arrays = dict[str, Array]
-Coordinates = Sequence[Any] | NDArray[Any] | pd.Index | pd.Series
-Groups = Mapping[str, Sequence[Any] | slice]
-Series = dict[str, tuple[Array, Array]]
+_MOST_ACROSS = 4
+_MOST_PANELS = 40
 
 
 @dataclass(repr=False, eq=False)
 class PredictiveDisplay(FigureDisplay):
     """
-    Observed data inside the quantiles of simulated data, one panel a series.
+    Observed data beside simulated data: a panel for every series, quantity or image.
 
     Make it by :meth:`from_estimator`, which simulates at draws from the posterior, or by
-    :meth:`from_predictions`. The bands are central and hold pointwise: of the 90% band every single
-    coordinate's simulations lie inside with probability 0.9. They are a check of the model, not a
-    test: the data that the posterior was fitted to are used twice.
+    :meth:`from_predictions`. A series is drawn inside the quantiles of simulations, a quantity of
+    its own in their histogram, and of more than 40 such each in units of its own interval, in one
+    panel. The bands are central and hold pointwise: of the 90% band every single coordinate's
+    simulations lie inside with probability 0.9. They are a check of the model, not a test: the data
+    that the posterior was fitted to are used twice.
 
     Parameters
     ----------
-    simulated : dict of str to ndarray of shape (n, L)
-        The simulations of every series, one a row.
-    observed : dict of str to ndarray of shape (L,)
-        The observation of every series, NaN where there is none.
+    simulated : dict of str to ndarray of shape (n, L) or (n, H, W)
+        The simulations of every series, quantity (L is 1) or image, one a row.
+    observed : dict of str to ndarray of shape (L,) or (H, W)
+        The observation of each, NaN where there is none.
     coordinates : dict of str to Index of shape (L,)
-        Where the values lie on the x axis, such as times; its name labels the axis.
+        Where the values of a series lie on the x axis, such as times; its name labels the axis.
 
     Attributes
     ----------
     figure_, axes_ : matplotlib Figure and ndarray of Axes
-        Where it is drawn, one panel a series.
+        Where it is drawn: one panel a series, then four an image, then one a quantity.
 
     References
     ----------
@@ -62,6 +65,7 @@ class PredictiveDisplay(FigureDisplay):
     Examples
     --------
     >>> import numpy as np
+    >>> import pandas as pd
     >>> from sksbi.inspection import PredictiveDisplay
     >>> rng = np.random.default_rng(0)
     >>> simulated, observed = rng.normal(size=(200, 6)), np.zeros(6)
@@ -71,18 +75,25 @@ class PredictiveDisplay(FigureDisplay):
     ... )
     >>> [ax.get_ylabel() for ax in display.axes_]
     ['prey', 'predator']
+
+    Columns of a table have a panel each, unless their names count:
+
+    >>> table = pd.DataFrame(simulated, columns=["height", "age", "t_0", "t_1", "t_2", "t_3"])
+    >>> display = PredictiveDisplay.from_predictions(table, observed)
+    >>> [ax.get_ylabel() or ax.get_xlabel() for ax in display.axes_]
+    ['t', 'height', 'age']
     """
 
-    simulated: Arrays
-    observed: Arrays
+    simulated: dict[str, Array]
+    observed: dict[str, Array]
     coordinates: dict[str, pd.Index]
 
     @classmethod
     def from_estimator(
         cls,
         estimator: Any,
-        simulator: Callable[..., Any],
         x_observed: Row,
+        simulator: Callable[..., Any],
         *,
         n_samples: int = 1000,
         vectorized: bool = False,
@@ -97,11 +108,12 @@ class PredictiveDisplay(FigureDisplay):
         ----------
         estimator : estimator or pipeline
             A fitted object with ``sample``.
+        x_observed : scalar, array-like, Series or dict
+            One observation, as ``estimator.sample`` takes it: of length L, an image, or a few
+            channels of series or images.
         simulator : callable
             As :func:`sksbi.simulate` takes it: it gets Series or DataFrames if theta in fit was a
             DataFrame or the prior has names. Runs that fail are left out with a warning.
-        x_observed : scalar, array-like, Series or dict of length L
-            One observation, as ``estimator.sample`` takes it.
         n_samples : int, default=1000
             The number of draws and of simulations.
         vectorized : bool, default=False
@@ -122,17 +134,29 @@ class PredictiveDisplay(FigureDisplay):
         ------
         TypeError, ValueError
             If ``estimator`` cannot sample, as a search: give its ``best_estimator_``; if
-            ``x_observed`` is a batch, or the simulator's output is no vector or does not match it.
+            ``simulator`` is no callable, ``x_observed`` is a batch or nothing that can be drawn, or
+            the simulator's output does not match it.
         """
+        if not callable(simulator):
+            swapped = callable(x_observed)
+            hint = " Were x_observed and simulator swapped? The simulator comes last."
+            raise TypeError(
+                f"simulator must be callable, got {type(simulator).__name__}."
+                f"{hint if swapped else ''}"
+            )
         seeds: list[int | None] = [None, None]
         if random_state is not None:
             generator = check_generator(random_state)
             seeds = [draw_seed(generator), draw_seed(generator)]
         theta = sample_one(estimator, x_observed, n_samples, seeds[0])
+        check_can_be_drawn(x_observed)
         _, x = run_simulator(
             simulator, theta, vectorized=vectorized, n_jobs=n_jobs, random_state=seeds[1]
         )
         x = np.reshape(x, (-1, 1)) if np.ndim(x) == 1 else x
+        names = None if np.ndim(x) != 2 or isinstance(x, pd.DataFrame) else x_names(estimator)
+        if names is not None and len(names) == np.shape(x)[1]:
+            x = pd.DataFrame(x, columns=names)
         return cls.from_predictions(x, x_observed, **options)
 
     @classmethod
@@ -141,6 +165,7 @@ class PredictiveDisplay(FigureDisplay):
         x_simulated: Table | Mapping[str, Table],
         x_observed: Row | Mapping[str, Row],
         *,
+        kind: str = "auto",
         groups: Groups | None = None,
         coordinates: Coordinates | Mapping[str, Coordinates] | None = None,
         levels: Sequence[float] = (0.5, 0.9),
@@ -153,22 +178,31 @@ class PredictiveDisplay(FigureDisplay):
 
         Parameters
         ----------
-        x_simulated : array-like or DataFrame of shape (n, L), or dict of str to such
+        x_simulated : array-like or DataFrame of shape (n, L) or (n, ...), or dict of str to such
             The simulations, one a row; a dict holds one table a series.
-        x_observed : scalar, array-like, Series or dict of length L
-            The observation, NaN where there is none, a scalar if L is 1; where
-            ``x_simulated`` is a dict, a dict of the same series.
+        x_observed : scalar, array-like, Series or dict
+            The observation, of the shape of one simulation, NaN where there is none, a scalar if L
+            is 1; where ``x_simulated`` is a dict, a dict of the same series.
+        kind : {"auto", "series", "columns", "images"}, default="auto"
+            How columns are drawn: as one series, each in a panel with its own units, or as found
+            out. Columns are a series then if there are coordinates, if they are three or more of
+            an array without names, or if three or more names count upwards, as t_0, t_1, t_2, or
+            years, or dates; all others have a panel each. Simulations of shape (n, channels, L),
+            or (n, L, channels), are a series for each of up to six channels; those of shape
+            (n, H, W) or (n, channels, H, W) are images. "series" and "images" decide between
+            these.
         groups : dict of str to columns, default=None
-            Which columns belong to which series: a slice, or a sequence of names or positions. By
-            default all columns are one series, x.
+            Which columns belong to which series: a slice, or a sequence of names or positions;
+            then ``kind`` has no say.
         coordinates : array-like or Index of shape (L,), or dict of str to such, default=None
-            Where the values lie on the x axis, for all series or for each. By default 0, 1, 2, ...
+            Where the values lie on the x axis, for all series or for each. By default the numbers
+            in the names, else 0, 1, 2, ...
         levels : sequence of float, default=(0.5, 0.9)
             The masses of the central bands.
         log : bool, default=False
-            Whether the y axes are logarithmic.
+            Whether the values are on logarithmic axes.
         xlabel : str, default=None
-            The label of the x axes; the default is the name of the coordinates.
+            The label of the x axes of series; the default is the name of the coordinates.
         **plot_options
             Passed to :meth:`plot`.
 
@@ -180,12 +214,16 @@ class PredictiveDisplay(FigureDisplay):
         Raises
         ------
         ValueError
-            If ``x_observed``, ``groups`` or ``coordinates`` do not match ``x_simulated``, or that
-            holds NaN or infinity or has fewer than two rows; if a level is not strictly between 0
-            and 1, or ``log`` is asked of values that are not positive.
+            If ``x_observed``, ``kind``, ``groups`` or ``coordinates`` do not match
+            ``x_simulated``, or that holds NaN or infinity or has fewer than two rows; if a level is
+            not strictly between 0 and 1, or ``log`` is asked of values that are not positive.
         """
-        simulated, observed = _split_series(x_simulated, x_observed, groups)
-        display = cls(simulated, observed, _check_coordinates(coordinates, simulated))
+        panels = split_panels(x_simulated, x_observed, groups, coordinates, kind)
+        display = cls(
+            {name: panel.simulated for name, panel in panels.items()},
+            {name: panel.observed for name, panel in panels.items()},
+            {name: p.coordinates for name, p in panels.items() if p.coordinates is not None},
+        )
         return display.plot(levels=levels, log=log, xlabel=xlabel, **plot_options)
 
     from_samples = from_predictions
@@ -193,131 +231,133 @@ class PredictiveDisplay(FigureDisplay):
     def _draw(
         self, *, levels: Sequence[float] = (0.5, 0.9), log: bool = False, xlabel: str | None = None
     ) -> Iterator[Size]:
-        """Draw one panel a series, below each other."""
+        """Draw series and images below each other, then single quantities side by side."""
         levels = check_levels(levels)
-        for name, values in self.simulated.items() if log else ():
-            least = min(values.min(), np.fmin.reduce(self.observed[name], initial=np.inf))
-            if least <= 0:
-                raise ValueError(
-                    f"log must be False where values are not positive, got {least} in the series "
-                    f"{name!r}."
-                )
-        yield 3.4, 0.7 + 1.6 * len(self.simulated)
-        shared = len({tuple(where) for where in self.coordinates.values()}) == 1
-        axes = self.figure_.subplots(len(self.simulated), squeeze=False, sharex=shared)[:, 0]
-        for ax, (name, values) in zip(axes, self.simulated.items(), strict=True):
+        if log:
+            _check_log(self.simulated, self.observed)
+        blocks = [block for block in _blocks(self.simulated) if block.names]
+        heights = [block.height for block in blocks]
+        yield max(block.width for block in blocks), 0.7 + sum(heights)
+        parts: list[Any] = [self.figure_]
+        if len(blocks) > 1:
+            ratios = [heights[0] + 0.5, *heights[1:]]
+            parts = self.figure_.subfigures(len(blocks), height_ratios=ratios).tolist()  # type: ignore[union-attr]
+        options = _Options(levels, log, xlabel)
+        axes = [
+            getattr(self, f"_draw_{block.kind}")(part, block.names, options)
+            for part, block in zip(parts, blocks, strict=True)
+        ]
+        self.axes_ = np.concatenate(axes)
+        self._draw_legend(parts, blocks, axes, levels)
+
+    def _draw_series(self, part: Any, names: list[str], options: _Options) -> NDArray[np.object_]:
+        """Draw one panel a series, below each other."""
+        shared = len({tuple(self.coordinates[name]) for name in names}) == 1
+        axes = part.subplots(len(names), squeeze=False, sharex=shared)[:, 0]
+        for ax, name in zip(axes, names, strict=True):
             where = self.coordinates[name]
-            _draw_bands(ax, where, values, self.observed[name], levels)
-            ax.set_yscale("log" if log else "linear")
-            below = str(where.name) if xlabel is None and where.name is not None else xlabel
-            label_axes(ax, below if not shared or ax is axes[-1] else None, name)
-        self.figure_.align_ylabels(axes)
-        handles = region_handles(levels, "simulated") + axes[0].get_legend_handles_labels()[0]
-        draw_legend(axes[0], handles, ncols=2, loc="lower center", bbox_to_anchor=(0.5, 1.0))
-        self.axes_ = axes
+            draw_bands(ax, where, self.simulated[name], self.observed[name], options.levels)
+            ax.set_yscale("log" if options.log else "linear")
+            given = options.xlabel is not None or where.name is None
+            below = options.xlabel if given else str(where.name)
+            label_axes(ax, below if not shared or ax is axes[-1] else None, wrapped(name, 24))
+            if not options.log:
+                fold_factor(ax.yaxis, np.array(ax.get_ylim()), wrapped(name, 24), "\n")
+        part.align_ylabels(axes)
+        return axes
+
+    def _draw_images(self, part: Any, names: list[str], _: _Options) -> NDArray[np.object_]:
+        """Draw one row of panels an image."""
+        axes = part.subplots(len(names), 4, squeeze=False)
+        for row, name in zip(axes, names, strict=True):
+            draw_images(part, row, name, self.simulated[name], self.observed[name])
+        return axes.ravel()
+
+    def _draw_single(self, part: Any, names: list[str], options: _Options) -> NDArray[np.object_]:
+        """Draw a histogram of every quantity, or very many of them in one panel."""
+        if len(names) > _MOST_PANELS:
+            ax = part.subplots()
+            simulated = np.hstack([self.simulated[name] for name in names])
+            observed = np.hstack([self.observed[name] for name in names])
+            draw_overview(ax, names, simulated, observed, options.levels, options.log)
+            return np.array([ax])
+        n_across = min(len(names), _MOST_ACROSS)
+        axes = part.subplots(-(-len(names) // n_across), n_across, squeeze=False).ravel()
+        for ax in axes[len(names) :]:
+            ax.remove()
+        axes = axes[: len(names)]
+        for ax, name in zip(axes, names, strict=True):
+            values, observed = self.simulated[name][:, 0], self.observed[name][0]
+            draw_histogram(ax, name, values, observed, options.levels, options.log)
+        return axes
+
+    def _draw_legend(
+        self,
+        parts: list[Any],
+        blocks: list[_Block],
+        axes: list[NDArray[np.object_]],
+        levels: list[float],
+    ) -> None:
+        """Say once what bands and lines are, above the first panels that have any."""
+        for part, block, drawn in zip(parts, blocks, axes, strict=True):
+            if block.kind == "images":
+                continue
+            handles = region_handles(levels, "simulated") + drawn[0].get_legend_handles_labels()[0]
+            if len(drawn) == 1 or block.kind == "series":
+                place: dict[str, Any] = {"loc": "lower center", "bbox_to_anchor": (0.5, 1.0)}
+                draw_legend(drawn[0], handles, ncols=2, **place)
+            else:
+                n_columns = 2 if block.width < 7 else 4
+                draw_legend(part, handles, ncols=n_columns, loc="outside upper center")
+            return
 
 
-def _draw_bands(
-    ax: Axes, coordinates: pd.Index, simulated: Array, observed: Array, levels: list[float]
-) -> None:
-    """Draw the bands, the wider ones first, the median and the observed values."""
-    x, wide = coordinates.to_numpy(), simulated
-    if len(x) == 1:
-        x, wide = np.array([-0.4, 0.4]), np.repeat(simulated, 2, axis=1)
-        ax.set_xlim(-1, 1)
-        ax.set_xticks([0], [str(coordinates[0])])
-    for level in levels:
-        low, high = np.quantile(wide, [(1 - level) / 2, (1 + level) / 2], axis=0)
-        ax.fill_between(x, low, high, color=COLORS[0], alpha=ALPHA, lw=0)
-    ax.plot(x, np.median(wide, axis=0), color=COLORS[0], lw=1.2, label="median")
-    where = x if len(x) == len(observed) else [0]
-    ax.plot(where, observed, "o", color=INK, markersize=3, label="observed", zorder=3)
-    if np.issubdtype(x.dtype, np.integer):
-        ax.xaxis.get_major_locator().set_params(integer=True)  # type: ignore[call-arg]
+class _Options(NamedTuple):
+    """What is asked of the panels."""
+
+    levels: list[float]
+    log: bool
+    xlabel: str | None
 
 
-def _split_series(
-    simulated: Table | Mapping[str, Table], observed: Row | Mapping[str, Row], groups: Groups | None
-) -> tuple[Arrays, Arrays]:
-    """Check simulations and observation and split them into series."""
-    if isinstance(simulated, Mapping):
-        series = _check_each(simulated, observed, groups)
-    else:
-        series = _check_groups(simulated, cast(Row, observed), groups)
-    return (
-        {key: values for key, (values, _) in series.items()},
-        {key: row for key, (_, row) in series.items()},
-    )
+class _Block(NamedTuple):
+    """Panels of one kind, and what room they take in inches."""
+
+    kind: str
+    names: list[str]
+    width: float
+    height: float
 
 
-def _check_coordinates(
-    coordinates: Coordinates | Mapping[str, Coordinates] | None, simulated: Arrays
-) -> dict[str, pd.Index]:
-    """Check that every series has one coordinate a column; by default they count from 0."""
-    each: Mapping[str, Coordinates | None] = (
-        coordinates if isinstance(coordinates, Mapping) else dict.fromkeys(simulated, coordinates)
-    )
-    if set(each) != set(simulated):
-        raise ValueError(
-            f"coordinates must be given for the series {list(simulated)}, got {list(each)}."
-        )
-    indices: dict[str, pd.Index] = {}
-    for key, values in simulated.items():
-        n, given = values.shape[1], each[key]
-        indices[key] = pd.RangeIndex(n, name="position") if given is None else pd.Index(given)
-        if len(indices[key]) != n:
+def _blocks(simulated: dict[str, Array]) -> list[_Block]:
+    """Sort what there is by how it is drawn."""
+    found: dict[str, list[str]] = {"series": [], "images": [], "single": []}
+    for name, values in simulated.items():
+        is_single = values.ndim == 2 and values.shape[1] == 1
+        found["images" if values.ndim == 3 else "single" if is_single else "series"] += [name]
+    n_across = min(len(found["single"]), _MOST_ACROSS)
+    many = len(found["single"]) > _MOST_PANELS
+    n_rows = -(-len(found["single"]) // _MOST_ACROSS)
+    return [
+        _Block("series", found["series"], 3.4, 1.6 * len(found["series"])),
+        _Block("images", found["images"], 7.1, 2.4 * len(found["images"])),
+        _Block(
+            "single",
+            found["single"],
+            7.1 if n_across > 2 else 3.4,
+            2.6 if many else 1.5 * n_rows,
+        ),
+    ]
+
+
+def _check_log(simulated: dict[str, Array], observed: dict[str, Array]) -> None:
+    """Hold that logarithms are asked of positive values only."""
+    for name, values in simulated.items():
+        if values.ndim == 3:
+            raise ValueError("log must be False where images are drawn, got log=True.")
+        least = min(values.min(), np.fmin.reduce(observed[name], initial=np.inf))
+        if least <= 0:
             raise ValueError(
-                f"coordinates of the series {key!r} must have {n} values, got {len(indices[key])}."
+                f"log must be False where values are not positive, got {least} in the series "
+                f"{name!r}."
             )
-    return indices
-
-
-def _check_each(
-    simulated: Mapping[str, Table], observed: Row | Mapping[str, Row], groups: Groups | None
-) -> Series:
-    """Check a dict of tables and a dict of observations."""
-    if groups is not None:
-        raise ValueError(
-            "groups must be None where x_simulated is a dict: its keys are the series."
-        )
-    if not isinstance(observed, Mapping) or set(observed) != set(simulated) or not simulated:
-        got = list(observed) if isinstance(observed, Mapping) else type(observed).__name__
-        raise ValueError(
-            f"x_observed must be a dict of the series {list(simulated)} of x_simulated, got {got}."
-        )
-    return {
-        key: _check_series(table, observed[key], f"[{key!r}]")[:2]
-        for key, table in simulated.items()
-    }
-
-
-def _check_groups(simulated: Table, observed: Row, groups: Groups | None) -> Series:
-    """Check one table and one observation, and cut them into groups of columns."""
-    values, row, names = _check_series(simulated, observed, "")
-    columns = {"x": slice(None)} if groups is None else groups
-    if not columns:
-        raise ValueError("groups must name at least one series, got an empty dict.")
-    positions = {str(key): _positions(key, group, names) for key, group in columns.items()}
-    return {key: (values[:, where], row[where]) for key, where in positions.items()}
-
-
-def _check_series(simulated: Table, observed: Row, key: str) -> tuple[Array, Array, list[str]]:
-    """Check the simulations and the observation of one series, and name its columns."""
-    values, names = check_draws(simulated, f"x_simulated{key}", 2)
-    names = names or [str(j) for j in range(values.shape[1])]
-    return values, check_row(observed, names, f"x_observed{key}"), names
-
-
-def _positions(key: str, group: Sequence[Any] | slice, names: list[str]) -> NDArray[np.intp]:
-    """Return the positions of a group's columns."""
-    if isinstance(group, slice):
-        group = range(len(names))[group]
-    known = {name: j for j, name in enumerate(names)}
-    positions = [known.get(name, -1) if isinstance(name, str) else int(name) for name in group]
-    bad = [name for name, j in zip(group, positions, strict=True) if not 0 <= j < len(names)]
-    if bad or not positions:
-        raise ValueError(
-            f"groups[{key!r}] must hold names or positions of the {len(names)} columns of "
-            f"x_simulated, got {bad or 'none'}."
-        )
-    return np.array(positions)

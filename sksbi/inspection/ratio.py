@@ -28,6 +28,7 @@ from sksbi.inspection._plot import FigureDisplay, Size
 from sksbi.inspection._style import COLORS, EXACT, label_axes, legend_above
 from sksbi.tables.draws import as_float, check_draws
 from sksbi.utils.derangement import derangement
+from sksbi.utils.failures import without_failures
 from sksbi.utils.random import check_generator
 from sksbi.utils.types import Array, RandomState, Table
 from sksbi.utils.validation import check_count, count_rows
@@ -118,7 +119,8 @@ class RatioDisplay(FigureDisplay):
         theta : array-like or DataFrame of shape (n, D)
             Parameters from the prior that the estimator was not fitted to.
         x : array-like, Series or DataFrame of shape (n, ...)
-            What was simulated from them, in the form of fit's x.
+            What was simulated from them, in the form of fit's x; NaN throughout where that failed:
+            then only another x is paired with the theta.
         random_state : None, int, RandomState or Generator, default=0
             Chooses the other rows.
         **options
@@ -147,7 +149,10 @@ class RatioDisplay(FigureDisplay):
             )
         others = derangement(values, check_generator(random_state))
         shuffled = theta.iloc[others] if isinstance(theta, pd.DataFrame) else values[others]
-        log_ratios = (estimator.predict_log_ratio(rows, x) for rows in (theta, shuffled))
+        # Both pairs of a simulation that succeeded: the other theta may come from a failed one.
+        log_ratios = (
+            estimator.predict_log_ratio(*without_failures(rows, x)) for rows in (theta, shuffled)
+        )
         return cls.from_predictions(*log_ratios, **options)
 
     @classmethod

@@ -14,7 +14,14 @@ from sksbi.inspection._density import grid_density
 from sksbi.inspection._estimators import parameter_names
 from sksbi.inspection._named import parameter_labels
 from sksbi.inspection._plot import FigureDisplay, Size
-from sksbi.inspection._style import EXACT, fold_factor, label_axes, legend_above, line_style
+from sksbi.inspection._style import (
+    EXACT,
+    fold_factor,
+    label_axes,
+    legend_above,
+    line_style,
+    wrapped,
+)
 from sksbi.metrics import effective_sample_size, split_r_hat
 from sksbi.tables.draws import as_float
 from sksbi.utils.types import Array, RandomState, Row
@@ -227,7 +234,7 @@ class TraceDisplay(FigureDisplay):
             for k, chain in enumerate(self.chains[..., j])
         ]
         ax.set_xlim(0, n_steps - 1)
-        fold_factor(ax.yaxis, np.array(ax.get_ylim()), self.names[j], "\n")
+        fold_factor(ax.yaxis, np.array(ax.get_ylim()), wrapped(self.names[j], 16), "\n")
         return drawn
 
     def _draw_ranks(self, j: int, ax: Axes) -> list[StepPatch]:

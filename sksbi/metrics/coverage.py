@@ -19,8 +19,8 @@ from scipy.special import softmax
 from sksbi.metrics.uniformity import rank_ecdf
 from sksbi.tables.draws import as_float
 from sksbi.utils.random import check_generator
+from sksbi.utils.settings import check_flag
 from sksbi.utils.types import Array, RandomState
-from sksbi.utils.validation import check_flag
 
 __all__ = ["expected_coverage", "hpd_levels", "hpd_ranks"]
 

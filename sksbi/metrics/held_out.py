@@ -2,26 +2,31 @@
 Draws for all checks at once: many posteriors at held-out pairs, drawn together and shared.
 
 Ranks, coverage, TARP, contraction and scores all begin with draws at x whose theta is known. They
-are drawn here once, in batches, together with their log-densities.
+are drawn once, in batches, and each thing is computed when it is first asked for: ranks need draws
+alone, the mean log-density no draws, and coverage all.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sized
+import weakref
+from collections.abc import Callable, Sized
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 import pandas as pd
 from tqdm.auto import tqdm
 
+from sksbi.metrics.plain import PlainBatch
 from sksbi.tables.draws import check_draws
 from sksbi.utils.batches import batches
+from sksbi.utils.failures import without_failures
 from sksbi.utils.random import check_generator
-from sksbi.utils.types import Array, Draws, RandomState, Table
-from sksbi.utils.validation import check_count
+from sksbi.utils.types import Array, RandomState, Table
+from sksbi.utils.validation import check_count, check_memory
 
-__all__ = ["HeldOutDraws", "draw_held_out"]
+__all__ = ["Drawing", "HeldOutDraws", "draw_held_out"]
 
 _DRAWS_PER_BATCH = 100_000
 
@@ -88,7 +93,8 @@ def draw_held_out(
     theta : array-like or DataFrame of shape (n, D)
         Parameters from the prior that the estimator was not fitted to.
     x : array-like, Series or DataFrame of shape (n, ...)
-        What was simulated from them, in the form of fit's x.
+        What was simulated from them, in the form of fit's x; rows that are NaN throughout, failed
+        simulations, are left out.
     n_samples : int, default=1000
         The number of draws for each observation.
     random_state : None, int, RandomState or Generator, default=0
@@ -120,43 +126,155 @@ def draw_held_out(
     >>> draw_held_out(npe, theta[200:], x[200:], 50).draws.shape
     (100, 50, 1)
     """
-    _check_estimator(estimator)
-    n_samples = check_count(n_samples, "n_samples")
-    values, names = check_draws(theta, "theta")
-    if not isinstance(x, Sized) or isinstance(x, dict) or len(values) != len(x):
-        got = len(x) if isinstance(x, Sized) else repr(x)
-        raise ValueError(
-            f"x must be a batch of as many observations as theta has rows, {len(values)}, got "
-            f"{'a dict of ' if isinstance(x, dict) else ''}{got}."
-        )
-    generator = check_generator(random_state)
-    draws, log_prob_theta, log_prob_draws = [], [], []
-    bar = tqdm(total=len(values), desc="Posteriors", unit="observation", disable=not verbose)
-    with bar:
-        for part in batches(len(values), _DRAWS_PER_BATCH // n_samples):
-            some, own = _rows(x, part), _rows(theta, part)
-            if hasattr(estimator, "_draw_at_pairs"):
-                drawn, dense, log_p, columns = estimator._draw_at_pairs(
-                    own, some, n_samples, generator
-                )
-                names = names or columns and [str(name) for name in columns]
-                draws.append(drawn)
-                log_prob_draws.append(dense)
-            else:
-                drawn = estimator.sample(some, n_samples, random_state=generator)
-                names = names or _columns(drawn)
-                draws.append(_stack(drawn, (len(values[part]), n_samples, values.shape[1])))
-                log_prob_draws.append(estimator.log_prob(draws[-1], some))
-                log_p = estimator.log_prob(own, some)
-            log_prob_theta.append(log_p)
-            bar.update(len(log_p))
+    drawing = Drawing(estimator, theta, x, n_samples, random_state=random_state, verbose=verbose)
+    drawing.draw(densities=True)
     return HeldOutDraws(
-        values,
-        np.concatenate(draws),
-        np.concatenate(log_prob_theta),
-        np.concatenate(log_prob_draws),
-        names or [f"theta_{j}" for j in range(values.shape[1])],
+        drawing.theta,
+        drawing.draws,
+        drawing.log_prob_theta,
+        drawing.log_prob_draws,
+        drawing.names,
     )
+
+
+class Drawing:
+    """
+    Draws from the posteriors at held-out pairs, and log-densities of theta and of the draws.
+
+    It holds the estimator weakly, so it can be kept without keeping that alive.
+
+    Parameters
+    ----------
+    estimator : estimator or pipeline
+        Fitted, with ``sample`` and ``log_prob``.
+    theta : array-like or DataFrame of shape (n, D)
+        The parameters.
+    x : array-like, Series or DataFrame of shape (n, ...)
+        What was simulated from them.
+    n_samples : int
+        The number of draws for each observation.
+    random_state : None, int, RandomState or Generator, default=0
+        Seeds the draws.
+    verbose : int, default=0
+        Whether to show a progress bar.
+    """
+
+    def __init__(
+        self,
+        estimator: Any,
+        theta: Table,
+        x: Table,
+        n_samples: int,
+        *,
+        random_state: RandomState = 0,
+        verbose: int = 0,
+    ) -> None:
+        _check_estimator(estimator)
+        self.n_draws = check_count(n_samples, "n_samples")
+        theta, x = without_failures(theta, x)
+        self.theta, names = check_draws(theta, "theta")
+        if not isinstance(x, Sized) or isinstance(x, dict) or len(self.theta) != len(x):
+            got = len(x) if isinstance(x, Sized) else repr(x)
+            raise ValueError(
+                f"x must be a batch of as many observations as theta has rows, {len(self.theta)}, "
+                f"got {'a dict of ' if isinstance(x, dict) else ''}{got}."
+            )
+        check_memory(self.n_draws, "n_samples", self.n_draws * self.theta.size)
+        self._estimator = _weakly(estimator)
+        self._table, self._x, self._names = theta, x, names
+        self._generator, self._verbose = check_generator(random_state), verbose
+        self._parts = batches(len(self.theta), _DRAWS_PER_BATCH // self.n_draws)
+
+    @property
+    def has_drawn(self) -> bool:
+        """Whether there are draws, which took their time."""
+        return "_draws" in vars(self)
+
+    @property
+    def names(self) -> list[str]:
+        """The parameters' names, as theta has them, or the draws."""
+        return self._names or [f"theta_{j}" for j in range(self.theta.shape[1])]
+
+    @cached_property
+    def log_prob_theta(self) -> Array:
+        """The log-densities of theta, of shape (n,)."""
+        return np.asarray(self._ask(warns=False).log_prob(self._table))
+
+    @property
+    def draws(self) -> Array:
+        """The draws, of shape (n, n_samples, D)."""
+        self.draw(densities=False)
+        return self._draws
+
+    @cached_property
+    def log_prob_draws(self) -> Array:
+        """The log-densities of the draws, of shape (n, n_samples)."""
+        self.draw(densities=True)
+        asked = self._ask(warns=False) if None in self._densities else None
+        return np.concatenate(
+            [
+                _densities(asked, density, self._draws[part], part)
+                for density, part in zip(self._densities, self._parts, strict=True)
+            ]
+        )
+
+    def draw(self, *, densities: bool) -> None:
+        """
+        Draw, unless that was done.
+
+        Parameters
+        ----------
+        densities : bool
+            Whether log-densities of the draws are wanted, too: they then come part by part, and
+            nothing has to be kept for later.
+        """
+        if self.has_drawn:
+            return
+        asked, (n, d), m = self._ask(), self.theta.shape, self.n_draws
+        draws, found, later = np.empty((n, m, d)), [], []
+        bar = tqdm(total=n, desc="Posteriors", unit="observation", disable=not self._verbose)
+        with bar:
+            for part in self._parts:
+                some = asked.draw(part, m, self._generator)
+                draws[part] = some.theta
+                if densities:
+                    found.append(_densities(asked, some.density, some.theta, part))
+                else:
+                    later.append(some.density)
+                bar.update(part.stop - part.start)
+        asked.warn()
+        self._names = self._names or asked.columns and [str(name) for name in asked.columns]
+        self._draws, self._densities = draws, later
+        if densities:
+            self.log_prob_draws = np.concatenate(found)
+
+    def _ask(self, *, warns: bool = True) -> Any:
+        """Fix the observations, to ask the estimator about them."""
+        estimator, shape = self._estimator(), (self.n_draws, self.theta.shape[1])
+        if not hasattr(estimator, "_ask_batch"):
+            return PlainBatch(estimator, self._x, shape)
+        asked = estimator._ask_batch(self._x, warns=warns)
+        if asked.single:
+            raise ValueError(
+                f"x must be a batch of {len(self.theta)} observations, but the draws of the "
+                f"estimator have shape {shape}: is it one observation?"
+            )
+        return asked
+
+
+def _densities(
+    asked: Any, density: Callable[[Array], Array] | None, theta: Array, part: slice
+) -> Array:
+    """Compute log-densities of draws, in the way that costs less if there is one."""
+    return asked.log_prob_at(theta, part) if density is None else density(theta)
+
+
+def _weakly(estimator: Any) -> Callable[[], Any]:
+    """Refer to an estimator without keeping it alive, where that can be done."""
+    try:
+        return weakref.ref(estimator)
+    except TypeError:
+        return lambda: estimator
 
 
 def _check_estimator(estimator: Any) -> None:
@@ -169,24 +287,3 @@ def _check_estimator(estimator: Any) -> None:
             "estimator must be fitted and have sample and log_prob, such as NPE, got "
             f"{got}; of a search give best_estimator_, of a PosteriorRegressor estimator_."
         )
-
-
-def _stack(drawn: Draws, shape: tuple[int, int, int]) -> Array:
-    """Hold that as many draws came as observations were meant."""
-    values = np.asarray(drawn)
-    if values.size != np.prod(shape):
-        raise ValueError(
-            f"x must be a batch of {shape[0]} observations, but the draws of the estimator have "
-            f"shape {values.shape}: is it one observation?"
-        )
-    return values.reshape(shape)
-
-
-def _rows(table: Any, part: slice) -> Any:
-    """Take rows of an array, a list or a table."""
-    return table.iloc[part] if hasattr(table, "iloc") else table[part]
-
-
-def _columns(drawn: Draws) -> list[str] | None:
-    """Name the columns of a table of draws."""
-    return [str(name) for name in drawn.columns] if isinstance(drawn, pd.DataFrame) else None

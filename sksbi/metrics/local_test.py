@@ -33,7 +33,7 @@ from sksbi.tables.draws import (
 )
 from sksbi.utils.random import check_generator, draw_seed
 from sksbi.utils.types import Array, Draws, Mask, RandomState, Row, Table
-from sksbi.utils.validation import check_count
+from sksbi.utils.validation import check_count, check_memory
 
 __all__ = ["LocalTest", "lc2st"]
 
@@ -143,6 +143,7 @@ def lc2st(
     True
     """
     n_permutations = check_count(n_permutations, "n_permutations")
+    check_memory(n_permutations, "n_permutations", n_permutations)
     theta, draws, columns, names = _check_pairs(theta, x, draws)
     observed = check_finite(check_observed_names(x_observed, x, "x_observed", "x"), "x_observed")
     at, single = _check_observed(observed, draws_observed, columns.shape[1], theta.shape[1], names)

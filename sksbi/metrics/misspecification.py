@@ -18,9 +18,10 @@ from sklearn.neighbors import NearestNeighbors
 from sksbi.metrics.kernel import gaussian_kernel, median_distance
 from sksbi.preprocessing import RobustViews
 from sksbi.tables.draws import check_finite, check_observed_names
+from sksbi.utils.failures import without_failures
 from sksbi.utils.random import check_generator
 from sksbi.utils.types import Array, RandomState, Row
-from sksbi.utils.validation import check_count
+from sksbi.utils.validation import check_count, check_memory
 
 __all__ = ["misspecification_test", "mmd_test", "neighbor_distances", "share_as_far"]
 
@@ -224,6 +225,7 @@ def mmd_test(
     (True, True)
     """
     n_permutations = check_count(n_permutations, "n_permutations")
+    check_memory(n_permutations, "n_permutations", n_permutations)
     columns, observed, single = _check(x, x_observed)
     if single or len(observed) < 2:
         raise ValueError("x_observed must be at least two observations, got one.")
@@ -246,7 +248,7 @@ def mmd_test(
 
 def _check(x: ArrayLike, x_observed: Row) -> tuple[Array, Array, bool]:
     """Check both and put them in columns; tell whether one observation was given."""
-    simulated = check_finite(x, "x")
+    simulated = check_finite(without_failures(x, x)[1], "x")
     observed = check_finite(check_observed_names(x_observed, x, "x_observed", "x"), "x_observed")
     shape = simulated.shape[1:]
     if simulated.ndim == 0 or observed.shape not in (shape, (*observed.shape[:1], *shape)):

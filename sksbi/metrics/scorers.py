@@ -9,10 +9,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sksbi.metrics.coverage import hpd_ranks
-from sksbi.metrics.held_out import HeldOutDraws, draw_held_out
+from sksbi.metrics.held_out import Drawing
 from sksbi.metrics.sbc import sbc_ranks
 from sksbi.metrics.scoring_rules import crps, energy_score
 from sksbi.metrics.shape import posterior_contraction
+from sksbi.metrics.sharing import shared_drawing
 from sksbi.metrics.tarp import tarp_ranks
 from sksbi.metrics.uniformity import rank_ecdf
 from sksbi.utils.random import check_generator
@@ -28,40 +29,40 @@ def _closeness(ranks: NDArray[np.intp], n_draws: int) -> float:
     return -float(np.abs(ecdf.T - levels).mean())
 
 
-def _log_prob(held_out: HeldOutDraws) -> float:
+def _log_prob(held_out: Drawing) -> float:
     """Average the log-density of theta."""
     return float(held_out.log_prob_theta.mean())
 
 
-def _coverage(held_out: HeldOutDraws) -> float:
+def _coverage(held_out: Drawing) -> float:
     """Compare the coverage of highest-density regions with their levels."""
     ranks = hpd_ranks(held_out.log_prob_draws, held_out.log_prob_theta)
     return _closeness(ranks, held_out.n_draws)
 
 
-def _sbc(held_out: HeldOutDraws) -> float:
+def _sbc(held_out: Drawing) -> float:
     """Compare the ranks of all parameters with uniform ones."""
     return _closeness(sbc_ranks(held_out.draws, held_out.theta), held_out.n_draws)
 
 
-def _tarp(held_out: HeldOutDraws) -> float:
+def _tarp(held_out: Drawing) -> float:
     """Compare the coverage of balls around always the same references with their levels."""
     ranks = tarp_ranks(held_out.draws, held_out.theta, random_state=0)
     return _closeness(ranks, held_out.n_draws)
 
 
-def _energy(held_out: HeldOutDraws) -> float:
+def _energy(held_out: Drawing) -> float:
     """Average the energy score in standard deviations of theta."""
     scale = _spread(held_out.theta)
     return -float(energy_score(held_out.draws, held_out.theta, scale=scale).mean())
 
 
-def _crps(held_out: HeldOutDraws) -> float:
+def _crps(held_out: Drawing) -> float:
     """Average the CRPS over observations and parameters in standard deviations of theta."""
     return -float((crps(held_out.draws, held_out.theta) / _spread(held_out.theta)).mean())
 
 
-def _contraction(held_out: HeldOutDraws) -> float:
+def _contraction(held_out: Drawing) -> float:
     """Average the median contraction over the parameters."""
     contraction = posterior_contraction(held_out.draws, held_out.theta)
     return float(np.median(contraction, axis=0).mean())
@@ -78,7 +79,7 @@ def _spread(theta: Array) -> Array:
     return np.where(sd > 0, sd, 1.0)
 
 
-_METRICS: dict[str, Callable[[HeldOutDraws], float]] = {
+_METRICS: dict[str, Callable[[Drawing], float]] = {
     "log_prob": _log_prob,
     "coverage": _coverage,
     "sbc": _sbc,
@@ -128,7 +129,7 @@ class PosteriorScorer:
         theta : array-like or DataFrame of shape (n, D)
             Parameters that the estimator was not fitted to.
         x : array-like, Series or DataFrame of shape (n, ...)
-            What was simulated from them.
+            What was simulated from them; failed simulations, NaN throughout, are left out.
 
         Returns
         -------
@@ -137,12 +138,12 @@ class PosteriorScorer:
         """
         if hasattr(estimator, "estimator_") and not hasattr(estimator, "sample"):
             estimator, theta, x = estimator.estimator_, _as_table(x), theta  # theta is its y
-        held_out = draw_held_out(
-            estimator, theta, x, self.n_samples, random_state=self.random_state
-        )
-        if isinstance(self.names, str):
-            return _METRICS[self.names](held_out)
-        return {name: _METRICS[name](held_out) for name in self.names}
+        names = [self.names] if isinstance(self.names, str) else self.names
+        with shared_drawing(estimator, theta, x, self.n_samples, self.random_state) as held_out:
+            if "coverage" in names:
+                held_out.draw(densities=True)
+            scores = {name: _METRICS[name](held_out) for name in names}
+        return scores[self.names] if isinstance(self.names, str) else scores
 
     def __repr__(self) -> str:
         names = self.names if isinstance(self.names, str) else list(self.names)
@@ -167,9 +168,10 @@ def get_scorer(
         the parameters; "contraction". A list gives a scorer that returns a dict, from one set of
         draws: a multimetric scorer.
     n_samples : int, default=1000
-        The number of draws for each observation.
+        The number of draws for each observation. "log_prob" draws nothing.
     random_state : None, int, RandomState or Generator, default=0
-        Seeds the draws.
+        Seeds the draws. Scorers with the same int and ``n_samples`` share one set of draws, in a
+        dict of them too, as long as neither the estimator nor the pairs change.
 
     Returns
     -------

@@ -73,7 +73,13 @@ class ConditionalDensity(Embedded):
         return self.flow(self.embed(x))
 
     @torch.no_grad()
-    def draw(self, c: Tensor, rows: Tensor, generator: torch.Generator) -> Tensor:
+    def draw(
+        self,
+        c: Tensor,
+        rows: Tensor,
+        generator: torch.Generator,
+        alike: tuple[Tensor, int] | None = None,
+    ) -> Tensor:
         """
         Draw theta once for every row that is asked for.
 
@@ -86,6 +92,9 @@ class ConditionalDensity(Embedded):
         generator : torch.Generator
             Source of the noise, on the CPU. Only a flow without an inverse, or with a base that is
             not normal, draws from torch's global generator, seeded by this one.
+        alike : tuple of (Tensor of shape (n,), int) or None, default=None
+            A number for each row, and how many numbers there are: rows of the same number have the
+            same noise. None: every row has its own.
 
         Returns
         -------
@@ -94,14 +103,27 @@ class ConditionalDensity(Embedded):
         """
         if isinstance(self.flow, SplineFlow):
             first = int(rows[0])
-            return self.flow(c[first : int(rows[-1]) + 1]).draw(rows - first, generator)
+            return self.flow(c[first : int(rows[-1]) + 1]).draw(rows - first, generator, alike)
         posterior = self.flow(c[rows])
         if isinstance(posterior, NormalizingFlow) and isinstance(posterior.base, DiagNormal):
             normal = posterior.base.base_dist
-            z = torch.randn(normal.batch_shape, generator=generator).to(normal.loc.device)
-            return posterior.transform.inv(normal.loc + normal.scale * z)
-        with borrowed_global_generator(int(torch.randint(2**31 - 1, (), generator=generator))):
+            numbers, n = (slice(None), len(rows)) if alike is None else alike
+            z = torch.randn((n, *normal.batch_shape[1:]), generator=generator)[numbers]
+            return posterior.transform.inv(normal.loc + normal.scale * z.to(normal.loc.device))
+        seed = int(torch.randint(2**31 - 1, (), generator=generator))
+        if alike is not None:
+            return self._sample_alike(c, rows, seed, *alike)
+        with borrowed_global_generator(seed):
             return posterior.sample()
+
+    def _sample_alike(self, c: Tensor, rows: Tensor, seed: int, numbers: Tensor, n: int) -> Tensor:
+        """Draw from torch's global generator with the same noise for every context."""
+        draws = []
+        for row in rows.unique_consecutive():
+            with borrowed_global_generator(seed):
+                some = self.flow(c[row].expand(n, -1)).sample()
+            draws.append(some[numbers[rows == row]])
+        return torch.cat(draws)
 
     @torch.no_grad()
     def log_prob(self, theta: Tensor, c: Tensor) -> Tensor:

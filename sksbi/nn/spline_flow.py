@@ -29,7 +29,8 @@ from sksbi.nn._arrays import view_arrays, view_tensor
 from sksbi.nn.affine import affine, invert_affine, unsquashed
 from sksbi.nn.autoregressive import MaskedNetworks, step_size
 from sksbi.nn.spline import BOUND, invert_spline, spline
-from sksbi.utils.validation import check_count, check_widths
+from sksbi.utils.settings import check_widths
+from sksbi.utils.validation import check_count
 
 __all__ = ["SplineFlow", "SplineMixture"]
 
@@ -272,7 +273,12 @@ class SplineMixture(Distribution):
         return self.draw(rows, None).reshape(shape)
 
     @torch.no_grad()
-    def draw(self, rows: Tensor, generator: torch.Generator | None) -> Tensor:
+    def draw(
+        self,
+        rows: Tensor,
+        generator: torch.Generator | None,
+        alike: tuple[Tensor, int] | None = None,
+    ) -> Tensor:
         """
         Draw once from the distribution of every row that is asked for.
 
@@ -282,6 +288,9 @@ class SplineMixture(Distribution):
             Which of the m distributions.
         generator : torch.Generator or None
             Source of the noise, on the CPU; None is torch's global one.
+        alike : tuple of (Tensor of shape (n,), int) or None, default=None
+            A number for each row, and how many numbers there are: rows of the same number have the
+            same noise. None: every row has its own.
 
         Returns
         -------
@@ -289,8 +298,9 @@ class SplineMixture(Distribution):
             The draws.
         """
         n_members, n, device = self.flow.members, len(rows), self.c.device
-        member = torch.randint(n_members, (n,), generator=generator)
-        noise = torch.randn(n, self.flow.features, generator=generator)
+        numbers, n_own = (slice(None), n) if alike is None else alike
+        member = torch.randint(n_members, (n_own,), generator=generator)[numbers]
+        noise = torch.randn(n_own, self.flow.features, generator=generator)[numbers]
         order = member.argsort(stable=True)
         counts = member.bincount(minlength=n_members)
         place = torch.arange(n) - (counts.cumsum(0) - counts).repeat_interleave(counts)

@@ -13,7 +13,7 @@ NaN, and modes are sought in the prior's unbounded space, where no bound is in t
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from copy import deepcopy
 from dataclasses import dataclass
 from typing import ClassVar, Protocol, Self
@@ -25,7 +25,7 @@ from sksbi.samplers import ChainStatistics
 from sksbi.utils.optimize import maximise
 from sksbi.utils.types import Array, Rows
 
-__all__ = ["Doubt", "Draws", "Posterior", "PosteriorAt", "Record"]
+__all__ = ["Doubt", "Draws", "Posterior", "PosteriorAt", "Record", "TrialsRecord"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,6 +41,8 @@ class Draws:
         Their log-densities, if they came along with the draws.
     statistics : ChainStatistics or None, default=None
         What the draws are worth; None: they are independent.
+    density : callable or None, default=None
+        Computes their log-densities, given them, where that costs less than at any theta.
 
     Examples
     --------
@@ -53,6 +55,7 @@ class Draws:
     theta: Array
     log_prob: Array | None = None
     statistics: ChainStatistics | None = None
+    density: Callable[[Array], Array] | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -94,6 +97,16 @@ class Record(Protocol):
 
     def doubts(self, posterior: PosteriorAt) -> Sequence[Doubt]:
         """Find reasons not to trust the answer."""
+
+
+class TrialsRecord(Protocol):
+    """What a fit knows of its factor, against which draws given many trials are held."""
+
+    def doubts(self, posterior: PosteriorAt, theta: Sequence[Array]) -> Sequence[Doubt]:
+        """Find reasons not to trust posteriors that draws (k, D) are given of."""
+
+    def stand_ins(self, posterior: PosteriorAt, theta: Array, log_p: Array) -> Array:
+        """Make what serves as draws out of points of one observation; none of too few."""
 
 
 class Posterior(ABC):
@@ -189,7 +202,7 @@ class Posterior(ABC):
         theta : ndarray of shape (n, D)
             Parameters.
         x : ndarray of shape (n, ...)
-            What was simulated from them.
+            What was simulated from them; NaN throughout where that failed.
         weights : ndarray of shape (n,)
             Weights of the rows.
 
@@ -212,12 +225,19 @@ class PosteriorAt(ABC):
         Their number m.
     record : Record or None, default=None
         What observations are held against.
+    trials_record : TrialsRecord or None, default=None
+        What draws are held against, where observations consist of many trials.
     """
 
     def __init__(
-        self, prior: Prior | None, n_observations: int, record: Record | None = None
+        self,
+        prior: Prior | None,
+        n_observations: int,
+        record: Record | None = None,
+        trials_record: TrialsRecord | None = None,
     ) -> None:
-        self.prior, self.n_observations, self.record = prior, n_observations, record
+        self.prior, self.n_observations = prior, n_observations
+        self.record, self.trials_record = record, trials_record
 
     @abstractmethod
     def take(self, rows: Rows | slice) -> PosteriorAt:
@@ -261,7 +281,8 @@ class PosteriorAt(ABC):
             Where the noise comes from.
         shared_noise : bool, default=False
             Whether all observations have the same noise: draws for one then do not depend on what
-            else is asked.
+            else is asked, up to the rounding of matrix products. Families with ``_draw_alike`` do
+            it at once, others one observation after the other.
 
         Returns
         -------
@@ -270,15 +291,13 @@ class PosteriorAt(ABC):
         """
         if not shared_noise:
             return self._draw(n, generator, log_prob=False)
+        draw_alike = getattr(self, "_draw_alike", None)
+        if draw_alike is not None:
+            return draw_alike(n, generator)
         alone = (self.take(slice(i, i + 1)) for i in range(self.n_observations))
         draws = [one._draw(n, deepcopy(generator), log_prob=False) for one in alone]
         theta = np.concatenate([one.theta for one in draws])
-        found = [one.statistics for one in draws if one.statistics is not None]
-        if not found:
-            return Draws(theta)
-        r_hat = np.concatenate([statistics.r_hat for statistics in found])
-        ess = np.concatenate([statistics.ess for statistics in found])
-        return Draws(theta, None, ChainStatistics(r_hat, ess))
+        return Draws(theta, None, ChainStatistics.joined([one.statistics for one in draws]))
 
     def sample_and_log_prob(self, n: int, generator: np.random.Generator) -> tuple[Draws, Array]:
         """
@@ -299,11 +318,28 @@ class PosteriorAt(ABC):
             Their log-densities.
         """
         draws = self._draw(n, generator, log_prob=True)
+        return draws, self.log_prob_of(draws)
+
+    def log_prob_of(self, draws: Draws) -> Array:
+        """
+        Compute the log-densities of draws from these posteriors.
+
+        Parameters
+        ----------
+        draws : Draws
+            What ``sample`` gave.
+
+        Returns
+        -------
+        ndarray of shape (m, n)
+            The same that ``sample_and_log_prob`` gives.
+        """
         if draws.log_prob is not None:
-            return draws, draws.log_prob
-        rows = np.arange(self.n_observations).repeat(n)
-        log_p = self.log_prob(draws.theta.reshape(len(rows), -1), rows)
-        return draws, log_p.reshape(self.n_observations, n)
+            return draws.log_prob
+        if draws.density is not None:
+            return draws.density(draws.theta)
+        m, n, d = draws.theta.shape
+        return self.log_prob(draws.theta.reshape(-1, d), np.arange(m).repeat(n)).reshape(m, n)
 
     def log_prob(self, theta: Array, rows: Rows) -> Array:
         """
@@ -346,11 +382,11 @@ class PosteriorAt(ABC):
             The modes.
         """
         start = self._candidates(generator)
-        shape, d = start.shape[:2], start.shape[2]
-        rows = np.arange(shape[0]).repeat(shape[1])
+        d = start.shape[2]
 
-        def log_density(z: Array) -> Array:
-            return self.log_prob(self._from_unbounded(z).reshape(-1, d), rows).reshape(shape)
+        def log_density(z: Array, rows: Rows) -> Array:
+            theta = self._from_unbounded(z).reshape(-1, d)
+            return self.log_prob(theta, rows.repeat(z.shape[1])).reshape(z.shape[:2])
 
         if self.prior is not None:
             start = self.prior.to_unbounded(start.reshape(-1, d)).reshape(start.shape)
@@ -366,6 +402,65 @@ class PosteriorAt(ABC):
             The reasons; none where there is nothing to hold observations against.
         """
         return () if self.record is None else self.record.doubts(self)
+
+    def doubts_of_draws(self, theta: Sequence[Array]) -> Sequence[Doubt]:
+        """
+        Find reasons not to trust the answers that only draws can tell.
+
+        Parameters
+        ----------
+        theta : sequence of m ndarrays of shape (k, D)
+            Draws for every observation; for one with few of them nothing is told.
+
+        Returns
+        -------
+        sequence of Doubt
+            The reasons; none where there is nothing to hold draws against.
+        """
+        return () if self.trials_record is None else self.trials_record.doubts(self, theta)
+
+    def doubts_of_mode(self, generator: np.random.Generator) -> Sequence[Doubt]:
+        """
+        Find reasons not to trust modes that only draws can tell.
+
+        Parameters
+        ----------
+        generator : numpy.random.Generator
+            Seeds the draws.
+
+        Returns
+        -------
+        sequence of Doubt
+            The reasons.
+        """
+        if self.trials_record is None:
+            return ()
+        return self.doubts_of_draws(list(self._candidates(generator)))
+
+    def doubts_of_points(self, theta: Array, rows: Rows, log_p: Array) -> Sequence[Doubt]:
+        """
+        Find reasons not to trust densities that only draws can tell: points by weight stand in.
+
+        Parameters
+        ----------
+        theta : ndarray of shape (k, D)
+            The points.
+        rows : ndarray of int, of shape (k,)
+            The observation of each.
+        log_p : ndarray of shape (k,)
+            Their log-densities.
+
+        Returns
+        -------
+        sequence of Doubt
+            The reasons.
+        """
+        if self.trials_record is None:
+            return ()
+        record, alive = self.trials_record, np.isfinite(log_p)
+        groups = [alive & (rows == i) for i in range(self.n_observations)]
+        some = [record.stand_ins(self, theta[mine], log_p[mine]) for mine in groups]
+        return self.doubts_of_draws(some)
 
     def _from_unbounded(self, z: Array) -> Array:
         """Bring points (..., D) of the prior's unbounded space to theta."""

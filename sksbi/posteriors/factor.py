@@ -18,6 +18,7 @@ from scipy.special import log_expit, logsumexp
 
 from sksbi.utils.batches import batches
 from sksbi.utils.derangement import derangement
+from sksbi.utils.failures import are_failed
 from sksbi.utils.types import Array, Rows
 
 __all__ = ["Factor", "FactorAt", "MeanRatio", "OfTrials", "Ratio"]
@@ -36,7 +37,7 @@ class FactorAt(ABC):
 
         Parameters
         ----------
-        u : ndarray of shape (n, ...)
+        u : ndarray of shape (n, n_units)
             Parameters, in the factor's units.
         rows : ndarray of int, of shape (n,)
             The trial of each.
@@ -65,7 +66,19 @@ class FactorAt(ABC):
 
 
 class Factor(ABC):
-    """Base of factors."""
+    """
+    Base of factors.
+
+    Attributes
+    ----------
+    n_units : int
+        How many numbers theta is in the factor's units.
+    """
+
+    @property
+    @abstractmethod
+    def n_units(self) -> int:
+        """How many numbers theta is in the factor's units."""
 
     @abstractmethod
     def units(self, theta: Array) -> Array:
@@ -79,7 +92,7 @@ class Factor(ABC):
 
         Returns
         -------
-        ndarray of shape (n, ...)
+        ndarray of shape (n, n_units)
             The same; NaN where there is none.
         """
 
@@ -95,7 +108,7 @@ class Factor(ABC):
 
         Returns
         -------
-        ndarray of shape (n, ...)
+        ndarray of shape (n, n_units)
             The same; NaN where there is none.
         """
 
@@ -141,7 +154,7 @@ class Factor(ABC):
         theta : ndarray of shape (n, D)
             Parameters.
         x : ndarray of shape (n, ...)
-            What was simulated from them.
+            What was simulated from them; NaN throughout where that failed.
         weights : ndarray of shape (n,)
             Weights of the rows.
 
@@ -160,13 +173,20 @@ class Ratio(Factor):
         return MeanRatio([self, *others]) if others else self
 
     def score(self, theta: Array, x: Array, weights: Array) -> float:
-        """Compute minus the mean binary cross-entropy over joint and marginal pairs."""
-        rows = np.arange(len(theta))
-        others = derangement(theta, np.random.default_rng(0))
-        log_ratio, u = self.at(x), self.units(theta)
-        joint = np.average(log_expit(log_ratio(u, rows)), weights=weights)
+        """
+        Compute minus the mean binary cross-entropy over joint and marginal pairs.
+
+        A joint pair is a simulation that succeeded, so that its theta follows p(theta | x); the
+        other theta of a marginal pair comes from all rows, failed ones too, and follows p(theta).
+        x is the same in both. With these two the mean is least at p(theta | x) / p(theta).
+        """
+        happened = np.flatnonzero(~are_failed(x))
+        rows, others = np.arange(len(happened)), derangement(theta, np.random.default_rng(0))
+        log_ratio, u = self.at(x[happened]), self.units(theta)
+        others, own = others[happened], weights[happened]
+        joint = np.average(log_expit(log_ratio(u[happened], rows)), weights=own)
         marginal = log_expit(-log_ratio(u[others], rows))
-        return float(joint + np.average(marginal, weights=weights * weights[others])) / 2
+        return float(joint + np.average(marginal, weights=own * weights[others])) / 2
 
 
 class MeanRatio(Ratio):
@@ -184,31 +204,38 @@ class MeanRatio(Ratio):
 
     def units(self, theta: Array) -> Array:
         """Set the members' units side by side."""
-        return np.stack([member.units(theta) for member in self.members], axis=1)
+        return np.hstack([member.units(theta) for member in self.members])
 
     def units_from_unbounded(self, z: Array) -> Array:
         """Set the members' units side by side."""
-        return np.stack([member.units_from_unbounded(z) for member in self.members], axis=1)
+        return np.hstack([member.units_from_unbounded(z) for member in self.members])
+
+    @property
+    def n_units(self) -> int:
+        """The members' numbers together."""
+        return sum(member.n_units for member in self.members)
 
     def at(self, x: Array) -> FactorAt:
         """Fix trials for every member."""
-        return _MeanAt([member.at(x) for member in self.members])
+        ends = np.cumsum([member.n_units for member in self.members])
+        return _MeanAt([member.at(x) for member in self.members], ends[:-1])
 
 
 class _MeanAt(FactorAt):
     """The mean of several factors at fixed trials."""
 
-    def __init__(self, members: Sequence[FactorAt]) -> None:
-        self.members = members
+    def __init__(self, members: Sequence[FactorAt], ends: Rows) -> None:
+        self.members, self.ends = members, ends
 
     def __call__(self, u: Array, rows: Rows) -> Array:
         """Compute the logarithm of the mean."""
-        each = [member(u[:, k], rows) for k, member in enumerate(self.members)]
+        units = np.split(u, self.ends, axis=1)
+        each = [member(own, rows) for member, own in zip(self.members, units, strict=True)]
         return logsumexp(each, axis=0) - np.log(len(each))
 
     def take(self, rows: Rows | slice) -> FactorAt:
         """Take some of the trials."""
-        return _MeanAt([member.take(rows) for member in self.members])
+        return _MeanAt([member.take(rows) for member in self.members], self.ends)
 
 
 class OfTrials(FactorAt):

@@ -42,6 +42,11 @@ class NetworkRatio(Ratio):
     ) -> None:
         self.network, self.theta_space, self.x_space = network, theta_space, x_space
 
+    @property
+    def n_units(self) -> int:
+        """The number of parameters."""
+        return len(self.theta_space.scaler_.mean_)
+
     def units(self, theta: Array) -> Array:
         """Bring theta to the network's units."""
         return self.units_from_unbounded(self.theta_space.to_unbounded(theta))
@@ -106,6 +111,11 @@ class PairwiseRatio(Ratio):
         high: Array,
     ) -> None:
         self.log_ratio, self.prior, self.low, self.high = log_ratio, prior, low, high
+
+    @property
+    def n_units(self) -> int:
+        """The number of parameters."""
+        return len(self.low)
 
     def units(self, theta: Array) -> Array:
         """Take theta as it is, within the support and some way around the simulations."""

@@ -21,6 +21,7 @@ import numpy as np
 from sksbi.metrics.chains import effective_sample_size, split_r_hat
 from sksbi.posteriors.base import Draws, Posterior, PosteriorAt
 from sksbi.posteriors.factor import Factor, OfTrials
+from sksbi.posteriors.normaliser import NormaliserRecord
 from sksbi.priors import Prior, UnboundedPrior
 from sksbi.samplers import ChainStatistics, Sampler, Target, resample_reference
 from sksbi.utils.types import Array, Rows
@@ -45,15 +46,23 @@ class PriorTimes(Posterior):
         Where draws come from, as :func:`sksbi.samplers.build_sampler` gives it.
     verbose : int, default=0
         Whether drawing shows a progress bar.
+    normaliser : NormaliserRecord or None, default=None
+        What posteriors given many trials are held against.
     """
 
     takes_trials: ClassVar[bool] = True
     needs_prior: ClassVar[bool] = True
 
     def __init__(
-        self, prior: Prior | None, factor: Factor, sampler: Callable[..., Array], verbose: int = 0
+        self,
+        prior: Prior | None,
+        factor: Factor,
+        sampler: Callable[..., Array],
+        verbose: int = 0,
+        normaliser: NormaliserRecord | None = None,
     ) -> None:
         self.prior, self.factor, self.sampler, self.verbose = prior, factor, sampler, verbose
+        self.normaliser = normaliser
 
     def _at(self, x: Array) -> PriorTimesAt:
         """Fix observations (m, trials, ...)."""
@@ -69,7 +78,9 @@ class PriorTimes(Posterior):
         Draws of the members could not be mixed, as their normalisers are not known.
         """
         factor = self.factor.pooled([other.factor for other in others])
-        return PriorTimes(self.prior, factor, self.sampler, self.verbose)
+        found = [one.normaliser for one in (self, *others) if one.normaliser is not None]
+        normaliser = found[0].pooled(found[1:]) if found else None
+        return PriorTimes(self.prior, factor, self.sampler, self.verbose, normaliser)
 
     def score(self, theta: Array, x: Array, weights: Array) -> float:
         """Score the factor."""
@@ -91,7 +102,8 @@ class PriorTimesAt(PosteriorAt):
     """
 
     def __init__(self, posterior: PriorTimes, n_observations: int, factor: OfTrials) -> None:
-        super().__init__(posterior.prior, n_observations)
+        normaliser = posterior.normaliser if factor.n_trials > 1 else None
+        super().__init__(posterior.prior, n_observations, trials_record=normaliser)
         self.posterior, self.factor_at, self.factor = posterior, factor, posterior.factor
 
     def take(self, rows: Rows | slice) -> PriorTimesAt:
@@ -135,9 +147,9 @@ class PriorTimesAt(PosteriorAt):
 
     def _target(self) -> Target:
         """Build what a sampler sees."""
-        return Target(
-            self._log_factor_on_grid, UnboundedPrior(self._given_prior()), self._target_of
-        )
+        prior = UnboundedPrior(self._given_prior())
+        cost = self.factor_at.n_trials
+        return Target(self._log_factor_on_grid, prior, self._target_of, cost)
 
     def _target_of(self, i: int) -> Target:
         """Build what a sampler sees of one observation."""
@@ -147,7 +159,8 @@ class PriorTimesAt(PosteriorAt):
         """Run the sampler."""
         z, statistics = self._run(n, generator)
         worth = np.minimum(statistics.ess, n)
-        statistics = ChainStatistics(statistics.r_hat, worth, statistics.chains)
+        advice = _advice(self.posterior.sampler)
+        statistics = ChainStatistics(statistics.r_hat, worth, statistics.chains, advice)
         return Draws(self._from_unbounded(z), None, statistics)
 
     def sample_chains(self, n: int, generator: np.random.Generator) -> Array | None:
@@ -202,6 +215,13 @@ class PriorTimesAt(PosteriorAt):
         if n_distinct < min(_GOOD_STARTS, n_chains) and affordable:
             return resample_reference(target, m, n_chains, 10 * n, generator)
         return starts
+
+
+def _advice(sampler: Callable[..., Array]) -> str:
+    """Tell what to change where a sampler's draws are worth too few."""
+    if isinstance(sampler, Sampler):
+        return sampler.advise()
+    return f"they come from your own sampler={sampler!r}: see sksbi.samplers for others"
 
 
 def _checked(z: Array, sampler: Callable[..., Array], shape: tuple[int, ...]) -> Array:

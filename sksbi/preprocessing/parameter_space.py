@@ -22,6 +22,8 @@ from sksbi.utils.types import Array
 
 __all__ = ["ParameterSpace"]
 
+_LARGEST, _SQUARES = 1e300, 400  # the latter as a power of two
+
 
 class ParameterSpace:
     """
@@ -58,9 +60,10 @@ class ParameterSpace:
         """
         z = self.to_unbounded(theta)
         if self.transformer is not None:
-            log_abs_det_jacobian(self.transformer.fit(z), z[:1])
-            z = cover_the_line(self.transformer, z)
-        self.scaler_ = _returning_arrays(StandardScaler()).fit(z, sample_weight=sample_weight)
+            with np.errstate(over="ignore", invalid="ignore"):
+                log_abs_det_jacobian(self.transformer.fit(z), z[:1])
+                z = cover_the_line(self.transformer, z)
+        self.scaler_ = _standard_scaler(z, sample_weight)
         return self
 
     def to_unbounded(self, theta: Array) -> Array:
@@ -189,6 +192,21 @@ class ParameterSpace:
         with warnings.catch_warnings(), np.errstate(over="ignore"):
             warnings.filterwarnings("ignore", "Some values in column", UserWarning)
             return self.transformer.inverse_transform(z)
+
+
+def _standard_scaler(z: Array, sample_weight: Array | None) -> StandardScaler:
+    """Learn the standardisation; of columns whose squares no float holds, in units of their own."""
+    largest = np.abs(z).max(axis=0)
+    if not (largest < _LARGEST).all():
+        raise ValueError(
+            f"theta, after theta_transformer if there is one, must lie below {_LARGEST:g}, got "
+            f"{largest.max():g} in column {largest.argmax()}: give it in larger units."
+        )
+    _, exponent = np.frexp(largest)
+    unit = np.ldexp(1.0, np.where(np.abs(exponent) > _SQUARES, exponent, 0))
+    scaler = _returning_arrays(StandardScaler()).fit(z / unit, sample_weight=sample_weight)
+    scaler.mean_, scaler.scale_ = scaler.mean_ * unit, scaler.scale_ * unit
+    return scaler
 
 
 def _returning_arrays(transformer: BaseEstimator) -> BaseEstimator:

@@ -9,15 +9,21 @@ say what simulations do. An observation is far outside if it is 1.5 times as far
 of its range beyond it. One more simulation of n is the farthest of all with probability 1/(n + 1),
 and that much farther far more rarely, so this is no test, but an alarm that hardly ever rings
 without a fire.
+
+A fit that goes on from another one leaves what both have seen: an observation is far if it is far
+from the simulations of each. The regions of up to ten fits are kept; of more, the oldest two are
+replaced by the box around both.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from copy import copy
 
 import numpy as np
 
 from sksbi.preprocessing.views import RobustViews
+from sksbi.utils.batches import batches
 from sksbi.utils.subset import some_rows
 from sksbi.utils.types import Array, Floats, Mask
 
@@ -30,6 +36,7 @@ _RIDGE = 1e-6
 _FOLDS, _FEWEST = 5, 10
 _NO_WIDTH = 1e-9
 _MOST_ROWS, _FEWEST_ROWS, _MOST_NUMBERS = 20_000, 1_000, 5_000_000
+_MOST_FITS = 10
 
 
 class TypicalObservations:
@@ -42,6 +49,8 @@ class TypicalObservations:
         The simulations; NaN where there is none. Of very many only some are looked at. More than
         100 columns have no covariance, just variances; of fewer than 10 simulations none is far.
     """
+
+    earlier: tuple[TypicalObservations, ...] = ()  # of the fits that this one went on from
 
     def __init__(self, x: Array) -> None:
         columns = _columns(some_rows(x, _MOST_NUMBERS, _FEWEST_ROWS, _MOST_ROWS))
@@ -58,6 +67,30 @@ class TypicalObservations:
             ]
             self.farthest = max(float(distance.max()) for distance, _ in found)
             self.margin = max(_MARGIN, *(_FARTHER * float(beyond.max()) for _, beyond in found))
+
+    def joined(self, x: Array) -> TypicalObservations:
+        """
+        Take in the simulations of a further fit.
+
+        Parameters
+        ----------
+        x : ndarray of shape (n, ...)
+            The simulations, of the shape of those before.
+
+        Returns
+        -------
+        TypicalObservations
+            What all fits have seen: this one if it covers x, too.
+        """
+        parts = batches(len(x), _FEWEST_ROWS)
+        if np.isfinite(self.farthest) and not any(self.are_far(x[part]).any() for part in parts):
+            return self
+        joined = TypicalObservations(x)
+        earlier = [self, *self.earlier]
+        if len(earlier) >= _MOST_FITS:
+            earlier[-2:] = [_around(*earlier[-2:])]
+        joined.earlier = tuple(_alone(one) for one in earlier)
+        return joined
 
     def excess(self, x: Array) -> tuple[Array, Array]:
         """
@@ -94,7 +127,11 @@ class TypicalObservations:
             Whether they are.
         """
         distance, beyond = self.excess(x)
-        return (distance > _FARTHER) | (beyond > self.margin).any(axis=1)
+        far = (distance > _FARTHER) | (beyond > self.margin).any(axis=1)
+        for one in self.earlier:
+            if far.any():
+                far[far] = one.are_far(x[far])
+        return far
 
     def describe(self, x: Array, names: Sequence[str] | None = None) -> str:
         """
@@ -124,6 +161,21 @@ class TypicalObservations:
         return f"{name} is {value:.6g}, simulated from {low:.6g} to {high:.6g}"
 
 
+def _alone(typical: TypicalObservations) -> TypicalObservations:
+    """Copy the region of one fit, without those before it."""
+    alone = copy(typical)
+    vars(alone).pop("earlier", None)
+    return alone
+
+
+def _around(one: TypicalObservations, other: TypicalObservations) -> TypicalObservations:
+    """Make the box around two regions, whatever the columns do together."""
+    low = np.fmin(one.region.low, other.region.low)
+    box = TypicalObservations(np.stack([low, np.fmax(one.region.high, other.region.high)]))
+    box.farthest, box.margin = np.inf, max(one.margin, other.margin)
+    return box
+
+
 class _Region:
     """Range, mean and covariance of columns (n, L), after a robust scaling."""
 
@@ -149,7 +201,7 @@ class _Region:
         width = self.highest - self.lowest
         outside = np.maximum(np.maximum(self.lowest - z, z - self.highest), 0.0)
         tolerance = 1e-6 * np.maximum(np.abs(self.low), 1.0)
-        differs = np.abs(columns - self.low) > tolerance
+        differs = np.abs(columns / 2 - self.low / 2) > tolerance / 2  # halves do not overflow
         varies = width > _NO_WIDTH
         beyond = np.where(varies, outside / np.where(varies, width, 1.0), differs)
         centered = z - self.mean

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+import numpy as np
 from scipy.stats.distributions import rv_frozen
 from torch.distributions import Distribution
 
 from sksbi.priors.base import Prior
 from sksbi.priors.custom import CustomPrior
 from sksbi.priors.marginals import marginal_prior
-from sksbi.priors.multivariate import MultivariatePrior, is_multivariate
+from sksbi.priors.multivariate import is_multivariate, multivariate_prior
 from sksbi.priors.torch_distributions import torch_prior
 
 __all__ = ["check_prior"]
 
+_N_DRAWS = 16
 _TAKEN = (
     "a dict of frozen scipy.stats distributions, such as {'mass': stats.uniform(0, 10)}, a list of "
     "them, a frozen scipy.stats.multivariate_normal or multivariate_t, a torch distribution, or an "
@@ -34,6 +36,12 @@ def check_prior(prior: object, n_features: int | None = None) -> Prior:
         scipy; a torch distribution; an object with ``sample(n, random_state)``, ``log_prob(theta)``
         and optionally ``names``, ``support``, the pair (low, high), and ``marginal(columns)``; or a
         `Prior`, which comes back as it is.
+
+        Where an object's ``log_prob`` is -inf, no posterior has draws or density. It may bring its
+        own map between where it is positive and all of R^D, as ``to_unbounded(theta)``,
+        ``from_unbounded(z)`` and ``log_abs_det_jacobian(theta, z)``, log |det dz/dtheta|; then
+        nothing has to be redrawn, and densities are exact. Without it, draws are redrawn, and
+        densities normalised to within a few percent: see `sksbi.posteriors`.
     n_features : int, default=None
         The number D of parameters the prior must have; None takes any.
 
@@ -76,6 +84,13 @@ def _adapt(prior: object) -> Prior:
     """Choose the adapter by the kind of object."""
     if isinstance(prior, Prior):
         return prior
+    made = _make(prior)
+    _check_draws(made, prior)
+    return made
+
+
+def _make(prior: object) -> Prior:
+    """Make a prior of what is none yet."""
     if isinstance(prior, Mapping | list | tuple):
         return marginal_prior(prior)
     if isinstance(prior, rv_frozen):
@@ -84,12 +99,24 @@ def _adapt(prior: object) -> Prior:
             "dict or a list."
         )
     if is_multivariate(prior):
-        return MultivariatePrior(prior, prior)
+        return multivariate_prior(prior)
     if isinstance(prior, Distribution):
         return torch_prior(prior)
     if _has_methods(prior):
         return CustomPrior(prior, check_prior)
     raise TypeError(f"prior must be {_TAKEN}, got {prior!r} of type {type(prior).__name__}.")
+
+
+def _check_draws(made: Prior, prior: object) -> None:
+    """Hold that a prior knows its own draws."""
+    theta = made.sample(_N_DRAWS, random_state=0)
+    log_p = made.log_prob(theta)
+    if not np.isfinite(log_p).all():
+        row = int((~np.isfinite(log_p)).argmax())
+        raise ValueError(
+            f"prior must have a finite log_prob at its own draws, got {log_p[row]} at {theta[row]} "
+            f"from {prior!r}: check its parameters."
+        )
 
 
 def _has_methods(prior: object) -> bool:

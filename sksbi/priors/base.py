@@ -4,7 +4,8 @@ The prior protocol.
 A prior here is a density p(theta) on a box, known by four things: draws, the log density, the box
 itself, and a one-to-one map from the inside of the box to all of R^D. The map is what lets a
 density estimator that knows nothing of bounds respect them: it works on z, and theta is the image
-of z. A region may cut pieces out of the box, where the density is zero; the map does not know it.
+of z. The density may be zero in pieces of the box that the map does not know: outside a region, or
+where log p(theta) itself says so.
 
 Every draw and every image of the map lies strictly inside the box, by at least one float, and theta
 on a closed bound is read as the nearest float inside. So logarithms at the bounds stay finite.
@@ -17,17 +18,20 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
+import pandas as pd
 from numpy.typing import ArrayLike
 
 from sksbi.priors.derived import DerivedPriorsMixin
 from sksbi.priors.maps import UnboundedMap
+from sksbi.utils.containers import as_floats, plain
 from sksbi.utils.random import check_generator
 from sksbi.utils.types import Array, Mask, RandomState
-from sksbi.utils.validation import check_count
+from sksbi.utils.validation import check_count, check_memory
 
-__all__ = ["Prior", "at_edge", "floats_inside", "has_region"]
+__all__ = ["Prior", "at_edge", "floats_inside", "has_holes", "is_cut"]
 
 _FAR = 1e300
+_MOST_ROUNDS, _STRAY, _STRAY_SHARE = 20, 3, 0.01
 
 
 def floats_inside(low: ArrayLike, high: ArrayLike, dtype: type = np.float64) -> tuple[Array, Array]:
@@ -74,6 +78,10 @@ class Prior(DerivedPriorsMixin["Prior"], ABC):
         strictly inside the box.
     region : callable, default=None
         The part of the box, (n, D) to n booleans, where the density is not zero. None: all of it.
+    holes : bool, default=False
+        Whether the log density may be -inf inside the box, so that it has to be asked.
+    covered : bool, default=True
+        Whether such points are images of the map by rounding at most.
 
     Attributes
     ----------
@@ -94,11 +102,13 @@ class Prior(DerivedPriorsMixin["Prior"], ABC):
         names: Sequence[str] | None = None,
         inside: tuple[Array, Array] | None = None,
         region: Callable[[Array], Mask] | None = None,
+        holes: bool = False,
+        covered: bool = True,
     ) -> None:
         self._spec = spec
         self.names = None if names is None else list(names)
         self._map = unbounded_map
-        self._region = region
+        self._region, self._holes, self._covered = region, holes, covered
         self._inside = floats_inside(*self.support) if inside is None else inside
         if not np.all(self._inside[0] <= self._inside[1]):
             raise ValueError(
@@ -140,22 +150,24 @@ class Prior(DerivedPriorsMixin["Prior"], ABC):
         Raises
         ------
         ValueError
-            If ``n`` is no positive integer, or the distribution drew something outside its support.
+            If ``n`` is no positive integer, or the distribution drew something outside its support
+            or where its density is zero, rare rounding errors aside, which are drawn again.
         """
-        n = check_count(n, "n")
-        theta = np.asarray(self._sample(n, check_generator(random_state)), dtype=np.float64)
-        if theta.shape != (n, self.n_features):
-            raise ValueError(
-                f"prior must draw an array of shape (n, D) = {(n, self.n_features)}, got "
-                f"shape {theta.shape}."
-            )
-        outside = ~self._in_box(theta)
-        if outside.any():
-            raise ValueError(
-                f"prior must draw finite values inside its support, got {theta[outside][0]}: "
-                "correct the distribution or its support."
-            )
-        return np.clip(theta, *self._inside)
+        n, generator = check_count(n, "n"), check_generator(random_state)
+        check_memory(n, "n", n * self.n_features)
+        theta = _drawn(self, n, generator)
+        for _ in range(_MOST_ROUNDS if self._holes else 0):
+            zero = np.flatnonzero(~np.isfinite(_density(self, theta)))
+            if not len(zero):
+                break
+            if len(zero) > max(_STRAY, _STRAY_SHARE * n):
+                raise ValueError(
+                    "prior must have a finite log_prob at its own draws, got "
+                    f"{_density(self, theta[zero[:1]])[0]} at {theta[zero[0]]} and at "
+                    f"{len(zero)} of {n} draws: correct sample or log_prob."
+                )
+            theta[zero] = _drawn(self, len(zero), generator)
+        return theta
 
     def log_prob(self, theta: ArrayLike) -> Array:
         """
@@ -178,11 +190,11 @@ class Prior(DerivedPriorsMixin["Prior"], ABC):
             If ``theta`` has another shape or holds NaN.
         """
         theta = self._check(theta, "theta")
-        inside = self.contains(theta)
-        with np.errstate(all="ignore"):
-            log_p = np.asarray(self._log_prob(np.clip(theta, *self._inside)), dtype=np.float64)
-        # Next to a bound, formulas of scipy and torch give NaN where the density vanishes.
-        return np.where(inside & ~np.isnan(log_p), log_p, -np.inf)
+        log_p = _density(self, theta)
+        inside = self._in_box(theta) & (log_p > -np.inf)
+        if self._region is not None:
+            inside[inside] = self._region(np.clip(theta[inside], *self._inside))
+        return np.where(inside, log_p, -np.inf)
 
     def contains(self, theta: ArrayLike) -> Mask:
         """
@@ -196,10 +208,12 @@ class Prior(DerivedPriorsMixin["Prior"], ABC):
         Returns
         -------
         ndarray of shape (n,)
-            True where theta is finite, inside the closed box, and in the region if there is one.
+            True where theta is finite, inside the closed box, and where the density is not zero.
         """
         theta = self._check(theta, "theta", nan=True)
         inside = self._in_box(theta)
+        if self._holes and inside.any():
+            inside[inside] = np.isfinite(_density(self, theta[inside]))
         if self._region is not None and inside.any():
             inside[inside] = self._region(np.clip(theta[inside], *self._inside))
         return inside
@@ -271,9 +285,10 @@ class Prior(DerivedPriorsMixin["Prior"], ABC):
 
     def _check(self, value: ArrayLike, name: str, *, nan: bool = False) -> Array:
         """Convert to float64 (n, D), or say what is wrong."""
-        if np.iscomplexobj(value):
-            raise ValueError(f"{name} must be real, got dtype {np.asarray(value).dtype}.")
-        array = np.asarray(value, dtype=np.float64)
+        value = plain(value, name)
+        if isinstance(value, pd.DataFrame) and self.names is not None:
+            _check_names(self.names, list(value.columns), name)
+        array = _numbers(value, name)
         if array.ndim != 2 or array.shape[1] != self.n_features:
             raise ValueError(
                 f"{name} must have shape (n, {self.n_features}), one column per parameter of the "
@@ -294,6 +309,53 @@ class Prior(DerivedPriorsMixin["Prior"], ABC):
         """Evaluate the log density (n,) at points strictly inside the box."""
 
 
+def _numbers(value: ArrayLike, name: str) -> Array:
+    """Convert to float64, or say what is wrong."""
+    if np.iscomplexobj(value):
+        raise ValueError(f"{name} must be real, got dtype {np.asarray(value).dtype}.")
+    try:
+        array = np.asarray(value)
+        if array.dtype.kind in "mM":
+            raise TypeError(f"got dtype {array.dtype}")
+        return as_floats(value, name)
+    except (TypeError, ValueError) as error:
+        raise type(error)(f"{name} must hold real numbers only: {error}.") from error
+
+
+def _drawn(prior: Prior, n: int, generator: np.random.Generator) -> Array:
+    """Draw, and check what came."""
+    theta = as_floats(prior._sample(n, generator), "prior")
+    if theta.shape != (n, prior.n_features):
+        raise ValueError(
+            f"prior must draw an array of shape (n, D) = {(n, prior.n_features)}, got "
+            f"shape {theta.shape}."
+        )
+    outside = ~prior._in_box(theta)
+    if outside.any():
+        raise ValueError(
+            f"prior must draw finite values inside its support, got {theta[outside][0]}: "
+            "correct the distribution or its support."
+        )
+    return np.clip(theta, *prior._inside)
+
+
+def _density(prior: Prior, theta: Array) -> Array:
+    """Evaluate the log density at the nearest points inside the box."""
+    with np.errstate(all="ignore"):
+        log_p = np.asarray(prior._log_prob(np.clip(theta, *prior._inside)), dtype=np.float64)
+    # Next to a bound, formulas of scipy and torch give NaN where the density vanishes.
+    return np.where(np.isnan(log_p), -np.inf, log_p)
+
+
+def _check_names(names: list[str], columns: list[Any], name: str) -> None:
+    """Hold that columns with names have the parameters' names, in order."""
+    if columns != names and all(isinstance(column, str) for column in columns):
+        raise ValueError(
+            f"{name} must have the columns {names} in the same order, got {columns}: give "
+            f"{name}[{names}]."
+        )
+
+
 def at_edge(prior: Prior, theta: Array) -> Mask:
     """
     Say which parameters lie where the map to them ends, or beyond.
@@ -311,13 +373,13 @@ def at_edge(prior: Prior, theta: Array) -> Mask:
         True where a coordinate has been moved there, or may have been.
     """
     far = np.full(prior.n_features, _FAR)
-    first, last = prior.from_unbounded(np.stack([-far, far]))
-    return np.any((theta <= first) | (theta >= last), axis=1)
+    ends = prior.from_unbounded(np.stack([-far, far]))
+    return np.any((theta <= ends.min(axis=0)) | (theta >= ends.max(axis=0)), axis=1)
 
 
-def has_region(prior: Prior | None) -> bool:
+def has_holes(prior: Prior | None) -> bool:
     """
-    Say whether a prior is zero in a part of its box.
+    Say whether `Prior.contains` knows more than the box.
 
     Parameters
     ----------
@@ -327,6 +389,23 @@ def has_region(prior: Prior | None) -> bool:
     Returns
     -------
     bool
-        Whether it is one within a region.
+        Whether the density may be zero inside the box.
     """
-    return prior is not None and prior._region is not None
+    return prior is not None and (prior._region is not None or prior._holes)
+
+
+def is_cut(prior: Prior | None) -> bool:
+    """
+    Say whether a density in the prior's unbounded space loses mass outside the prior's support.
+
+    Parameters
+    ----------
+    prior : Prior or None
+        The prior.
+
+    Returns
+    -------
+    bool
+        Whether the map leads to points where the prior's density is zero.
+    """
+    return prior is not None and (prior._region is not None or prior._holes and not prior._covered)

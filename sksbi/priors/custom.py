@@ -9,14 +9,19 @@ from typing import Any
 import numpy as np
 
 from sksbi.priors.base import Prior
+from sksbi.priors.bijection import METHODS, OwnMap, check_own_map
 from sksbi.priors.derived import no_marginal
 from sksbi.priors.joint import JointPrior
-from sksbi.priors.maps import BoxMap
+from sksbi.priors.maps import BoxMap, UnboundedMap
+from sksbi.utils.containers import as_floats
 from sksbi.utils.random import draw_seed
+from sksbi.utils.tensors import to_numpy
 from sksbi.utils.types import Array
 from sksbi.utils.warn import warn_user
 
 __all__ = ["CustomPrior"]
+
+_N_PROBES = 64
 
 
 class CustomPrior(JointPrior):
@@ -27,10 +32,13 @@ class CustomPrior(JointPrior):
     ----------
     spec : object
         It has ``sample(n, random_state)``, which is passed an int and returns (n, D), and
-        ``log_prob(theta)``, which takes (n, D) and returns (n,); optionally ``names``, D strings,
-        and ``support``, the pair (low, high) of numbers or arrays of shape (D,). Without
-        ``support`` it counts as unbounded. A method ``marginal(columns)``, which is passed a list
-        of positions, gives the prior of some parameters, in any form that `check_prior` takes.
+        ``log_prob(theta)``, which takes (n, D) and returns (n,), -inf where the prior is zero;
+        optionally ``names``, D strings, and ``support``, the pair (low, high) of numbers or arrays
+        of shape (D,). Without ``support`` it counts as unbounded. A method ``marginal(columns)``,
+        which is passed a list of positions, gives the prior of some parameters, in any form that
+        `check_prior` takes. With the three methods ``to_unbounded(theta)``, ``from_unbounded(z)``
+        and ``log_abs_det_jacobian(theta, z)``, the logarithm of ``abs(dz / dtheta)``, it brings
+        its own map between where it is positive and all of R^D.
     check : callable
         `check_prior`, which turns such a marginal into a prior.
 
@@ -39,29 +47,44 @@ class CustomPrior(JointPrior):
     TypeError
         If ``spec.sample`` does not take ``random_state``.
     ValueError
-        If a draw is not a finite (n, D) array inside the support, or names or support do not fit.
+        If a draw is not a finite (n, D) array inside the support, names or support do not fit, or
+        the map does not invert.
 
     Warns
     -----
     UserWarning
-        If there is no ``support``.
+        If there is neither ``support`` nor a map.
     """
 
     def __init__(self, spec: Any, check: Callable[..., Prior]) -> None:
         self._check_prior = check
         draws = _first_draws(spec)
         n_features = draws.shape[1]
-        low, high = _support(spec, n_features)
-        super().__init__(spec, BoxMap(low, high), names=_names(spec, n_features))
-        self.sample(2, random_state=0)
+        has_map = _has_map(spec)
+        low, high = _support(spec, n_features, warns=not has_map)
+        own: UnboundedMap = OwnMap(spec, low, high) if has_map else BoxMap(low, high)
+        names = _names(spec, n_features)
+        super().__init__(spec, own, names=names, holes=True, covered=has_map)
+        draws = self.sample(_N_PROBES, random_state=0)
+        probes = self._probes(draws)
+        if isinstance(own, OwnMap):
+            check_own_map(own, draws, probes)
+        # What log_prob says outside of what is drawn is better heard now than after a fit.
+        log_p = self._log_prob(self.from_unbounded(probes))
+        self._covered = has_map and bool(np.isfinite(log_p).all())
+
+    def _probes(self, draws: Array) -> Array:
+        """Shuffle the columns of draws in unbounded space."""
+        z = self.to_unbounded(draws)
+        return np.random.default_rng(0).permuted(z, axis=0)
 
     def _sample(self, n: int, generator: np.random.Generator) -> Array:
         """Ask the object, by an int."""
-        return self.spec.sample(n, random_state=draw_seed(generator))
+        return _as_array(self.spec.sample(n, random_state=draw_seed(generator)))
 
     def _log_prob(self, theta: Array) -> Array:
         """Ask the object, and check what it says."""
-        log_p = np.asarray(self.spec.log_prob(theta), dtype=np.float64)
+        log_p = as_floats(self.spec.log_prob(theta), "prior.log_prob")
         if log_p.shape != (len(theta),):
             raise ValueError(
                 f"prior must give log_prob of shape (n,) = {(len(theta),)}, got {log_p.shape}."
@@ -69,7 +92,8 @@ class CustomPrior(JointPrior):
         if np.isnan(log_p).any():
             raise ValueError(
                 "prior must have a log_prob that is not NaN inside its support, got NaN at "
-                f"{theta[np.isnan(log_p)][0]}: correct log_prob or support."
+                f"{theta[np.isnan(log_p)][0]}: let it be -inf where the prior is zero, or correct "
+                "log_prob or support."
             )
         return log_p
 
@@ -88,10 +112,15 @@ class CustomPrior(JointPrior):
         return named
 
 
+def _as_array(values: Any) -> Array:
+    """Convert what an object returns, tensors with gradients too."""
+    return np.asarray(to_numpy(values), dtype=np.float64)
+
+
 def _first_draws(spec: Any) -> Array:
     """Draw twice, to learn D."""
     try:
-        draws = np.asarray(spec.sample(2, random_state=0), dtype=np.float64)
+        draws = as_floats(spec.sample(2, random_state=0), "prior.sample")
     except TypeError as error:
         raise TypeError(
             "prior must take sample(n, random_state) and return numbers, but "
@@ -103,6 +132,18 @@ def _first_draws(spec: Any) -> Array:
             f"sample(2, random_state=0) gave shape {draws.shape}."
         )
     return draws
+
+
+def _has_map(spec: Any) -> bool:
+    """Tell whether an object brings a map of its own, whole."""
+    there = [name for name in METHODS if callable(getattr(spec, name, None))]
+    if there and len(there) < len(METHODS):
+        missing = [name for name in METHODS if name not in there]
+        raise TypeError(
+            f"prior must have all three of {', '.join(METHODS)}, or none of them, got "
+            f"{spec!r} without {', '.join(missing)}: add it, or give support = (low, high) alone."
+        )
+    return bool(there)
 
 
 def _names(spec: Any, n_features: int) -> list[str] | None:
@@ -120,19 +161,20 @@ def _names(spec: Any, n_features: int) -> list[str] | None:
     return names
 
 
-def _support(spec: Any, n_features: int) -> tuple[Array, Array]:
+def _support(spec: Any, n_features: int, *, warns: bool) -> tuple[Array, Array]:
     """Read and check the support, or warn that there is none."""
     support = getattr(spec, "support", None)
     if support is None:
-        warn_user(
-            f"prior {spec!r} has no attribute support, so it counts as unbounded and draws of a "
-            "posterior are not guaranteed to stay where its density is positive: give it "
-            "support = (low, high).",
-            UserWarning,
-        )
+        if warns:
+            warn_user(
+                f"prior {spec!r} has no attribute support, so it counts as unbounded: draws where "
+                "its log_prob is -inf are redrawn, which takes time and makes densities less "
+                "precise; give it support = (low, high).",
+                UserWarning,
+            )
         return np.full(n_features, -np.inf), np.full(n_features, np.inf)
     try:
-        low, high = (np.broadcast_to(np.asarray(b, dtype=np.float64), n_features) for b in support)
+        low, high = (np.broadcast_to(as_floats(b, "prior.support"), n_features) for b in support)
     except (TypeError, ValueError) as error:
         raise ValueError(
             "prior.support must be a pair (low, high) of numbers or arrays of shape "

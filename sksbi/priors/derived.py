@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Generic, TypeVar, cast
 
 import numpy as np
@@ -88,7 +88,11 @@ class DerivedPriorsMixin(ABC, Generic[P]):
             return cast(P, self)
         return self._marginal(positions)
 
-    def truncated(self, low: ArrayLike, high: ArrayLike) -> P:
+    def truncated(
+        self,
+        low: ArrayLike | Mapping[str, tuple[float, float]],
+        high: ArrayLike | None = None,
+    ) -> P:
         """
         Restrict the prior to a box.
 
@@ -99,7 +103,8 @@ class DerivedPriorsMixin(ABC, Generic[P]):
         Parameters
         ----------
         low, high : array-like of shape (D,)
-            The bounds, possibly infinite.
+            The bounds, possibly infinite. A dict alone, as ``truncated({"mass": (0, 1)})``, has a
+            pair (low, high) for some of the parameters; the others stay as they are.
 
         Returns
         -------
@@ -110,6 +115,8 @@ class DerivedPriorsMixin(ABC, Generic[P]):
         ------
         ValueError
             If the bounds are no box, miss the support, or hold too little of the prior's mass.
+        TypeError
+            If there is no ``high``, and ``low`` is no dict.
 
         Examples
         --------
@@ -118,6 +125,13 @@ class DerivedPriorsMixin(ABC, Generic[P]):
         >>> check_prior({"a": stats.norm(), "b": stats.uniform(0, 1)}).truncated([0, 0], [9, 1])
         MarginalPrior(a=norm() on (0, 9), b=uniform(0, 1))
         """
+        if isinstance(low, Mapping):
+            low, high = self._bounds_by_name(low, high)
+        if high is None:
+            raise TypeError(
+                "truncated takes low and high, or one dict {name: (low, high)}, got "
+                f"low={low!r} alone."
+            )
         box = [_bound(b, name, self.n_features) for b, name in ((low, "low"), (high, "high"))]
         self._check_box(box[0], box[1], "have low < high", box)
         support = self.support
@@ -169,6 +183,20 @@ class DerivedPriorsMixin(ABC, Generic[P]):
                 f"{region!r}."
             )
         return self._within(region)
+
+    def _bounds_by_name(
+        self, bounds: Mapping[str, tuple[float, float]], high: ArrayLike | None
+    ) -> tuple[Array, Array]:
+        """Put the bounds of some parameters into two arrays of all."""
+        if high is not None:
+            raise TypeError(f"high must be left out where bounds are a dict, got {high!r}.")
+        positions = find_columns(list(bounds), self.names, self.n_features)
+        box = self.support
+        for i, (name, pair) in zip(positions, bounds.items(), strict=True):
+            if not isinstance(pair, tuple | list | np.ndarray) or len(pair) != 2:
+                raise ValueError(f"bounds[{name!r}] must be a pair (low, high), got {pair!r}.")
+            box[0][i], box[1][i] = (_bound([end], f"bounds[{name!r}]", 1)[0] for end in pair)
+        return box
 
     def _check_box(self, low: Array, high: Array, rule: str, box: list[Array]) -> None:
         """Name the first column without an inside."""

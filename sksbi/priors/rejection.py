@@ -67,8 +67,16 @@ class RestrictedPrior(Prior):
         inside: tuple[Array, Array],
         region: Callable[[Array], Mask] | None = None,
     ) -> None:
-        super().__init__(None, unbounded_map, names=prior.names, inside=inside, region=region)
         self.prior = prior
+        super().__init__(
+            None,
+            unbounded_map,
+            names=prior.names,
+            inside=inside,
+            region=region,
+            holes=prior._holes,
+            covered=prior._covered and unbounded_map is prior._map,
+        )
         self._condition, self._label = condition, label
         kept, tried = self._count()
         self.acceptance = kept / tried

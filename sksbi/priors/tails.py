@@ -1,6 +1,8 @@
-"""Both tails of a univariate distribution, each counted from its own end."""
+"""Both tails of a univariate distribution, each counted from its own end, in no time."""
 
 from __future__ import annotations
+
+from typing import cast
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -8,6 +10,7 @@ from scipy import stats
 from scipy.stats.distributions import rv_frozen
 
 from sksbi.priors.quantile import Univariate
+from sksbi.priors.tabulated import Tabulated, is_searched
 from sksbi.utils.types import Array
 
 __all__ = ["with_both_tails"]
@@ -15,7 +18,7 @@ __all__ = ["with_both_tails"]
 
 def with_both_tails(distribution: Univariate) -> Univariate:
     """
-    Take the uniform distribution's upper tail from its upper end, since scipy's 1 - F loses it.
+    Replace what scipy does slowly or by 1 - F, which loses the upper tail.
 
     Parameters
     ----------
@@ -25,10 +28,13 @@ def with_both_tails(distribution: Univariate) -> Univariate:
     Returns
     -------
     Univariate
-        The distribution itself, unless it is scipy's uniform.
+        The distribution itself where scipy has all four functions in closed form; else a table of
+        it, or a twin of the uniform distribution.
     """
     if isinstance(distribution, rv_frozen) and type(distribution.dist) is type(stats.uniform):
         return _Uniform(*map(float, distribution.support()))
+    if is_searched(distribution):
+        return Tabulated(cast(rv_frozen, distribution))
     return distribution
 
 

@@ -2,14 +2,15 @@
 torch distributions as priors.
 
 Where scipy has the same distribution, it takes over: quantile maps, float64 and NumPy's generators
-come for free. Any other keeps torch's own draws and log density; its support is read from torch's
-constraint, which must be a box, and the map follows from the box.
+come for free. A `TransformedDistribution` is its base, as a prior, behind its transforms: see
+`sksbi.priors.transformed`. Any other keeps torch's own draws and log density; its support is read
+from torch's constraint, which must be a box, and the map follows from the box. Where the density is
+zero inside of it, as between the parts of a mixture, the log density is asked.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 import numpy as np
 import torch
@@ -24,6 +25,7 @@ from sksbi.priors.joint import JointPrior
 from sksbi.priors.maps import BoxMap
 from sksbi.priors.marginals import MarginalPrior
 from sksbi.priors.multivariate import MultivariatePrior
+from sksbi.priors.transformed import TransformedPrior, is_bijection
 from sksbi.utils.random import borrowed_global_generator, draw_seed
 from sksbi.utils.types import Array
 
@@ -89,12 +91,14 @@ def torch_prior(spec: Distribution) -> Prior:
     if type(base) in _SCIPY_TWINS:
         return MarginalPrior(_twins(base, shape), spec=spec)
     if isinstance(base, _NORMALS):
-        return MultivariatePrior(_normal_twin(base), spec)
+        return MultivariatePrior(*_location_and_root(base), spec=spec)
     if isinstance(base, distributions.VonMises):
         raise ValueError(
             f"prior must be a density on an interval, got {base}, which is circular: take "
             "scipy.stats.vonmises_line."
         )
+    if isinstance(base, distributions.TransformedDistribution) and is_bijection(base, shape):
+        return TransformedPrior(torch_prior(base.base_dist), base.transforms, shape, spec)
     return TorchPrior(spec)
 
 
@@ -124,7 +128,7 @@ class TorchPrior(JointPrior):
         except RuntimeError:
             self._dtype, precision = draw.dtype, draw.numpy().dtype.type
         inside = floats_inside(low, high, precision)
-        super().__init__(spec, BoxMap(low, high), inside=inside)
+        super().__init__(spec, BoxMap(low, high), inside=inside, holes=True, covered=False)
 
     def _sample(self, n: int, generator: np.random.Generator) -> Array:
         """Draw from torch's global generator, borrowed."""
@@ -160,7 +164,7 @@ def _first_draw(spec: Distribution) -> torch.Tensor:
     try:
         draw = _draw(spec, 1, 0)
         log_p = spec.log_prob(draw)
-    except (NotImplementedError, RuntimeError) as error:
+    except (NotImplementedError, RuntimeError, ValueError) as error:
         raise ValueError(
             f"prior must draw and evaluate its density, but {spec} raised: {error}"
         ) from error
@@ -188,12 +192,14 @@ def _twins(base: Distribution, shape: tuple[int, ...]) -> list[rv_frozen]:
     return [make(**dict(zip(columns, map(float, row), strict=True))) for row in rows]
 
 
-def _normal_twin(
+def _location_and_root(
     base: distributions.MultivariateNormal | distributions.LowRankMultivariateNormal,
-) -> Any:
-    """Make scipy's multivariate normal; float32 covariances are symmetric only to rounding."""
-    covariance = _array(base.covariance_matrix)
-    return stats.multivariate_normal(_array(base.loc), (covariance + covariance.T) / 2)
+) -> tuple[Array, Array]:
+    """Read mean and a root of the covariance, whose squares float32 would round."""
+    if isinstance(base, distributions.MultivariateNormal):
+        return _array(base.loc), _array(base.scale_tril)
+    root = np.hstack([_array(base.cov_factor), np.diag(np.sqrt(_array(base.cov_diag)))])
+    return _array(base.loc), root
 
 
 def _bounds(spec: Distribution, shape: tuple[int, ...]) -> tuple[Array, Array]:
@@ -210,14 +216,27 @@ def _bounds(spec: Distribution, shape: tuple[int, ...]) -> tuple[Array, Array]:
         _array(torch.as_tensor(getattr(constraint, name, default)))
         for name, default in (("lower_bound", -np.inf), ("upper_bound", np.inf))
     ]
+    mixture = _mixture_in(spec)
+    if mixture is not None and known:
+        parts, axis = mixture.component_distribution, len(mixture.batch_shape)
+        each = tuple(parts.batch_shape + parts.event_shape)
+        bounds = [np.broadcast_to(bound, each) for bound in bounds]
+        bounds = [bounds[0].min(axis=axis), bounds[1].max(axis=axis)]
     if not known or any(bound.shape not in ((), shape) for bound in bounds):
         raise ValueError(
-            "prior must have a box for its support (real, positive, an interval; the same in every "
-            f"part of a mixture), if a torch distribution, got {spec} with support {constraint}: "
-            "give an object with sample, log_prob and support = (low, high)."
+            "prior must have a box for its support (real, positive, an interval), if a torch "
+            f"distribution, got {spec} with support {constraint}: give an object with sample, "
+            "log_prob and support = (low, high); of a simplex, leave out the last component."
         )
     low, high = (np.broadcast_to(bound, shape or (1,)) for bound in bounds)
     return low, high
+
+
+def _mixture_in(spec: Distribution) -> distributions.MixtureSameFamily | None:
+    """Find a mixture within layers of ``Independent``."""
+    while isinstance(spec, distributions.Independent):
+        spec = spec.base_dist
+    return spec if isinstance(spec, distributions.MixtureSameFamily) else None
 
 
 def _box_kinds() -> tuple[type[constraints.Constraint], ...]:

@@ -10,7 +10,6 @@ them stands the `Interval`, which is what is left of one after a truncation.
 from __future__ import annotations
 
 import threading
-import warnings
 
 import numpy as np
 from scipy import stats
@@ -18,6 +17,7 @@ from scipy.stats.distributions import rv_frozen
 
 from sksbi.priors.interval import Interval
 from sksbi.priors.quantile import AffineMap, LogAffineMap, QuantileMap, first_finite
+from sksbi.priors.tabulated import Tabulated, parameters_of, quiet
 from sksbi.priors.tails import with_both_tails
 from sksbi.utils.types import Array
 
@@ -54,12 +54,20 @@ class Marginal:
                 f"{describe(distribution)}: check its parameters."
             )
         density = with_both_tails(distribution)
-        with np.errstate(all="ignore"), warnings.catch_warnings():
-            warnings.simplefilter("ignore", RuntimeWarning)
-            first = first_finite(density, low, float(np.nextafter(low, np.inf)))
-            last = first_finite(density, high, float(np.nextafter(high, -np.inf)))
-            self.inside = first, last
-            self.map = _analytic_map(distribution) or QuantileMap(density, low, high, first, last)
+        self._source = density if isinstance(density, Tabulated) else distribution
+        try:
+            with quiet():
+                first = first_finite(density, low, float(np.nextafter(low, np.inf)))
+                last = first_finite(density, high, float(np.nextafter(high, -np.inf)))
+                self.inside = first, last
+                self.map = _analytic_map(distribution) or QuantileMap(
+                    density, low, high, first, last
+                )
+        except ArithmeticError as error:
+            raise ValueError(
+                f"{label} must be a distribution that scipy can evaluate, but "
+                f"{describe(distribution)} raised: {error}"
+            ) from error
 
     def sample(self, n: int, generator: np.random.Generator) -> Array:
         """
@@ -79,7 +87,7 @@ class Marginal:
         """
         # A frozen distribution keeps the generator in itself while it draws.
         with _RVS_LOCK:
-            return self.distribution.rvs(size=n, random_state=generator)
+            return self._source.rvs(size=n, random_state=generator)
 
     def log_prob(self, theta: Array) -> Array:
         """
@@ -95,7 +103,7 @@ class Marginal:
         ndarray of shape (n,)
             The log densities.
         """
-        return self.distribution.logpdf(theta)
+        return self._source.logpdf(theta)
 
     def truncated(self, low: float, high: float) -> rv_frozen | Interval:
         """
@@ -197,15 +205,7 @@ def _analytic_map(distribution: rv_frozen | Interval) -> AffineMap | LogAffineMa
     """Give the exact map of the normal and the lognormal."""
     family = type(getattr(distribution, "dist", None))
     if family is type(stats.norm):
-        return AffineMap(**_parameters(distribution))
+        return AffineMap(**parameters_of(distribution))
     if family is type(stats.lognorm):
-        return LogAffineMap(**_parameters(distribution))
+        return LogAffineMap(**parameters_of(distribution))
     return None
-
-
-def _parameters(distribution: rv_frozen) -> dict[str, float]:
-    """Read shape, loc and scale, however they were passed."""
-    shapes = distribution.dist.shapes.split(", ") if distribution.dist.shapes else []
-    given = dict(zip([*shapes, "loc", "scale"], distribution.args, strict=False))
-    merged = {"loc": 0.0, "scale": 1.0} | given | distribution.kwds
-    return {name: float(value) for name, value in merged.items()}

@@ -75,7 +75,13 @@ def _ask(region: Region, theta: Array) -> Mask:
     """Call a region, unless about nothing, and check what it says."""
     if len(theta) == 0:
         return np.zeros(0, dtype=bool)
-    answer = np.asarray(region(theta))
+    try:
+        answer = np.asarray(region(theta))
+    except (IndexError, KeyError, TypeError) as error:
+        raise type(error)(
+            f"region must take an array of shape (n, D), {theta.shape} here, whose columns are the "
+            f"parameters in order, as in theta[:, 0] > 0, but {region!r} raised: {error}"
+        ) from error
     if answer.shape != (len(theta),) or answer.dtype != bool:
         raise ValueError(
             f"region must return n booleans for theta of shape (n, D) = {theta.shape}, got "

@@ -22,6 +22,7 @@ from sksbi.utils.types import Array
 __all__ = [
     "Kernel",
     "MarkovSampler",
+    "advise_chains",
     "count_steps",
     "default_chains",
     "describe",
@@ -32,6 +33,7 @@ __all__ = [
 
 _FEWEST_CHAINS, _MOST_CHAINS, _DRAWS_PER_CHAIN = 100, 1000, 10
 _FEWEST_STEPS = 4
+_LENGTHS = ("n_warmup", "thin", "n_chains")
 
 
 class Kernel(Protocol):
@@ -77,6 +79,17 @@ class MarkovSampler(Sampler):
     ) -> Kernel:
         """Build the kernel, with chains at z, which it may overwrite."""
 
+    def advise(self) -> str:
+        """
+        Tell what to change where the draws are worth too few.
+
+        Returns
+        -------
+        str
+            More warm-up, thinning or chains.
+        """
+        return advise_chains(self)
+
     def _default_chains(self, n_samples: int) -> int:
         """Ask for many chains."""
         return default_chains(n_samples)
@@ -110,6 +123,25 @@ class MarkovSampler(Sampler):
                 chains[:, :, t // thin] = kernel.z
                 bar.update()
         return pick_draws(chains, n_samples, generator), describe(chains)
+
+
+def advise_chains(sampler: Any) -> str:
+    """
+    Advise on a sampler with chains.
+
+    Parameters
+    ----------
+    sampler : Sampler
+        With the parameters ``n_warmup``, ``thin`` and ``n_chains``.
+
+    Returns
+    -------
+    str
+        The advice.
+    """
+    now = ", ".join(f"{name}={getattr(sampler, name)!r}" for name in _LENGTHS)
+    name = type(sampler).__name__
+    return f"give a sampler with more warm-up, thinning or chains, such as {name}: now {now}"
 
 
 def default_chains(n_samples: int) -> int:

@@ -13,6 +13,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from scipy.special import gammaln
 
 from sksbi.samplers._steps import with_floor
 from sksbi.utils.types import Array
@@ -63,6 +64,12 @@ class StudentMixture:
         terms = self._log_factors()[:, None] - power * np.log1p(distances / _FREEDOM)
         top = terms.max(axis=-1)
         return top + np.log(np.exp(terms - top[..., None]).sum(axis=-1))
+
+    def normalised_log_prob(self, z: Array) -> Array:
+        """Compute the log density: (m, n, D) -> (m, n)."""
+        D = z.shape[-1]
+        constant = gammaln((_FREEDOM + D) / 2) - gammaln(_FREEDOM / 2)
+        return self.log_prob(z) + constant - 0.5 * D * np.log(_FREEDOM * np.pi)
 
     def _log_factors(self) -> Array:
         """Compute log w_k |R_k|."""

@@ -11,7 +11,7 @@ this package are objects with parameters, and tell besides how well their chains
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from numbers import Integral
 from typing import Any, ClassVar
@@ -21,11 +21,12 @@ from numpy.typing import ArrayLike
 from sklearn.base import BaseEstimator
 from sklearn.utils._param_validation import Interval
 
+from sksbi.utils.containers import plain, without_na
 from sksbi.utils.random import check_generator
 from sksbi.utils.types import Array, RandomState
-from sksbi.utils.validation import check_count
+from sksbi.utils.validation import check_count, check_memory
 
-__all__ = ["ChainStatistics", "LogProb", "Sampler", "checked"]
+__all__ = ["ChainStatistics", "LogProb", "Sampler", "checked", "real_numbers"]
 
 LogProb = Callable[[Array], Array]
 
@@ -43,6 +44,8 @@ class ChainStatistics:
         Effective sample sizes; NaN where they are not defined.
     chains : ndarray of shape (m, chains, steps, D) or None, default=None
         The chains from which the draws were taken; None where there are none.
+    advice : str, default=""
+        What to change where the draws are worth too little.
 
     Examples
     --------
@@ -58,6 +61,28 @@ class ChainStatistics:
     r_hat: Array
     ess: Array
     chains: Array | None = None
+    advice: str = ""
+
+    @classmethod
+    def joined(cls, parts: Sequence[ChainStatistics | None]) -> ChainStatistics | None:
+        """
+        Put together what was found for some targets at a time, without the chains.
+
+        Parameters
+        ----------
+        parts : sequence of ChainStatistics or None
+            The statistics of some targets each.
+
+        Returns
+        -------
+        ChainStatistics or None
+            Those of all targets; None if there are none of any.
+        """
+        found = [part for part in parts if part is not None]
+        if not found:
+            return None
+        r_hat, ess = (np.concatenate([getattr(p, n) for p in found]) for n in ("r_hat", "ess"))
+        return cls(r_hat, ess, advice=found[0].advice)
 
 
 class Sampler(ABC, BaseEstimator):
@@ -149,9 +174,10 @@ class Sampler(ABC, BaseEstimator):
         self._validate_params()
         if not callable(log_prob):
             raise TypeError(f"log_prob must be callable, got {type(log_prob).__name__}.")
-        n_samples = check_count(n_samples, "n_samples")
+        n_samples, initial = check_count(n_samples, "n_samples"), _check_initial(initial)
+        check_memory(n_samples, "n_samples", n_samples * initial[:, 0].size)
         generator = check_generator(random_state)
-        return self._run(log_prob, _check_initial(initial), n_samples, generator, bool(verbose))
+        return self._run(log_prob, initial, n_samples, generator, bool(verbose))
 
     def count_chains(self, n_samples: int) -> int:
         """
@@ -172,6 +198,18 @@ class Sampler(ABC, BaseEstimator):
         return self._default_chains(n_samples) if self.n_chains is None else int(self.n_chains)
 
     @abstractmethod
+    def advise(self) -> str:
+        """
+        Tell what to change where the draws are worth too few.
+
+        Returns
+        -------
+        str
+            A sentence that begins with a small letter and has no stop, naming parameters of this
+            sampler and what they are set to.
+        """
+
+    @abstractmethod
     def _default_chains(self, n_samples: int) -> int:
         """Choose the number of chains."""
 
@@ -189,7 +227,7 @@ class Sampler(ABC, BaseEstimator):
 
 def _check_initial(initial: ArrayLike) -> Array:
     """Check that the starts are numbers and have three axes."""
-    array = np.array(initial, dtype=np.float64)
+    array = real_numbers(initial, "initial").copy()
     if array.ndim != 3 or 0 in array.shape:
         raise ValueError(
             f"initial must have shape (m, chains, D), none of them 0, got {array.shape}."
@@ -201,6 +239,40 @@ def _check_initial(initial: ArrayLike) -> Array:
             f"{target}."
         )
     return array
+
+
+def real_numbers(values: ArrayLike, name: str) -> Array:
+    """
+    Convert to float64, or tell what is there instead of real numbers.
+
+    Parameters
+    ----------
+    values : array-like
+        The numbers.
+    name : str
+        The argument's name, for errors.
+
+    Returns
+    -------
+    ndarray
+        The numbers.
+
+    Raises
+    ------
+    TypeError
+        If they are complex, text, or anything else.
+    """
+    try:
+        array = np.asarray(without_na(plain(values, name)))
+        if array.dtype.kind in "biuf":
+            return np.asarray(array, dtype=np.float64)
+        if array.dtype.kind == "O" and not any(isinstance(v, str | bytes) for v in array.flat):
+            return np.asarray(array, dtype=np.float64)
+    except (TypeError, ValueError) as error:
+        raise TypeError(f"{name} must be real numbers: {error}") from error
+    raise TypeError(
+        f"{name} must be real numbers, got {array.dtype} values such as {array.flat[:1].tolist()}."
+    )
 
 
 def checked(log_prob: LogProb) -> LogProb:
@@ -220,7 +292,7 @@ def checked(log_prob: LogProb) -> LogProb:
 
     def evaluate(z: Array) -> Array:
         """Evaluate and check."""
-        values = np.asarray(log_prob(z), dtype=np.float64)
+        values = real_numbers(log_prob(z), "the values of log_prob")
         if values.shape != z.shape[:-1]:
             raise ValueError(
                 f"log_prob must return shape {z.shape[:-1]} for points of shape {z.shape}, got "

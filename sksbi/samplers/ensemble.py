@@ -15,6 +15,7 @@ from tqdm.auto import tqdm
 
 from sksbi.samplers._chains import (
     MarkovSampler,
+    advise_chains,
     count_steps,
     default_chains,
     describe,
@@ -28,6 +29,8 @@ from sksbi.utils.types import Array
 __all__ = ["AffineInvariantEnsemble"]
 
 _JITTER = 1e-3
+# Differential moves take two walkers of the other half.
+_FEWEST = 4
 
 
 class AffineInvariantEnsemble(Sampler):
@@ -37,8 +40,8 @@ class AffineInvariantEnsemble(Sampler):
     Parameters
     ----------
     n_chains : int or None, default=None
-        How many walkers :meth:`count_chains` asks for, at least 2 D. None: a tenth of the number of
-        draws, between 100 and 1,000.
+        How many walkers :meth:`count_chains` asks for, at least 2 D, and 4 for the default moves.
+        None: a tenth of the number of draws, between 100 and 1,000.
     n_warmup : int, default=100
         The number of steps that are not kept.
     thin : int, default=40
@@ -93,6 +96,17 @@ class AffineInvariantEnsemble(Sampler):
         self.thin = thin
         self.moves = moves
 
+    def advise(self) -> str:
+        """
+        Tell what to change where the draws are worth too few.
+
+        Returns
+        -------
+        str
+            More warm-up, thinning or chains.
+        """
+        return advise_chains(self)
+
     def _default_chains(self, n_samples: int) -> int:
         """Ask for many chains."""
         return default_chains(n_samples)
@@ -107,9 +121,13 @@ class AffineInvariantEnsemble(Sampler):
     ) -> tuple[Array, ChainStatistics]:
         """Run one target after the other."""
         n_chains, n_columns = initial.shape[1:]
-        if n_chains < 2 * n_columns:
+        rule, fewest = "2 D", 2 * n_columns
+        if self.moves is None and fewest < _FEWEST:
+            rule, fewest = "for the default moves", _FEWEST
+        if n_chains < fewest:
             raise ValueError(
-                f"initial must have at least 2 D = {2 * n_columns} chains, got {n_chains}."
+                f"initial must have at least {rule} = {fewest} chains, got {n_chains}: set "
+                f"n_chains={fewest} or more."
             )
         n_kept = count_steps(n_samples, n_chains)
         z = _distinct_starts(checked(log_prob), initial, generator)

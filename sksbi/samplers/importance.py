@@ -9,6 +9,7 @@ not much narrower than the reference.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from numbers import Integral
 from typing import Any, ClassVar
@@ -17,12 +18,15 @@ import numpy as np
 from sklearn.utils._param_validation import Interval
 from tqdm.auto import tqdm
 
+from sksbi.samplers._adaptive import contract
 from sksbi.samplers.base import ChainStatistics, LogProb, Sampler, checked
 from sksbi.samplers.target import Reference, Target, chunks, systematic
 from sksbi.utils.random import draw_seed
 from sksbi.utils.types import Array
 
 __all__ = ["ImportanceResampling"]
+
+_COSTLY, _TIMES, _FEWEST = 10, 10, 500
 
 
 class ImportanceResampling(Sampler):
@@ -33,7 +37,9 @@ class ImportanceResampling(Sampler):
     ----------
     n_candidates : int or None, default=None
         The number of candidates of every target, at least the number of draws. None: ten times the
-        number of draws, and 20,000 at least.
+        number of draws, and 20,000 at least; where a point takes ten evaluations or more, as many
+        trials do, candidates contract onto one target after the other instead, until they are worth
+        the number of draws, or are ten times as many.
     n_chains : int or None, default=None
         How many chains :meth:`count_chains` asks for; None is 1. The values of ``initial`` are not
         used, only its shape is.
@@ -75,6 +81,21 @@ class ImportanceResampling(Sampler):
         self.n_candidates = n_candidates
         self.n_chains = n_chains
 
+    def advise(self) -> str:
+        """
+        Tell what to change where the draws are worth too few.
+
+        Returns
+        -------
+        str
+            More candidates, or chains.
+        """
+        return (
+            "candidates from the prior seldom meet a posterior this narrow: give more of them, as "
+            f"in ImportanceResampling(n_candidates=200_000), now {self.n_candidates!r}, or take "
+            "sampler='metropolis_hastings'"
+        )
+
     def _default_chains(self, n_samples: int) -> int:
         """Ask for one: the starts are not used."""
         return 1
@@ -93,6 +114,9 @@ class ImportanceResampling(Sampler):
                 "importance resampling needs a density to draw candidates from: log_prob must be a "
                 f"sksbi.samplers.Target(log_ratio, reference), got {type(log_prob).__name__}."
             )
+        if self.n_candidates is None and log_prob.cost >= _COSTLY and log_prob.select is not None:
+            alone = [log_prob.select(i) for i in range(len(initial))]
+            return self._contract(alone, n_samples, generator, verbose)
         n_candidates = self.n_candidates or max(20_000, 10 * n_samples)
         if n_candidates < n_samples:
             raise ValueError(
@@ -113,6 +137,23 @@ class ImportanceResampling(Sampler):
             row, place = np.nonzero((piece.part.start <= chosen) & (chosen < piece.part.stop))
             draws[row, place] = piece.draw()[row, chosen[row, place] - piece.part.start]
         return draws, _describe(log_weights, D)
+
+    def _contract(
+        self,
+        targets: Sequence[Target],
+        n_samples: int,
+        generator: np.random.Generator,
+        verbose: bool,
+    ) -> tuple[Array, ChainStatistics]:
+        """Let candidates contract onto one target after the other, and choose."""
+        draws, ess = [], []
+        for target in targets:
+            most = _TIMES * max(n_samples, _FEWEST)
+            z, log_weights = contract(target, n_samples, most, generator, verbose)
+            chosen = systematic(log_weights[None], n_samples, generator)[0]
+            draws.append(z[generator.permutation(chosen)])
+            ess.append(_describe(log_weights[None], z.shape[1]).ess[0])
+        return np.stack(draws), ChainStatistics(np.full_like(ess, np.nan), np.stack(ess))
 
 
 @dataclass(frozen=True)

@@ -14,8 +14,9 @@ from typing import Protocol
 
 import numpy as np
 
-from sksbi.samplers.base import checked
+from sksbi.samplers.base import checked, real_numbers
 from sksbi.utils.types import Array, Rows
+from sksbi.utils.validation import check_count
 
 __all__ = ["Reference", "Target", "chunks", "resample_reference", "systematic"]
 
@@ -46,6 +47,8 @@ class Target:
         ``log_prob(z)``, which maps (..., D) to (...).
     select : callable or None, default=None
         Gives target i alone, ``select(i)``, for samplers that take one after the other.
+    cost : int, default=1
+        How many evaluations a point takes, such as the number of trials.
 
     Examples
     --------
@@ -64,6 +67,17 @@ class Target:
     log_ratio: Callable[[Array], Array]
     reference: Reference
     select: Callable[[int], Target] | None = None
+    cost: int = 1
+
+    def __post_init__(self) -> None:
+        if not callable(self.log_ratio):
+            raise TypeError(f"log_ratio must be callable, got {type(self.log_ratio).__name__}.")
+        for method in ("sample", "log_prob"):
+            if not callable(getattr(self.reference, method, None)):
+                raise TypeError(
+                    "reference must have the methods sample(shape, generator) and log_prob(z), got "
+                    f"{type(self.reference).__name__}."
+                )
 
     def __call__(self, z: Array) -> Array:
         """
@@ -79,6 +93,7 @@ class Target:
         ndarray of shape (m, chains)
             The log densities.
         """
+        z = real_numbers(z, "z")
         return self.reference.log_prob(z) + self.log_ratio(z)
 
 
@@ -109,8 +124,10 @@ def resample_reference(
 
     Raises
     ------
+    TypeError
+        If ``target`` is no Target, a number no int, or ``generator`` no Generator.
     ValueError
-        If for some target no candidate has a finite ratio.
+        If a number is below 1, or for some target no candidate has a finite ratio.
 
     Examples
     --------
@@ -126,6 +143,15 @@ def resample_reference(
     >>> starts.shape, float(starts.mean().round())
     ((3, 100, 1), 2.0)
     """
+    if not isinstance(target, Target):
+        raise TypeError(f"target must be a sksbi.samplers.Target, got {type(target).__name__}.")
+    if not isinstance(generator, np.random.Generator):
+        raise TypeError(
+            f"generator must be a numpy.random.Generator, got {type(generator).__name__}: "
+            "numpy.random.default_rng(0) makes one."
+        )
+    m, n_chains = check_count(m, "m"), check_count(n_chains, "n_chains")
+    n_candidates = check_count(n_candidates, "n_candidates")
     candidates = target.reference.sample((n_candidates,), generator)
     log_ratio = checked(target.log_ratio)
     parts = [log_ratio(np.tile(candidates[part], (m, 1, 1))) for part in chunks(n_candidates, m)]

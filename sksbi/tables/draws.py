@@ -7,6 +7,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from sksbi.tables.names import outer_labels
+from sksbi.utils.containers import plain, without_na
+
 __all__ = [
     "as_float",
     "check_batch",
@@ -53,6 +56,7 @@ def check_draws(
     ValueError
         If the table is not 2-d, has too few rows or no columns, or holds NaN or infinity.
     """
+    draws = plain(draws, argument)
     values = as_float(draws, argument)
     if values.ndim != 2:
         hint = " Reshape a single column by reshape(-1, 1)." if values.ndim == 1 else ""
@@ -71,8 +75,7 @@ def check_draws(
             f"{_rule(argument, values[row, column])} in row {row}, column {column}; "
             "drop such rows first."
         )
-    columns = getattr(draws, "columns", None)
-    return values, None if columns is None else [str(name) for name in columns]
+    return values, _names_of(draws)
 
 
 def check_batch(
@@ -84,7 +87,7 @@ def check_batch(
     Parameters
     ----------
     draws : array-like of shape (n, n_samples, D), or DataFrame of n * n_samples rows
-        The draws; a table has two index levels, observation and draw, as ``sample`` returns it.
+        The draws; a table has the draw as its last index level, as ``sample`` returns it.
     theta : array-like or DataFrame of shape (n, D)
         The parameters.
     min_draws : int, default=1
@@ -126,7 +129,7 @@ def check_stack(
     Parameters
     ----------
     draws : array-like of shape (n, n_samples, D), or DataFrame of n * n_samples rows
-        The draws; a table has two index levels, observation and draw, as ``sample`` returns it.
+        The draws; a table has the draw as its last index level, as ``sample`` returns it.
     min_draws : int, default=1
         The least number of draws for each observation.
     argument : str, default="draws"
@@ -196,18 +199,29 @@ def _rule(argument: str, value: float) -> str:
 
 
 def check_observed_names(observed: object, x: object, argument: str, other: str) -> object:
-    """Hold that an observation's names, if it and x have any, are x's; turn a dict into a list."""
-    names = [str(name) for name in x.columns] if isinstance(x, pd.DataFrame) else None
+    """Hold that an observation's names, if it and x have any, are x's; put a row in their order."""
+    observed, names = plain(observed, argument), _names_of(plain(x, other))
     if isinstance(observed, pd.DataFrame):
-        check_same_columns([str(name) for name in observed.columns], names, argument, other)
+        check_same_columns(_names_of(observed), names, argument, other)
     elif isinstance(observed, dict):
-        check_same_columns([str(name) for name in observed], names, argument, other)
-        return list(observed.values())
-    elif isinstance(observed, pd.Series) and names is not None:
-        labels = [str(label) for label in observed.index]
-        is_named = all(isinstance(label, str) for label in observed.index)
-        check_same_columns(labels if is_named else None, names, argument, other)
+        observed = {str(label): value for label, value in observed.items()}
+        return [observed[name] for name in _in_order(list(observed), names, argument, other)]
+    elif isinstance(observed, pd.Series) and all(isinstance(k, str) for k in observed.index):
+        return observed[_in_order(list(observed.index), names, argument, other)]
     return observed
+
+
+def _in_order(labels: list[str], names: list[str] | None, argument: str, other: str) -> list[str]:
+    """Give the labels of one row in the order of names, which must be the same ones."""
+    if names is not None and sorted(labels) == sorted(names):
+        return names
+    check_same_columns(labels, names, argument, other)
+    return labels
+
+
+def _names_of(table: object) -> list[str] | None:
+    """Name the columns of a table; an array has none."""
+    return [str(name) for name in table.columns] if isinstance(table, pd.DataFrame) else None
 
 
 def check_rows(values: object, argument: str, n_rows: int) -> tuple[np.ndarray, list[str] | None]:
@@ -222,25 +236,27 @@ def check_rows(values: object, argument: str, n_rows: int) -> tuple[np.ndarray, 
 
 def is_stack(draws: Any) -> bool:
     """Tell draws for many observations from those for one."""
-    return np.ndim(draws) == 3 or getattr(getattr(draws, "index", None), "nlevels", 1) == 2
+    draws = plain(draws, "draws")
+    return np.ndim(draws) == 3 or getattr(getattr(draws, "index", None), "nlevels", 1) > 1
 
 
 def _stacked(draws: object, argument: str) -> tuple[np.ndarray, list[str] | None]:
     """Turn a table of draws into an array of three dimensions."""
+    draws = plain(draws, argument)
     values = as_float(draws, argument)
     if not isinstance(draws, pd.DataFrame):
         return values, None
-    if draws.index.nlevels == 2:
-        numbers = draws.index.get_level_values(1)
+    if draws.index.nlevels > 1:
+        numbers = draws.index.get_level_values(-1)
         each = numbers.unique()
         if not np.array_equal(numbers, np.resize(each, len(numbers))) or len(numbers) % len(each):
-            counts = draws.index.get_level_values(0).value_counts(sort=False).to_dict()
+            counts = outer_labels(draws.index).value_counts(sort=False).to_dict()
             raise ValueError(
                 f"{argument} as a table must hold as many draws for every observation, one "
                 f"observation after the other, got {counts}."
             )
         values = values.reshape(-1, len(each), values.shape[1])
-    return values, [str(name) for name in draws.columns]
+    return values, _names_of(draws)
 
 
 def check_same_columns(
@@ -255,13 +271,14 @@ def check_same_columns(
 
 
 def as_float(draws: object, argument: str) -> np.ndarray:
-    """Convert to float64, refusing complex numbers and what is no number."""
-    array = np.asarray(draws)
-    if np.iscomplexobj(array):
+    """Convert to float64, refusing complex numbers, dates and what is no number."""
+    draws = plain(draws, argument)
+    array = np.asarray(without_na(draws))
+    if array.dtype.kind in "cmM":
         raise TypeError(f"{argument} must hold real numbers, got dtype {array.dtype}.")
     try:
         return array.astype(np.float64)
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, OverflowError) as error:
         raise TypeError(
             f"{argument} must hold real numbers, got {type(draws).__name__}: {error}"
         ) from error

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
 from scipy.sparse import issparse
 
+from sksbi.utils.containers import without_na
 from sksbi.utils.types import Array
 from sksbi.utils.validation import check_numbers
 from sksbi.utils.warn import warn_user
@@ -16,7 +18,11 @@ from sksbi.utils.warn import warn_user
 __all__ = ["ColumnEncoder", "TableEncoder"]
 
 
-_MAY_BE_MISSING = {"ensure_2d": False, "allow_nd": True, "ensure_all_finite": "allow-nan"}
+_MAY_BE_MISSING: dict[str, Any] = {
+    "ensure_2d": False,
+    "allow_nd": True,
+    "ensure_all_finite": "allow-nan",
+}
 
 
 @dataclass(frozen=True)
@@ -81,7 +87,7 @@ class ColumnEncoder:
         if self.categories is None:
             if column.dtype.kind not in "mM":
                 column = column.astype(object).where(column.notna(), np.nan)
-            return check_numbers(column, "x", **_MAY_BE_MISSING)
+            return check_numbers(column.to_frame(self.name), "x", **_MAY_BE_MISSING)[:, 0]
         codes = pd.Index(self.categories).get_indexer(pd.Index(column.astype(object)))
         unseen = column[(codes < 0) & column.notna().to_numpy()]
         if len(unseen):
@@ -183,7 +189,10 @@ class TableEncoder:
         of_numbers = self.columns is None or not (self.has_labels or may_hold_labels)
         if of_numbers or issparse(x) or 0 in np.shape(x):
             return check_numbers(x, "x", **_MAY_BE_MISSING)
-        table = x if isinstance(x, pd.DataFrame) else pd.DataFrame(np.asarray(x, dtype=object))
+        if isinstance(x, pd.DataFrame):
+            table = x
+        else:
+            table = pd.DataFrame(without_na(np.asarray(x, dtype=object)), dtype=object)
         pairs = ((column, table.iloc[:, i]) for i, column in enumerate(self.columns or ()))
         return np.column_stack([column.encode(values) for column, values in pairs])
 

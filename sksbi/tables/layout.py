@@ -8,7 +8,7 @@ a scalar is one; with images, one dimension fewer is one. Nothing is guessed.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,15 +16,33 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 from sklearn.base import BaseEstimator
-from sklearn.utils.validation import validate_data
 
 from sksbi.tables.encoder import TableEncoder
-from sksbi.utils.validation import check_numbers
+from sksbi.tables.names import (
+    check_unique,
+    compare_names,
+    has_names,
+    labels_of,
+    outer_labels,
+    put_in_order,
+    warn_of_other_labels,
+)
+from sksbi.utils.containers import plain
+from sksbi.utils.failures import are_failed, refuse_failures
+from sksbi.utils.validation import check_numbers, name_place
+from sksbi.utils.warn import warn_user
 
 __all__ = ["ObservationLayout", "Observations"]
 
 # Sums over columns round alike, whether x came as a table or as an array.
 _ANY_SHAPE = {"ensure_2d": False, "allow_nd": True, "order": "C"}
+_MAY_FAIL = _ANY_SHAPE | {"ensure_all_finite": "allow-nan"}
+_WAY_OUT = (
+    "impute it (SimpleImputer(add_indicator=True) in sksbi.pipeline.make_pipeline), or take "
+    "ClassifierRatio, which takes NaN; if it means something, such as an event that was not seen, "
+    "put a number in its place and a column beside it that is 1 there and 0 elsewhere; only rows "
+    "that are NaN throughout, failed simulations, may hold it"
+)
 
 
 @dataclass(frozen=True)
@@ -40,15 +58,18 @@ class Observations:
         Whether the user gave one observation rather than a batch (then m is 1).
     index : Index
         The labels of the observations.
+    labelled : bool, default=False
+        Whether the labels are the user's.
     """
 
     values: NDArray[np.float64]
     single: bool
     index: pd.Index
+    labelled: bool = False
 
     def take(self, rows: slice) -> Observations:
         """Take some of them."""
-        return Observations(self.values[rows], self.single, self.index[rows])
+        return Observations(self.values[rows], self.single, self.index[rows], self.labelled)
 
 
 @dataclass(frozen=True)
@@ -61,14 +82,17 @@ class ObservationLayout:
     shape : tuple of int
         The shape of one observation: () for x of shape (n,).
     names : tuple of str or None
-        The columns, if x was a DataFrame with string columns.
+        The columns, if x was a table with string columns.
     encoder : TableEncoder or None, default=None
         How missing and categorical values become numbers; None: there must be none.
+    labels : tuple or None, default=None
+        The columns, if x was a table with columns that are no strings, and not 0, 1, ...
     """
 
     shape: tuple[int, ...]
     names: tuple[str, ...] | None
     encoder: TableEncoder | None = None
+    labels: tuple[Hashable, ...] | None = None
 
     @classmethod
     def learn(
@@ -80,7 +104,7 @@ class ObservationLayout:
         Parameters
         ----------
         x : array-like of shape (n, ...)
-            The observations, finite numbers.
+            The observations, finite numbers; rows that are all NaN are failed simulations.
         encoded : bool, default=False
             Whether missing and categorical values are taken, too, and become numbers.
 
@@ -91,17 +115,19 @@ class ObservationLayout:
         values : ndarray of shape (n, ...), float64
             The observations.
         """
+        x = plain(x, "x")
+        names = labels = None
+        if isinstance(x, pd.DataFrame):
+            check_unique(x.columns, "x")
+            names = compare_names(BaseEstimator(), x, "x", reset=True)
+            labels = None if names else labels_of(x.columns)
         encoder = TableEncoder.learn(x) if encoded else None
-        values = _numbers(x, encoder)
+        values = _numbers(x, encoder, names)
         if values.ndim > 1 and 0 in values.shape[1:]:
             raise ValueError(f"x must have at least one feature, got shape {values.shape}.")
-        reader = BaseEstimator()
-        if isinstance(x, pd.DataFrame):
-            _compare_names(reader, x, reset=True)
-        names = getattr(reader, "feature_names_in_", None)
-        return cls(values.shape[1:], None if names is None else tuple(names), encoder), values
+        return cls(values.shape[1:], names, encoder, labels), values
 
-    def read(self, x: Any) -> Observations:
+    def read(self, x: Any, *, simulated: bool = False) -> Observations:
         """
         Validate observations after fit.
 
@@ -109,6 +135,8 @@ class ObservationLayout:
         ----------
         x : array-like, scalar, dict, Series or DataFrame
             One observation or a batch.
+        simulated : bool, default=False
+            Whether they come from simulations, some of which may have failed.
 
         Returns
         -------
@@ -118,16 +146,20 @@ class ObservationLayout:
         Raises
         ------
         ValueError
-            If the shape or the columns are not those of fit.
+            If the shape or the columns are not those of fit, or an observation is NaN throughout.
         """
+        x = plain(x, "x")
         index = x.index if isinstance(x, pd.DataFrame | pd.Series) else None
         x = self._unlabelled(x)
         single = self._is_single(x)
         dtype = object if self.encoder is not None and self.encoder.has_labels else None
-        values = _numbers(np.asarray(x, dtype)[None] if single else x, self.encoder)
+        rows = np.asarray(x, dtype)[None] if single else x
+        values = _numbers(rows, self.encoder, self.names)
+        if not simulated:
+            refuse_failures(rows)
         if single or index is None:
-            index = pd.RangeIndex(len(values))
-        return Observations(values, single, index)
+            return Observations(values, single, pd.RangeIndex(len(values)))
+        return Observations(values, False, index, labelled=True)
 
     def read_trials(self, x: Any) -> Observations:
         """
@@ -137,7 +169,8 @@ class ObservationLayout:
         ----------
         x : array-like, Series or DataFrame
             One observation of shape (trials, ...), or a batch of shape (m, trials, ...). As a
-            DataFrame a batch has the index levels observation and trial, with as many trials each.
+            DataFrame a batch has the trials as its last index level, and the observations as those
+            before, with as many trials each.
 
         Returns
         -------
@@ -149,7 +182,8 @@ class ObservationLayout:
         ValueError
             If the shape or the columns are not those of fit.
         """
-        if isinstance(x, pd.DataFrame) and x.index.nlevels == 2:
+        x = plain(x, "x")
+        if isinstance(x, pd.DataFrame) and x.index.nlevels > 1:
             return self._read_table_of_trials(x)
         if isinstance(x, Mapping) or (isinstance(x, pd.Series) and len(self.shape) == 1):
             raise self._trials_error(f"a {type(x).__name__}")
@@ -163,23 +197,24 @@ class ObservationLayout:
             raise self._trials_error(f"shape {shape}")
         single = n_more == 1
         rows = x if single else np.reshape(x, (-1, *self.shape))
-        values = _numbers(rows, self.encoder).reshape(shape)
+        values = _numbers(rows, self.encoder, self.names).reshape(shape)
+        refuse_failures(rows)
         values = values[None] if single else values
         return Observations(values, single, pd.RangeIndex(len(values)))
 
     def _read_table_of_trials(self, x: pd.DataFrame) -> Observations:
-        """Read a table with the index levels observation and trial."""
-        labels = x.index.get_level_values(0)
+        """Read a table whose last index level is the trial."""
+        labels = outer_labels(x.index)
         index = labels.unique()
         trials = len(x) // max(len(index), 1)
-        if not labels.equals(index.repeat(trials).rename(labels.name)):
+        if not labels.equals(index.repeat(trials)):
             counts = labels.value_counts(sort=False).to_dict()
             raise ValueError(
-                "x with iid=True as a table with two index levels must have as many trials for "
+                "x with iid=True as a table with several index levels must have as many trials for "
                 f"every observation, one observation after the other, got {counts} trials."
             )
         values = self.read(x).values
-        return Observations(values.reshape(len(index), trials, *self.shape), False, index)
+        return Observations(values.reshape(len(index), trials, *self.shape), False, index, True)
 
     def _trials_error(self, got: str) -> ValueError:
         """Say what x may look like with iid=True."""
@@ -212,32 +247,52 @@ class ObservationLayout:
         if isinstance(x, Mapping):
             if len(self.shape) != 1:
                 raise self._shape_error(f"a {type(x).__name__}")
-            x = pd.Series(dict(x))
+            x = pd.Series(dict(x), dtype=object)
         if isinstance(x, pd.Series) and len(self.shape) == 1:
-            self._check_names(x.to_frame().T)
-            return x.to_numpy()
+            return self._in_order(x).to_numpy()
         if isinstance(x, pd.DataFrame):
-            self._check_names(x)
+            self._check_labels(x.columns)
+            if self.names is not None and has_names(x.columns):
+                check_unique(x.columns, "x")
+                reader = BaseEstimator()
+                reader.feature_names_in_ = np.asarray(self.names, dtype=object)
+                reader.n_features_in_ = len(self.names)
+                compare_names(reader, x, "x", reset=False)
         return x
 
-    def _check_names(self, table: pd.DataFrame) -> None:
-        """Hold that the columns, if they have names, are those of fit, in order."""
-        if self.names is None or not any(isinstance(name, str) for name in table.columns):
-            return
-        reader = BaseEstimator()
-        reader.feature_names_in_ = np.asarray(self.names, dtype=object)
-        reader.n_features_in_ = len(self.names)
-        _compare_names(reader, table, reset=False)
+    def _in_order(self, x: pd.Series) -> pd.Series:
+        """Put one observation with labels into the order of fit's columns."""
+        if labels_of(x.index) is not None:
+            self._check_labels(x.index)
+        is_named = self.names is not None and has_names(x.index)
+        return put_in_order(x, self.names, "x") if is_named and self.names else x
+
+    def _check_labels(self, labels: pd.Index) -> None:
+        """Warn where labels are not looked at, as some are no names, now or in fit."""
+        if self.names is not None and not has_names(labels):
+            warn_user(
+                "x does not have valid feature names, but the estimator was fitted with feature "
+                f"names: columns labelled {list(labels)[:5]} are taken by position, as "
+                f"{list(self.names)[:5]}. Give x these names, or an array.",
+                UserWarning,
+            )
+        if self.names is None and len(self.shape) == 1:
+            warn_of_other_labels(labels, self.labels or range(self.shape[0]), "x")
 
 
-def _numbers(x: ArrayLike, encoder: TableEncoder | None) -> NDArray[np.float64]:
-    """Turn observations (n, ...) into numbers, all finite unless there is an encoder."""
-    return check_numbers(x, "x", **_ANY_SHAPE) if encoder is None else encoder.encode(x)
-
-
-def _compare_names(reader: BaseEstimator, table: pd.DataFrame, *, reset: bool) -> None:
-    """Remember columns in a reader, or compare them, in scikit-learn's words."""
-    try:
-        validate_data(reader, table, reset=reset, skip_check_array=True)
-    except (ValueError, TypeError) as error:
-        raise type(error)(f"x: {error}") from error
+def _numbers(
+    x: ArrayLike, encoder: TableEncoder | None, names: Sequence[str] | None
+) -> NDArray[np.float64]:
+    """Turn observations (n, ...) into numbers: unless there is an encoder, no row has gaps."""
+    if encoder is not None:
+        return encoder.encode(x)
+    values = check_numbers(x, "x", columns=names, way_out=_WAY_OUT, **_MAY_FAIL)
+    gaps = np.isnan(values) if np.isnan(values.sum()) else np.zeros(1, bool)
+    if gaps.any():
+        gaps[are_failed(values)] = False
+    if gaps.any():
+        at = tuple(int(i) for i in np.argwhere(gaps)[0])
+        columns = list(x.columns) if isinstance(x, pd.DataFrame) else names
+        place = name_place(at, columns, getattr(x, "index", None))
+        raise ValueError(f"x contains NaN {place}, and must be finite: {_WAY_OUT}.")
+    return values

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Hashable, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -32,14 +33,13 @@ def draws_table(
     -------
     ndarray or DataFrame
         (n_samples, D) for one observation, (m, n_samples, D) for a batch; as a DataFrame a batch
-        has the index levels observation and draw.
+        has the index levels observation, or those of x where it has several, and draw.
     """
     if columns is None:
         return draws[0] if observations.single else draws
     table = pd.DataFrame(draws.reshape(-1, draws.shape[2]), columns=list(columns))
     if not observations.single:
-        levels = [observations.index, pd.RangeIndex(draws.shape[1])]
-        table.index = pd.MultiIndex.from_product(levels, names=["observation", "draw"])
+        table.index = _with_level(observations.index, pd.RangeIndex(draws.shape[1], name="draw"))
     return table
 
 
@@ -67,8 +67,7 @@ def rows_table(
         return rows[0] if observations.single else rows
     if observations.single:
         return pd.Series(rows[0], index=list(columns))
-    index = observations.index.to_flat_index().rename("observation")  # as a level of draws_table
-    return pd.DataFrame(rows, index=index, columns=list(columns))
+    return pd.DataFrame(rows, index=_named(observations.index), columns=list(columns))
 
 
 def summary_table(
@@ -97,12 +96,19 @@ def summary_table(
     median, lower, upper = np.quantile(draws, tails, axis=1)
     columns = {
         "mean": draws.mean(axis=1),
-        "sd": draws.std(axis=1),
+        "sd": _sd(draws),
         "median": median,
         "lower": lower,
         "upper": upper,
     }
     return parameters_table(columns, observations, names)
+
+
+def _sd(draws: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Compute standard deviations (m, D), even where the squares of draws overflow."""
+    _, exponent = np.frexp(np.abs(draws).max(axis=1, keepdims=True))
+    unit = np.ldexp(1.0, exponent - 1)  # a power of two, so that nothing is rounded
+    return (draws / unit).std(axis=1) * unit[:, 0]
 
 
 def parameters_table(
@@ -129,6 +135,27 @@ def parameters_table(
     """
     index = pd.Index(list(names), name="parameter")
     if not observations.single:
-        levels = [observations.index, index]
-        index = pd.MultiIndex.from_product(levels, names=["observation", "parameter"])
+        index = _with_level(observations.index, index)
     return pd.DataFrame({key: value.ravel() for key, value in columns.items()}, index=index)
+
+
+def _with_level(outer: pd.Index, inner: pd.Index) -> pd.MultiIndex:
+    """Put all of an inner level under every label of the observations."""
+    m, n = len(outer), len(inner)
+    outer = _named(outer, inner.name)
+    if not isinstance(outer, pd.MultiIndex):
+        outer = pd.MultiIndex.from_arrays([outer])
+    own, places = pd.MultiIndex.from_arrays([inner]), np.arange(m * n) % n
+    levels: list[Any] = [*outer.levels, *own.levels]
+    codes: list[Any] = [*(np.repeat(code, n) for code in outer.codes), own.codes[0][places]]
+    return pd.MultiIndex(levels, codes, names=[*outer.names, inner.name])
+
+
+def _named(index: pd.Index, taken: Hashable = None) -> pd.Index:
+    """Name one level observation; keep the names of several, but for that of the one below."""
+    if index.nlevels == 1:
+        return index.rename("observation")
+    own = (name is not None and name == taken for name in index.names)
+    return index.set_names(
+        [f"observation_{n}" if twice else n for n, twice in zip(index.names, own, strict=True)]
+    )

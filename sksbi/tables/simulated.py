@@ -1,21 +1,25 @@
-"""What simulators return: single results, tables of them, and how they go together."""
+"""Tables of what simulators returned, and how they go together."""
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping
+from collections.abc import Hashable, Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
+from sksbi.utils.types import Mask
+
 __all__ = [
     "Table",
+    "Value",
     "check_same_form",
-    "check_table",
-    "check_value",
+    "check_text",
     "concatenate",
     "fill",
     "form_of",
-    "is_finite",
+    "gaps",
+    "is_missing",
     "stack",
     "take",
     "take_row",
@@ -23,8 +27,6 @@ __all__ = [
 
 Table = np.ndarray | pd.DataFrame
 Value = np.ndarray | dict[Hashable, object]
-
-_NOTHING = "The simulator must return at least one value (None or NaN marks a run that failed)"
 
 
 def take(table: Table, rows: slice | np.ndarray) -> Table:
@@ -39,85 +41,22 @@ def take_row(table: Table, row: int) -> np.ndarray | pd.Series:
     return table.iloc[row] if isinstance(table, pd.DataFrame) else table[row].copy()
 
 
-def _to_numpy(result: object) -> object:
-    """Turn torch tensors, and those in a list, into arrays: NumPy would warn, or ask to detach."""
-    if isinstance(result, list | tuple):
-        return [_to_numpy(value) for value in result]
-    if hasattr(result, "detach") and hasattr(result, "numpy"):
-        return result.detach().cpu().numpy()
-    return result
+def is_missing(value: Any) -> bool:
+    """Tell whether a value is None, NaN or one of pandas' own."""
+    return value is None or bool(pd.api.types.is_scalar(value) and pd.isna(value))
 
 
-def _to_array(result: object, where: str) -> np.ndarray:
-    """Copy what a simulator returned into an array that holds at least one value."""
-    try:
-        array = np.array(_to_numpy(result))
-    except (TypeError, ValueError, RuntimeError) as error:
-        raise ValueError(
-            f"The simulator must return a number, an array, a dict or a Series, got at {where} a "
-            f"{type(result).__name__} that NumPy makes no array of, as where rows differ in "
-            f"length: {error}"
-        ) from error
-    if array.size == 0:
-        raise ValueError(f"{_NOTHING}, got an array of shape {array.shape} at {where}.")
-    return array
-
-
-def check_value(result: object, row: int) -> np.ndarray | dict[Hashable, object]:
-    """Turn the result of one row into an array or a dict of single values, free of aliases."""
-    if isinstance(result, pd.DataFrame):
+def check_text(values: Sequence[object], rows: Sequence[int], name: Hashable) -> None:
+    """Check that a column that holds text does so in every row that has a value."""
+    first: dict[bool, str] = {}
+    for row, value in zip(rows, values, strict=True):
+        if not is_missing(value):
+            first.setdefault(isinstance(value, str), f"{value!r} at row {row}")
+    if len(first) == 2:
         raise TypeError(
-            f"The simulator must return a number, an array, a dict or a Series, got a DataFrame of "
-            f"shape {result.shape} at row {row}: return a Series, or pass vectorized=True."
+            "A column that the simulator returns must hold numbers in every row, or text in every "
+            f"row, got in {name!r} {' and '.join(first.values())}."
         )
-    if isinstance(result, pd.Series):
-        _check_unique(result.index)
-        result = result.to_dict()
-    if not isinstance(result, Mapping):
-        return _to_array(result, f"row {row}")
-    if not result:
-        raise ValueError(f"{_NOTHING}, got no name at row {row}.")
-    values = {key: _to_array(value, f"row {row}, {key!r}") for key, value in result.items()}
-    if shapes := {key: value.shape for key, value in values.items() if value.ndim}:
-        raise ValueError(
-            f"Every named value must be a single one, got the shapes {shapes} at row {row}: give "
-            "each entry a name of its own."
-        )
-    return {key: value[()] for key, value in values.items()}
-
-
-def check_table(result: object, n_rows: int) -> Table:
-    """Turn the result of a vectorised simulator into a table, free of aliases."""
-    if isinstance(result, Mapping):
-        if not result:
-            raise ValueError(f"{_NOTHING}, got a dict without columns.")
-        result = {key: _to_array(value, f"column {key!r}") for key, value in result.items()}
-        if shapes := {k: v.shape for k, v in result.items() if v.shape != (n_rows,)}:
-            raise ValueError(
-                f"Every column of a vectorised simulator must have shape ({n_rows},), as the chunk "
-                f"has {n_rows} rows, got {shapes}."
-            )
-        return pd.DataFrame(result)
-    if isinstance(result, pd.DataFrame):
-        _check_unique(result.columns)
-        result = result.reset_index(drop=True)
-    else:
-        result = _to_array(result, f"its chunk of {n_rows} rows")
-    if result.shape[:1] != (n_rows,):
-        raise ValueError(
-            "The first dimension of what a vectorised simulator returns must be the "
-            f"{n_rows} rows of its chunk, got shape {result.shape}."
-        )
-    if 0 in result.shape:
-        raise ValueError(f"{_NOTHING}, got a table of shape {result.shape}.")
-    return result
-
-
-def _check_unique(names: pd.Index) -> None:
-    """Check that no name occurs twice."""
-    if not names.is_unique:
-        twice = names[names.duplicated()].unique().tolist()
-        raise ValueError(f"The names that the simulator returns must differ, got {twice} twice.")
 
 
 def stack(rows: list[int], values: list[Value]) -> Table | None:
@@ -128,8 +67,21 @@ def stack(rows: list[int], values: list[Value]) -> Table | None:
         check_same_form(form_of(values[0]), rows[0], form_of(value), row)
     named = [value for value in values if isinstance(value, dict)]
     if named:
-        return pd.DataFrame({key: [value[key] for value in named] for key in named[0]})
+        names = list(named[0])
+        columns = [_stack_column(rows, [value[name] for value in named], name) for name in names]
+        table = pd.DataFrame(dict(enumerate(columns)))
+        return table.set_axis(pd.Index(names), axis=1)
     return np.stack([np.asarray(value) for value in values])
+
+
+def _stack_column(
+    rows: list[int], values: list[object], name: Hashable
+) -> np.ndarray | list[object]:
+    """Put the values of a column on top of each other."""
+    if not any(isinstance(value, str) for value in values):
+        return np.array(values)
+    check_text(values, rows, name)
+    return values
 
 
 def form_of(value: Value | pd.DataFrame) -> str:
@@ -148,21 +100,47 @@ def check_same_form(first: str, first_row: int, other: str, row: int) -> None:
         )
 
 
-def is_finite(values: Table) -> np.ndarray:
-    """Tell which rows hold no NaN, inf or missing value."""
+def gaps(values: Table) -> tuple[Mask, Mask, Mask]:
+    """Tell which rows have something missing, which have nothing else, and which hold inf."""
     if isinstance(values, pd.DataFrame):
-        columns = [is_finite(values.iloc[:, i].to_numpy()) for i in range(values.shape[1])]
-        return np.all(columns, axis=0) if columns else np.ones(len(values), dtype=bool)
-    finite = np.isfinite(values) if values.dtype.kind in "biufc" else ~pd.isna(values)
-    return np.all(finite, axis=tuple(range(1, finite.ndim)))
+        missing = values.isna().to_numpy()
+        columns = [_infinite(column.to_numpy()) for _, column in values.items()]
+        infinite = np.stack(columns, axis=1)
+    else:
+        flat = values.reshape(len(values), -1)
+        missing, infinite = pd.isna(flat), _infinite(flat)
+    return np.any(missing, axis=1), np.all(missing, axis=1), np.any(infinite, axis=1)
 
 
-def concatenate(tables: list[Table]) -> Table:
-    """Put tables on top of each other."""
+def _infinite(values: np.ndarray) -> Mask:
+    """Tell which values are inf."""
+    return np.isinf(values) if values.dtype.kind == "f" else np.zeros(values.shape, dtype=bool)
+
+
+def _is_number(dtype: object) -> bool:
+    """Tell whether a column is of numbers."""
+    return isinstance(dtype, np.dtype) and dtype.kind in "biuf"
+
+
+def concatenate(tables: list[Table], rows: list[np.ndarray]) -> Table:
+    """Put tables on top of each other; ``rows`` are their rows' numbers, for errors."""
     named = [table for table in tables if isinstance(table, pd.DataFrame)]
-    if named:
-        return pd.concat([table[named[0].columns] for table in named], ignore_index=True)
-    return np.concatenate([np.asarray(table) for table in tables])
+    if not named:
+        return np.concatenate([np.asarray(table) for table in tables])
+    names = named[0].columns
+    numbers = np.concatenate(rows)
+    columns = [_join([table[name] for table in named], numbers, name) for name in names]
+    return pd.DataFrame(dict(enumerate(columns))).set_axis(names, axis=1)
+
+
+def _join(parts: list[pd.Series], rows: np.ndarray, name: Hashable) -> np.ndarray | pd.Series:
+    """Put the parts of a column on top of each other."""
+    if all(_is_number(part.dtype) for part in parts):
+        return np.concatenate([part.to_numpy() for part in parts])
+    joined = pd.concat(parts, ignore_index=True)
+    if any(_is_number(part.dtype) for part in parts):
+        check_text(joined.tolist(), rows.tolist(), name)
+    return joined
 
 
 def fill(values: Table, rows: np.ndarray, n_rows: int) -> Table:
@@ -170,9 +148,17 @@ def fill(values: Table, rows: np.ndarray, n_rows: int) -> Table:
     if len(rows) == n_rows:
         return values
     if isinstance(values, pd.DataFrame):
-        return values.set_axis(rows).reindex(range(n_rows))
-    kind = values.dtype.kind
-    dtype = values.dtype if kind in "fc" else float if kind in "biu" else object
+        columns = [_fill_column(column, rows, n_rows) for _, column in values.items()]
+        return pd.DataFrame(dict(enumerate(columns))).set_axis(values.columns, axis=1)
+    dtype = values.dtype if values.dtype.kind == "f" else float
     filled = np.full((n_rows, *values.shape[1:]), np.nan, dtype=dtype)
     filled[rows] = values
     return filled
+
+
+def _fill_column(column: pd.Series, rows: np.ndarray, n_rows: int) -> np.ndarray | pd.Series:
+    """Put a column's values at their rows, NaN at all others."""
+    if _is_number(column.dtype):
+        filled = fill(column.to_numpy(), rows, n_rows)
+        return np.asarray(filled)
+    return column.set_axis(rows).reindex(range(n_rows))

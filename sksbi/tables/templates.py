@@ -10,7 +10,30 @@ import numpy as np
 import pandas as pd
 import scipy.sparse
 
-__all__ = ["as_table", "shape_error", "template_of"]
+from sksbi.tables.names import has_names, put_in_order
+from sksbi.utils.containers import plain
+from sksbi.utils.warn import warn_user
+
+__all__ = ["as_table", "for_steps", "shape_error", "template_of"]
+
+
+def for_steps(x: Any) -> Any:
+    """
+    Turn x into what transformers take: tables of any library are left to them.
+
+    Parameters
+    ----------
+    x : object
+        What the user gave.
+
+    Returns
+    -------
+    object
+        The same, but that tensors, masked and structured arrays become arrays and tables.
+    """
+    read = plain(x, "x")
+    is_foreign = isinstance(read, pd.DataFrame) and not isinstance(x, pd.DataFrame | np.ndarray)
+    return x if is_foreign else read
 
 
 def template_of(x: Any) -> Any:
@@ -27,6 +50,7 @@ def template_of(x: Any) -> Any:
     DataFrame, Series, sparse matrix or ndarray
         The same without rows.
     """
+    x = plain(x, "x")
     if isinstance(x, pd.DataFrame | pd.Series):
         return x.iloc[:0].reset_index(drop=True).copy()
     if scipy.sparse.issparse(x):
@@ -57,13 +81,16 @@ def as_table(x: Any, template: Any) -> tuple[Any, bool]:
     ValueError
         If x is not in the form of fit's x.
     """
+    given, x = for_steps(x), plain(x, "x")
     if not isinstance(template, pd.DataFrame):
         return _as_batch(x, template)
     if isinstance(x, Mapping | pd.Series):
-        x = pd.Series(dict(x), dtype=object)
-    _check_labels(x, template)
+        x = _in_order(pd.Series(dict(x), dtype=object), template)
     if isinstance(x, pd.DataFrame):
-        return x, False
+        _check_labels(x, template)
+        return given, False
+    if scipy.sparse.issparse(x):
+        raise TypeError("x must be dense, as in fit, got a sparse array: give x.toarray().")
     if np.ndim(x) not in (1, 2):
         raise shape_error(x, template)
     single = np.ndim(x) == 1
@@ -80,17 +107,31 @@ def as_table(x: Any, template: Any) -> tuple[Any, bool]:
 
 def _check_labels(x: Any, template: pd.DataFrame) -> None:
     """Hold that names in x are fit's columns, in order."""
-    labels = list(x.keys()) if isinstance(x, pd.Series | pd.DataFrame) else []
-    is_named = any(isinstance(label, str) for label in labels)
-    if is_named and labels != list(template.columns):
-        raise ValueError(
-            f"x must have fit's columns in the same order, {list(template.columns)}, got {labels}."
+    labels, names = list(x.columns), list(template.columns)
+    if has_names(x.columns) and labels != names:
+        raise ValueError(f"x must have fit's columns in the same order, {names}, got {labels}.")
+    if not has_names(x.columns) and has_names(template.columns):
+        warn_user(
+            "x does not have valid feature names, but the Pipeline was fitted with feature names: "
+            f"columns labelled {labels[:5]} are taken by position, as {names[:5]}.",
+            UserWarning,
         )
+
+
+def _in_order(x: pd.Series, template: pd.DataFrame) -> pd.Series:
+    """Put one observation with names into the order of fit's columns."""
+    if has_names(x.index) and has_names(template.columns):
+        return put_in_order(x, list(template.columns), "x")
+    return x
 
 
 def _as_batch(x: Any, template: Any) -> tuple[Any, bool]:
     """Do the same for arrays, sparse matrices, Series and lists."""
     holds_objects = template.ndim == 1 and template.dtype == object
+    if scipy.sparse.issparse(x):
+        if not scipy.sparse.issparse(template):
+            raise TypeError("x must be dense, as in fit, got a sparse array: give x.toarray().")
+        return (x.reshape(1, -1).tocsr(), True) if x.ndim == 1 else (x, False)
     if isinstance(x, Mapping) and not holds_objects:
         x = list(x.values())
     if np.ndim(x) < template.ndim - 1:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -10,14 +11,34 @@ import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 from sklearn.utils.validation import validate_data
 
+from sksbi.exceptions import TrainingWarning
 from sksbi.priors import Prior
+from sksbi.priors.reach import reach
 from sksbi.tables.layout import Observations
+from sksbi.tables.names import (
+    check_unique,
+    compare_names,
+    outer_labels,
+    warn_of_other_labels,
+    warn_of_other_order,
+)
+from sksbi.utils.containers import plain
 from sksbi.utils.types import Array
 from sksbi.utils.validation import check_numbers
+from sksbi.utils.warn import warn_user
 
-__all__ = ["PairedRows", "Reader", "check_against_prior", "pair_rows", "read_theta"]
+__all__ = [
+    "PairedRows",
+    "Reader",
+    "check_against_prior",
+    "pair_rows",
+    "read_theta",
+    "theta_table",
+    "warn_of_far_theta",
+]
 
 Support = tuple[Array, Array]
+_WAY_OUT = "leave out such rows of theta and x"
 
 
 class Reader(Protocol):
@@ -44,6 +65,31 @@ class PairedRows:
     theta: Array
     rows: NDArray[np.intp]
     shape: tuple[int, ...]
+
+
+def theta_table(theta: Any) -> Any:
+    """
+    Turn theta of any kind into a DataFrame of pandas, if it has names, or into an array-like.
+
+    Parameters
+    ----------
+    theta : array-like, Series or DataFrame
+        What the user gave; a Series with a name is one parameter.
+
+    Returns
+    -------
+    DataFrame or array-like
+        The same.
+    """
+    theta = plain(theta, "theta")
+    if isinstance(theta, pd.Series):
+        return theta.to_frame() if _is_named(theta) else theta.to_numpy()
+    return theta
+
+
+def _is_named(theta: Any) -> bool:
+    """Tell a Series with a name, which is a column."""
+    return isinstance(theta, pd.Series) and isinstance(theta.name, str)
 
 
 def read_theta(
@@ -75,15 +121,27 @@ def read_theta(
     ndarray of shape (n, D), float64
         The parameters.
     """
-    array = check_numbers(theta, "theta", ensure_min_samples=minimum, order="C")
-    columns = theta if isinstance(theta, pd.DataFrame) else array
+    theta = theta_table(theta)
+    if isinstance(theta, pd.DataFrame):
+        check_unique(theta.columns, "theta")
+        if not reset:
+            warn_of_other_labels(theta.columns, getattr(reader, "theta_columns_", None), "theta")
+    array = check_numbers(theta, "theta", ensure_min_samples=minimum, order="C", way_out=_WAY_OUT)
     names = getattr(reader, "feature_names_in_", None)
-    if reset or columns is not array or names is None or array.shape[1] != len(names):
+    if isinstance(theta, pd.DataFrame):
+        compare_names(reader, theta, "theta", reset=reset, way_out=_order_of(prior))
+    elif reset or names is None or array.shape[1] != len(names):
         try:
-            validate_data(reader, columns, reset=reset, skip_check_array=True)
-        except (ValueError, TypeError) as error:
-            raise type(error)(f"theta: {error}") from error
+            validate_data(reader, array, reset=reset, skip_check_array=True)
+        except ValueError as error:
+            raise ValueError(f"theta: {error}") from error
     return array if prior is None else _undo_rounding(theta, array, prior.support)
+
+
+def _order_of(prior: Prior | None) -> str:
+    """Say how a user who has a prior selects columns in its order."""
+    is_mapping = prior is not None and isinstance(prior.spec, Mapping)
+    return "list(prior)" if is_mapping else ""
 
 
 def check_against_prior(theta: ArrayLike | pd.DataFrame, array: Array, prior: Prior) -> Array:
@@ -107,19 +165,28 @@ def check_against_prior(theta: ArrayLike | pd.DataFrame, array: Array, prior: Pr
     Raises
     ------
     ValueError
-        If names differ, or theta lies outside the support.
+        If names differ, or theta lies outside the support, or where the prior is zero.
     """
+    theta = theta_table(theta)
     array = _undo_rounding(theta, array, prior.support)
     names = list(theta.columns) if isinstance(theta, pd.DataFrame) else None
     has_names = names is not None and all(isinstance(name, str) for name in names)
-    if prior.names is not None and has_names and names != list(prior.names):
+    if prior.names is not None and names is not None and has_names and names != list(prior.names):
         raise ValueError(
             "theta's columns must be the prior's names in the same order, "
-            f"{list(prior.names)}, got {names}."
+            f"{list(prior.names)}, got {names}{_difference(names, prior)}"
         )
     outside = np.flatnonzero(~prior.contains(array))
     if len(outside):
         first = outside[0]
+        low, high = prior.support
+        if np.all((array >= low) & (array <= high)):
+            raise ValueError(
+                "theta must lie where the prior is positive, but the prior's log_prob is -inf in "
+                f"{len(outside)} of {len(array)} rows, the first row {first}: {array[first]}. "
+                "Leave such rows out, as in keep = prior.contains(theta), with prior = "
+                "sksbi.priors.check_prior(prior), or give the prior that theta was drawn from."
+            )
         raise ValueError(
             f"theta must lie in the prior's support, but {len(outside)} of {len(array)} rows do "
             f"not, the first in row {first}: {array[first]}. Were theta and x swapped? The order "
@@ -128,11 +195,54 @@ def check_against_prior(theta: ArrayLike | pd.DataFrame, array: Array, prior: Pr
     return array
 
 
+def warn_of_far_theta(theta: Array, prior: Prior, names: Sequence[Any]) -> None:
+    """
+    Warn of parameters that cannot have come from the prior, by where most of their values lie.
+
+    Parameters drawn from a part of the prior only are no reason to warn.
+
+    Parameters
+    ----------
+    theta : ndarray of shape (n, D)
+        The parameters, inside the support.
+    prior : Prior
+        The prior.
+    names : sequence
+        The parameters' names.
+
+    Warns
+    -----
+    TrainingWarning
+        If more than half of a parameter's values lie where the prior has hardly any mass.
+    """
+    low, high = reach(prior)
+    share = np.mean((theta < low) | (theta > high), axis=0)
+    for i in np.flatnonzero(share > 0.5).tolist():
+        warn_user(
+            f"{share[i]:.0%} of theta's values of {names[i]!r} lie outside [{low[i]:.4g}, "
+            f"{high[i]:.4g}], where next to all of the prior's mass is; their median is "
+            f"{np.median(theta[:, i]):.4g}: they cannot be draws of this prior. Give the prior "
+            "that they were drawn from, in the same units and the same order of columns.",
+            TrainingWarning,
+        )
+
+
+def _difference(names: list[str], prior: Prior) -> str:
+    """Say what has to change for names to become the prior's."""
+    own = list(prior.names or [])
+    missing, unknown = ([n for n in a if n not in b] for a, b in ((own, names), (names, own)))
+    if missing or unknown:
+        return f": missing {missing}, unknown {unknown}."
+    return f": give theta[{_order_of(prior) or own}]."
+
+
 def pair_rows(
     reader: Reader,
     theta: ArrayLike | pd.DataFrame | pd.Series,
     observations: Observations,
     prior: Prior | None,
+    *,
+    any_pairs: bool = False,
 ) -> PairedRows:
     """
     Validate theta of shape (n, D) or (m, n, D), and pair it with observations.
@@ -148,6 +258,9 @@ def pair_rows(
         The observations.
     prior : Prior or None
         As in :func:`read_theta`.
+    any_pairs : bool, default=False
+        Whether theta may well be paired with an x that was not simulated from it, so that rows
+        whose labels are in another order are no reason for a warning.
 
     Returns
     -------
@@ -160,8 +273,9 @@ def pair_rows(
         If the numbers of theta and of observations do not match.
     """
     m = len(observations.values)
-    if isinstance(theta, pd.Series) and not isinstance(theta.index, pd.RangeIndex):
-        theta = theta.to_frame().T
+    theta = plain(theta, "theta")
+    if isinstance(theta, pd.Series):
+        theta = _row_or_column(reader, theta)
     if getattr(theta, "ndim", 0) == 3 or isinstance(theta, list) and _depth(theta) == 3:
         array = _read_stack(reader, theta, m)
         array = array if prior is None else _undo_rounding(theta, array, prior.support)
@@ -170,6 +284,9 @@ def pair_rows(
         if isinstance(theta, pd.DataFrame) and _is_batch_of_draws(theta, observations):
             _check_draws_match(theta, observations)
             array = array.reshape(m, -1, array.shape[1])
+    in_pairs = observations.labelled and array.ndim == 2 and not any_pairs
+    if in_pairs and isinstance(theta, pd.DataFrame):
+        warn_of_other_order(theta.index, observations.index)
     if array.ndim == 2 and m not in (1, len(array)):
         raise ValueError(
             f"theta has {len(array)} rows and x has {m} observations: give as many, or one x."
@@ -177,6 +294,14 @@ def pair_rows(
     each = array.shape[1] if array.ndim == 3 else len(array) // m
     rows = np.arange(m).repeat(each)
     return PairedRows(array.reshape(-1, array.shape[-1]), rows, array.shape[:-1])
+
+
+def _row_or_column(reader: Reader, theta: pd.Series) -> pd.DataFrame | pd.Series:
+    """Tell a row of parameters from a column of the only one; the latter has its name."""
+    columns = list(getattr(reader, "feature_names_in_", []))
+    if _is_named(theta) and reader.n_features_in_ == 1 and list(theta.index) != columns:
+        return theta.to_frame()
+    return theta if isinstance(theta.index, pd.RangeIndex) else theta.to_frame().T
 
 
 def _read_stack(reader: Reader, theta: ArrayLike, m: int) -> Array:
@@ -204,19 +329,21 @@ def _undo_rounding(theta: ArrayLike | pd.DataFrame, array: Array, support: Suppo
 
 def _depth(theta: Any) -> int:
     """Count how deep lists of theta are nested, by their first items."""
-    return 1 + _depth(theta[0]) if isinstance(theta, list | tuple) and len(theta) else 0
+    is_nested = isinstance(theta, list | tuple) and len(theta)
+    return 1 + _depth(theta[0]) if is_nested else getattr(theta, "ndim", 0)
 
 
 def _is_batch_of_draws(theta: pd.DataFrame, observations: Observations) -> bool:
     """Tell a table that sample gave for a batch."""
-    return not observations.single and theta.index.names == ["observation", "draw"]
+    names = theta.index.names
+    return not observations.single and len(names) > 1 and names[-1] == "draw"
 
 
 def _check_draws_match(theta: pd.DataFrame, observations: Observations) -> None:
     """Hold that a table of draws has the observations of x, in order, with as many draws each."""
     m, n = len(observations.values), len(theta)
-    labels = theta.index.get_level_values("observation")
-    if n % m or not labels.equals(observations.index.repeat(n // m).rename(labels.name)):
+    labels = outer_labels(theta.index)
+    if n % m or not labels.equals(observations.index.repeat(n // m)):
         raise ValueError(
             "theta as a table of draws must have the observations of x, in order, with as many "
             f"draws each: x has {list(observations.index)}, theta {list(labels.unique())} in {n} "

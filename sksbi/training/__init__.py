@@ -2,10 +2,10 @@
 
 from sksbi.training.division import divide
 from sksbi.training.muon import Muon
-from sksbi.training.net import begin, build_net, draws_globally, train
+from sksbi.training.net import begin, build_net, draws_globally, go_back_to_best, train
 from sksbi.training.passed_on import PASSED_ON, check_passed_on
 from sksbi.training.state import extend_history, load_state, pack_state
-from sksbi.training.watch import warn_of_rising_loss, warn_of_worse_than_nothing
+from sksbi.training.watch import warn_of_few, warn_of_rising_loss, warn_of_worse_than_nothing
 
 __all__ = [
     "PASSED_ON",
@@ -16,9 +16,11 @@ __all__ = [
     "divide",
     "draws_globally",
     "extend_history",
+    "go_back_to_best",
     "load_state",
     "pack_state",
     "train",
+    "warn_of_few",
     "warn_of_rising_loss",
     "warn_of_worse_than_nothing",
 ]

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from math import isfinite
+from copy import deepcopy
+from math import inf, isfinite
+from typing import Any
 
 from skorch import NeuralNet
 from skorch.callbacks import Callback
@@ -10,7 +12,7 @@ from torch import nn
 from torch.optim.swa_utils import get_ema_multi_avg_fn
 from tqdm.auto import tqdm
 
-__all__ = ["GradientClipping", "Progress", "Watch", "WeightAveraging"]
+__all__ = ["BestWeights", "GradientClipping", "Progress", "Watch", "WeightAveraging"]
 
 
 class Watch(Callback):
@@ -131,6 +133,46 @@ class WeightAveraging(Callback):
         for p, other in zip(self.parameters_, self.other_, strict=True):
             p.data = other
         self.other_, self.averaged_ = kept, not self.averaged_
+
+
+class BestWeights(Callback):
+    """
+    Keep the weights of the best epoch so far, for a training that is interrupted.
+
+    The best epoch is that of the lowest validation loss; without one, the last epoch.
+
+    Examples
+    --------
+    >>> from sksbi import NPE
+    >>> npe = NPE(warm_start=True)
+    >>> forgetful = NPE(warm_start=True, callbacks__best_weights=None)
+    """
+
+    def __init__(self) -> None:
+        self.state_: dict[str, Any] | None = None
+        self.loss_, self.n_epochs_ = inf, 0
+
+    def hold(self, net: NeuralNet, loss: float) -> None:
+        """
+        Take the present weights as the best so far.
+
+        Parameters
+        ----------
+        net : skorch.NeuralNet
+            The net.
+        loss : float
+            Their validation loss.
+        """
+        parts = {"module": net.module_, "optimizer": net.optimizer_}
+        self.state_ = {name: deepcopy(part.state_dict()) for name, part in parts.items()}
+        self.loss_ = loss
+
+    def on_epoch_end(self, net: NeuralNet, **_: object) -> None:
+        """Look whether this epoch is the best, and count it."""
+        loss = net.history[-1].get("valid_loss", -inf)
+        if loss <= self.loss_:
+            self.hold(net, loss)
+        self.n_epochs_ = len(net.history)
 
 
 class Progress(Callback):

@@ -52,7 +52,9 @@ def divide(
         order = generator.permutation(n)
         valid, train = order[:n_valid], order[n_valid:]
     else:
-        train, valid = _first_split(seeded_copy(choice, generator), pairs)
+        everything = pairs.with_failures()  # a splitter's numbers may be those of the user's rows
+        parts = _first_split(seeded_copy(choice, generator), everything)
+        train, valid = (pairs.find(everything.row[part]) for part in parts)
     return np.sort(train), np.sort(valid)
 
 

@@ -13,6 +13,7 @@ from copy import deepcopy
 from math import ceil
 from typing import Any
 
+import numpy as np
 import torch
 from skorch import NeuralNet
 from skorch.callbacks import EarlyStopping as SkorchEarlyStopping
@@ -21,7 +22,13 @@ from torch import nn
 
 from sksbi.data import Batches, TensorPairs
 from sksbi.losses.criterion import WeightedMean
-from sksbi.training.callbacks import GradientClipping, Progress, Watch, WeightAveraging
+from sksbi.training.callbacks import (
+    BestWeights,
+    GradientClipping,
+    Progress,
+    Watch,
+    WeightAveraging,
+)
 from sksbi.training.compilation import compile_networks
 from sksbi.training.optimizers import find_optimizer
 from sksbi.training.passed_on import (
@@ -36,13 +43,13 @@ from sksbi.utils.batches import EVALUATION_BATCH
 from sksbi.utils.random import borrowed_global_generator
 from sksbi.utils.validation import check_count
 
-__all__ = ["begin", "build_net", "draws_globally", "train"]
+__all__ = ["begin", "build_net", "draws_globally", "go_back_to_best", "train"]
 
-_OPTIONAL = {"progress": Progress, "early_stopping": EarlyStopping}
+_OPTIONAL = {"best_weights": BestWeights, "progress": Progress, "early_stopping": EarlyStopping}
 
 
 def _named_callbacks(
-    user: Sequence[Any] | None, steps: int, patience: int | None, verbose: int
+    user: Sequence[Any] | None, steps: int, patience: int | None, verbose: int, keep_best: bool
 ) -> list[Any]:
     """List the callbacks that have names, then the user's own, copied."""
     callbacks = [
@@ -51,6 +58,8 @@ def _named_callbacks(
         ("gradient_clipping", GradientClipping()),
         ("weight_averaging", WeightAveraging()),
     ]
+    if keep_best:
+        callbacks.append(("best_weights", BestWeights()))
     if verbose:
         callbacks.append(("progress", Progress()))
     if patience is not None:
@@ -76,6 +85,7 @@ def build_net(
     n_train: int,
     valid: TensorPairs | None,
     generator: torch.Generator | None,
+    keep_best: bool = False,
 ) -> NeuralNet:
     """
     Put a skorch net around a module, ready to train.
@@ -94,6 +104,8 @@ def build_net(
         The validation set; None validates nothing and stops never.
     generator : torch.Generator or None
         Where the order of the rows comes from.
+    keep_best : bool, default=False
+        Whether :func:`go_back_to_best` is to be possible.
 
     Returns
     -------
@@ -108,7 +120,7 @@ def build_net(
     )
     steps = max_epochs * ceil(n_train / batch_size)
     patience = None if valid is None else patience
-    named = _named_callbacks(callbacks, steps, patience, verbose)
+    named = _named_callbacks(callbacks, steps, patience, verbose, keep_best)
     check_callback_names(passed_on, named, _OPTIONAL)
     net = NeuralNet(
         module,
@@ -202,6 +214,7 @@ def begin(
     if resumed is not None:
         same = type(resumed.optimizer_) is type(net.optimizer_)
         load_state(net, pack_state(resumed, optimizer=same))
+        _hold_start(net, pairs)
     elif hasattr(net.module_, "start"):
         net.module_.start(pairs.theta, pairs.x, pairs.weight)
     if compile_first:
@@ -209,6 +222,45 @@ def begin(
     is_global = draws_globally(net, pairs)
     with borrowed_global_generator(seed) if is_global else nullcontext():
         train(net, pairs)
+
+
+def _hold_start(net: NeuralNet, pairs: TensorPairs) -> None:
+    """Take the weights that a training goes on from as the best so far."""
+    best = dict(net.callbacks_).get("best_weights")
+    if best is None or net.train_split is None:
+        return
+    module, criterion = net.module_.eval(), deepcopy(net.criterion_).eval()
+    valid = net.get_split_datasets(pairs)[1]
+    losses, sizes = [], []
+    with torch.no_grad():
+        for x, target in net.get_iterator(valid, training=False):
+            losses.append(float(criterion(module(x), target)))
+            sizes.append(len(x))
+    best.hold(net, float(np.average(losses, weights=sizes)))
+
+
+def go_back_to_best(net: NeuralNet) -> bool:
+    """
+    Bring an interrupted net back to the best weights so far.
+
+    Parameters
+    ----------
+    net : skorch.NeuralNet
+        The net, built with ``keep_best``.
+
+    Returns
+    -------
+    bool
+        Whether there are some: an epoch came to its end. Its history then has such epochs only.
+    """
+    best = dict(net.callbacks_).get("best_weights")
+    if best is None or not best.n_epochs_:
+        return False
+    net.module_.load_state_dict(best.state_["module"])
+    net.optimizer_.load_state_dict(best.state_["optimizer"])
+    del net.history[best.n_epochs_ :]
+    net.train_split = None
+    return True
 
 
 def draws_globally(net: NeuralNet, pairs: TensorPairs) -> bool:

@@ -11,11 +11,34 @@ from numpy.typing import NDArray
 from sksbi.exceptions import TrainingWarning
 from sksbi.utils.warn import warn_user
 
-__all__ = ["warn_of_rising_loss", "warn_of_worse_than_nothing"]
+__all__ = ["warn_of_few", "warn_of_rising_loss", "warn_of_worse_than_nothing"]
 
+_FEW = 8
 _FIRST_EPOCHS, _LATER_EPOCHS = 3, 4
 _LEAST_RISE = 0.2
 _ERRORS, _FEWEST = 2.0, 10
+
+
+def warn_of_few(n: int) -> None:
+    """
+    Warn where nothing can be learnt.
+
+    Parameters
+    ----------
+    n : int
+        The number of simulations.
+
+    Warns
+    -----
+    TrainingWarning
+        If they are fewer than 8.
+    """
+    if n < _FEW:
+        warn_user(
+            f"fit has {n} simulations of positive weight, and nothing can be learnt from fewer "
+            f"than {_FEW}: the posterior means nothing. Simulate more; a thousand are a start.",
+            TrainingWarning,
+        )
 
 
 def warn_of_rising_loss(history: Sequence[dict[str, Any]], lr: float) -> bool:

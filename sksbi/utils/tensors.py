@@ -23,10 +23,11 @@ def to_numpy(state: Any) -> Any:
     Returns
     -------
     object
-        The same with arrays, copies on the CPU.
+        The same with arrays, copies on the CPU; bfloat16, which NumPy lacks, becomes float32.
     """
     if isinstance(state, Tensor):
-        return state.detach().cpu().numpy().copy()
+        values = state.detach().cpu()
+        return (values.float() if values.dtype is torch.bfloat16 else values).numpy().copy()
     if isinstance(state, dict):
         return {key: to_numpy(value) for key, value in state.items()}
     return [to_numpy(value) for value in state] if isinstance(state, list) else state

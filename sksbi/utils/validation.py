@@ -2,35 +2,46 @@
 
 from __future__ import annotations
 
+import os
 import re
-from collections.abc import Callable, Sequence, Sized
+from collections.abc import Hashable, Sequence, Sized
 from numbers import Integral, Real
 from typing import Any, cast
 
 import numpy as np
 import pandas as pd
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 from sklearn.utils._param_validation import InvalidParameterError
 from sklearn.utils.validation import check_array
 
+from sksbi.utils.containers import plain, without_na
 from sksbi.utils.types import Array, Table
 
 __all__ = [
     "check_count",
-    "check_factory",
-    "check_flag",
     "check_instance",
+    "check_lengths",
+    "check_memory",
     "check_numbers",
     "check_real",
     "check_weights",
-    "check_widths",
     "count_rows",
+    "name_place",
+    "shortened",
 ]
 
+_SHOWN = 60
 _NO_NUMBERS = ("could not convert", "float()", "Cannot convert", "must be real", "setting an array")
 
 
-def check_numbers(values: ArrayLike, name: str, **options: Any) -> Array:
+def check_numbers(
+    values: ArrayLike,
+    name: str,
+    *,
+    columns: Sequence[Hashable] | None = None,
+    way_out: str = "leave out such rows",
+    **options: Any,
+) -> Array:
     """
     Convert to a float64 array of finite numbers.
 
@@ -40,6 +51,10 @@ def check_numbers(values: ArrayLike, name: str, **options: Any) -> Array:
         Numbers of any kind; object columns of numbers are converted.
     name : str
         The argument's name, for errors.
+    columns : sequence or None, default=None
+        The names of the columns, for errors; None: those of a DataFrame.
+    way_out : str, default="leave out such rows"
+        What to do about NaN and infinity, for errors.
     **options : object
         Passed on to :func:`sklearn.utils.check_array`.
 
@@ -53,26 +68,151 @@ def check_numbers(values: ArrayLike, name: str, **options: Any) -> Array:
     ValueError, TypeError
         If there is anything but finite real numbers, or the shape is wrong.
     """
-    if _holds_dates(values):
+    values = plain(values, name)
+    if isinstance(values, pd.DataFrame):
+        columns = list(values.columns)
+        if not columns:
+            raise ValueError(f"{name} must have at least one column, got shape {values.shape}.")
+    _refuse_dates(values, name)
+    finite = options.pop("ensure_all_finite", True)
+    options = {"dtype": np.float64} | options | {"input_name": name, "ensure_all_finite": False}
+    try:
+        with np.errstate(over="ignore"):  # of long doubles; they are infinite then
+            array = check_array(without_na(values), **options)
+    except (ValueError, TypeError, OverflowError) as error:
+        raise _explained(error, values, name) from error
+    bad = _find_bad(array, nan=finite is True)
+    if len(bad):
+        at = tuple(int(i) for i in bad[0])
+        kind = "NaN" if np.isnan(array[at]) else f"infinity ({array[at]})"
+        place = name_place(at, columns, getattr(values, "index", None))
+        raise ValueError(f"{name} contains {kind} {place}, and must be finite: {way_out}.")
+    return array
+
+
+def name_place(
+    at: tuple[int, ...], columns: Sequence[Hashable] | None, index: pd.Index | None
+) -> str:
+    """
+    Say where in an array something stands.
+
+    Parameters
+    ----------
+    at : tuple of int
+        The place.
+    columns : sequence or None
+        The names of the columns.
+    index : Index or None
+        The labels of the rows.
+
+    Returns
+    -------
+    str
+        In words.
+    """
+    if len(at) > 2:
+        return f"at index {at}"
+    row = f"row {at[0]}" if at else "its only value"
+    if isinstance(index, pd.Index) and not isinstance(index, pd.RangeIndex):
+        row += f" (label {index[[at[0]]].tolist()[0]!r})"
+    if len(at) < 2:
+        return f"in {row}"
+    return f"in column {at[1] if columns is None else columns[at[1]]!r}, {row}"
+
+
+def _find_bad(array: Array, *, nan: bool) -> NDArray[np.intp]:
+    """Find what is infinite, or NaN; a sum tells at once that there is none."""
+    with np.errstate(all="ignore"):
+        if np.isfinite(array.sum()):
+            return np.empty((0, array.ndim), dtype=np.intp)
+    return np.argwhere(~np.isfinite(array) if nan else np.isinf(array))
+
+
+def _explained(error: Exception, values: Any, name: str) -> Exception:
+    """Put an error of scikit-learn's into our words."""
+    kind = TypeError if isinstance(error, TypeError) else ValueError
+    message = shortened(str(error))
+    if message.startswith("Complex data") and isinstance(values, pd.DataFrame):
+        return kind(f"{name}: Complex data not supported, {_name_column(values)}give real numbers")
+    if message.startswith(_NO_NUMBERS) or isinstance(error, OverflowError):
+        return kind(f"{name} must hold numbers only: {_name_column(values)}{message}")
+    return kind(
+        message if re.search(rf"\b{re.escape(name)}\b(?!\.)", message) else f"{name}: {message}"
+    )
+
+
+def shortened(message: str) -> str:
+    """Show the first numbers only of an array that scikit-learn prints in full, on one line."""
+    printed = r"\n(array=)?\[.*\](?=\.\n|\n?$)"
+    return re.sub(printed, _first_numbers, message, flags=re.DOTALL).rstrip()
+
+
+def _first_numbers(match: re.Match[str]) -> str:
+    """Shorten a printed array."""
+    numbers = " ".join(match[0].split())
+    return " " + (numbers if len(numbers) < 2 * _SHOWN else numbers[:_SHOWN] + " ...]")
+
+
+def _name_column(values: Any) -> str:
+    """Name the first column of a table that holds anything but real numbers."""
+    columns = list(values.columns) if isinstance(values, pd.DataFrame) else []
+    for i, column in enumerate(columns):
+        if not _holds_reals(values.iloc[:, i]):
+            return f"in column {column!r}, "
+    return ""
+
+
+def _holds_reals(column: pd.Series) -> bool:
+    """Tell whether a column becomes real numbers."""
+    numbers = np.asarray(without_na(column))
+    try:
+        return not np.iscomplexobj(numbers) and numbers.astype(np.float64).ndim == 1
+    except (ValueError, TypeError, OverflowError):
+        return False
+
+
+def _refuse_dates(values: Any, name: str) -> None:
+    """Hold that no column is of dates or durations."""
+    is_table = isinstance(values, pd.DataFrame)
+    dtypes = list(values.dtypes) if is_table else [getattr(values, "dtype", None)]
+    of_dates = [i for i, d in enumerate(dtypes) if getattr(d, "kind", None) in ("m", "M")]
+    if of_dates:
+        column = f" in column {values.columns[of_dates[0]]!r}" if is_table else ""
         raise TypeError(
-            f"{name} must hold numbers only, got dates or durations, which would count "
+            f"{name} must hold numbers only, got dates or durations{column}, which would count "
             "nanoseconds: turn them into numbers of a unit, as in (t - t[0]) / pd.Timedelta('1D')."
         )
-    try:
-        return check_array(values, input_name=name, **{"dtype": np.float64, **options})
-    except (ValueError, TypeError) as error:
-        message = str(error)
-        if message.startswith(_NO_NUMBERS):
-            raise type(error)(f"{name} must hold numbers only: {message}") from error
-        if re.search(rf"\b{re.escape(name)}\b(?!\.)", message):
-            raise
-        raise type(error)(f"{name}: {message}") from error
 
 
-def _holds_dates(values: ArrayLike) -> bool:
-    """Tell whether a column is of dates or durations."""
-    dtypes = values.dtypes if isinstance(values, pd.DataFrame) else [getattr(values, "dtype", None)]
-    return any(getattr(dtype, "kind", None) in ("m", "M") for dtype in dtypes)
+def _n_rows(table: Any) -> int:
+    """Count the rows of anything, sparse matrices too."""
+    shape = getattr(table, "shape", None)
+    return int(shape[0]) if shape else len(np.asarray(table))
+
+
+def check_lengths(**arguments: Any) -> None:
+    """
+    Hold that arguments have as many rows as each other.
+
+    Parameters
+    ----------
+    **arguments : object
+        Arrays or tables by the name of the argument.
+
+    Raises
+    ------
+    ValueError
+        If they have not.
+
+    Examples
+    --------
+    >>> from sksbi.utils.validation import check_lengths
+    >>> check_lengths(theta=[1, 2], x=[3, 4])
+    """
+    lengths = {name: _n_rows(value) for name, value in arguments.items()}
+    if len(set(lengths.values())) > 1:
+        counts = list(lengths.values())
+        raise ValueError(f"{' and '.join(lengths)} must have one length, got {counts} rows.")
 
 
 def check_weights(sample_weight: ArrayLike | None, n: int) -> Array:
@@ -181,6 +321,46 @@ def check_count(value: object, name: str, *, low: int = 1) -> int:
     return int(value)
 
 
+def check_memory(value: int, name: str, n_numbers: int) -> None:
+    """
+    Hold that what a count asks for fits into the memory of this machine.
+
+    Parameters
+    ----------
+    value : int
+        The count.
+    name : str
+        The argument's name, for errors.
+    n_numbers : int
+        How many float64 numbers it takes.
+
+    Raises
+    ------
+    InvalidParameterError
+        A ValueError and a TypeError, as of :func:`check_count`: if it does not.
+
+    Examples
+    --------
+    >>> from sksbi.utils.validation import check_memory
+    >>> check_memory(1_000, "n_samples", 1_000 * 3)
+    """
+    needed, there = 8 * n_numbers, _memory()
+    if needed > there:
+        raise InvalidParameterError(
+            f"{name} must be a count whose results fit into memory, got {value}, which takes "
+            f"{needed / 2**30:,.0f} GiB where this machine has {there / 2**30:,.0f} GiB: ask for "
+            "fewer, or in parts, such as some observations at a time, and keep each part on disk."
+        )
+
+
+def _memory() -> int:
+    """Tell how many bytes of memory this machine has; 1 TiB where it does not say."""
+    try:
+        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    except (AttributeError, ValueError, OSError):
+        return 2**40
+
+
 def check_real(value: object, name: str, *, low: float = 0.0, high: float = np.inf) -> float:
     """
     Validate a real number in an open interval.
@@ -212,91 +392,3 @@ def check_real(value: object, name: str, *, low: float = 0.0, high: float = np.i
     if not low < number < high:
         raise ValueError(f"{name} must be > {low:g} and < {high:g}, got {value}.")
     return number
-
-
-def check_flag(value: object, name: str) -> bool:
-    """
-    Validate what is True or False.
-
-    Parameters
-    ----------
-    value : bool
-        What the user passed.
-    name : str
-        The argument's name, for errors.
-
-    Returns
-    -------
-    bool
-        The same.
-
-    Raises
-    ------
-    TypeError
-        If it is neither.
-    """
-    if not isinstance(value, bool | np.bool_):
-        raise TypeError(f"{name} must be True or False, got {value!r}.")
-    return bool(value)
-
-
-def check_widths(value: object, name: str, *, least: int = 1) -> list[int]:
-    """
-    Validate the widths of layers.
-
-    Parameters
-    ----------
-    value : sequence of int
-        What the user passed.
-    name : str
-        The argument's name, for errors.
-    least : int, default=1
-        How many there must be at least.
-
-    Returns
-    -------
-    list of int
-        The widths.
-
-    Raises
-    ------
-    ValueError, TypeError
-        If it is no sequence of positive ints, or too short.
-    """
-    is_array = isinstance(value, np.ndarray) and value.ndim == 1
-    is_sequence = isinstance(value, Sequence) and not isinstance(value, str | bytes)
-    if not (is_array or is_sequence) or len(cast(Sized, value)) < least:
-        raise InvalidParameterError(
-            f"{name} must be a sequence of at least {least} width(s), such as (64, 64), got "
-            f"{value!r}."
-        )
-    return [check_count(width, f"every width in {name}") for width in cast(Sequence[Any], value)]
-
-
-def check_factory(value: object, name: str) -> Callable[[], Any]:
-    """
-    Validate what makes a part, such as a class.
-
-    Parameters
-    ----------
-    value : callable
-        What the user passed.
-    name : str
-        The argument's name, for errors.
-
-    Returns
-    -------
-    callable
-        The same.
-
-    Raises
-    ------
-    TypeError
-        If it cannot be called.
-    """
-    if not callable(value):
-        raise TypeError(
-            f"{name} must be a class, or a callable without arguments, that makes one, got "
-            f"{value!r}."
-        )
-    return value

@@ -9,6 +9,7 @@ import pytest
 from sklearn.base import BaseEstimator, clone
 from sklearn.preprocessing import StandardScaler
 
+from sksbi import NPE, CalibratedPosterior
 from sksbi.exceptions import MisspecificationWarning
 from sksbi.pipeline import make_pipeline
 
@@ -79,3 +80,33 @@ def test_what_else_asks_the_posterior_warns_too(
 ) -> None:
     fitted = clone(posterior).fit(*pairs)
     assert "'b' is 1000" in warned(lambda: getattr(fitted, method)(FAR))
+
+
+def test_chains_are_drawn_with_the_same_warning(ratio: BaseEstimator, pairs: Pairs) -> None:
+    fitted = clone(ratio).fit(*pairs)
+    try:
+        fitted.sample_chains(pairs[1].iloc[0], 10)
+    except TypeError:
+        pytest.skip("the sampler runs no chains")
+    text = warned(lambda: fitted.sample_chains(FAR, 10))
+    assert text.startswith("x is far from everything that was simulated: 'b' is 1000")
+
+
+@pytest.mark.parametrize("ask", ["in_region", "credible_region"])
+def test_regions_are_given_with_the_same_warning(ask: str, pairs: Pairs) -> None:
+    theta, x = pairs
+    npe = NPE(flow="maf", transforms=1, max_epochs=1, random_state=0)
+    calibrated = CalibratedPosterior(npe, n_samples=20, random_state=0).fit(theta, x)
+    given = (FAR,) if ask == "credible_region" else (theta, FAR)
+    text = warned(lambda: getattr(calibrated, ask)(*given, level=0.5))
+    assert text.startswith("x is far from everything that was simulated: 'b' is 1000")
+
+
+def test_a_warm_start_forgets_no_simulations(network: BaseEstimator, pairs: Pairs) -> None:
+    theta, x = pairs
+    warm = clone(network).set_params(warm_start=True).fit(theta, x)
+    moved = x + [0.0, 500.0, 0.0, 0.0]
+    warm.fit(theta, moved)
+    warm.sample(pd.concat([x.iloc[:5], moved.iloc[:5]]), 5)  # warnings are errors here
+    halfway = dict(x.iloc[0] + [0.0, 250.0, 0.0, 0.0])
+    assert "'b' is" in warned(lambda: warm.sample(halfway, 5))

@@ -173,7 +173,7 @@ def test_networks_take_neither(cls: type) -> None:
     with pytest.raises(ValueError, match="x must hold numbers only: .*'(north|south)'"):
         cls(PRIOR).fit(theta, x)
     with pytest.raises(ValueError, match="x contains NaN"):
-        cls(PRIOR).fit(theta, x[["reading"]])
+        cls(PRIOR).fit(theta, x[["reading"]].assign(taken=1.0))
 
 
 def test_infinity_is_refused_whatever_the_classifier() -> None:

@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 from scipy import stats
 
-from sksbi import NPE, diagnose
+from sksbi import NPE, ClassifierRatio, diagnose
 from sksbi.diagnostics import results
 from sksbi.diagnostics.figure import draw_checks
 from sksbi.metrics import (
@@ -248,13 +248,198 @@ def test_skewed_posteriors_that_are_exact_pass():
     assert alarms["contraction"] == 0
 
 
+class WithGaps:
+    """The exact posterior of theta ~ N(0, 1) given theta + N(0, 1) measured, NaN now and then."""
+
+    def sample(self, x, n_samples=1000, *, random_state=None):
+        x = np.asarray(x, dtype=float)
+        n_seen = np.count_nonzero(~np.isnan(x), axis=-1, keepdims=True)
+        noise = np.random.default_rng(random_state).normal(size=(*x.shape[:-1], n_samples, 1))
+        mean = np.nansum(x, axis=-1, keepdims=True) / (n_seen + 1)
+        return mean[..., None] + noise / np.sqrt(n_seen + 1)[..., None]
+
+    def log_prob(self, theta, x):
+        n_seen = np.count_nonzero(~np.isnan(x), axis=-1)
+        mean = np.nansum(x, axis=-1) / (n_seen + 1)
+        shape = (-1, 1) if np.ndim(theta) == 3 else (-1,)
+        mean, precision = np.reshape(mean, shape), np.reshape(n_seen + 1, shape)
+        return -0.5 * precision * (theta[..., 0] - mean) ** 2 + 0.5 * np.log(precision)
+
+
+def pairs_with_gaps(n=300, missing=True):
+    rng = np.random.default_rng(0)
+    theta = rng.normal(size=(n, 1))
+    x = theta + rng.normal(size=(n, 3))
+    if missing:
+        x[np.arange(n), rng.integers(0, 3, n)] = np.nan
+    return theta, x
+
+
+@pytest.mark.parametrize("missing", [False, True])
+@pytest.mark.parametrize(
+    ("observed", "reason"),
+    [
+        ([0.1, np.nan, 0.2], "x_observed holds NaN"),
+        ([[0.1, 0.3, 0.2], [0.1, np.nan, 0.2]], "x_observed holds NaN"),
+        (pd.Series([0.1, pd.NA, 0.2]), "x_observed holds NaN"),
+        ([0.1, 0.3, 0.2], "x holds NaN"),
+    ],
+)
+def test_what_gaps_hinder_is_not_done_and_all_else_is(missing, observed, reason):
+    table = table_of(WithGapsOfNA(), pairs_with_gaps(missing=missing), x_observed=observed)
+    (verdict,) = verdicts(table, "misspecification")
+    if not missing and reason == "x holds NaN":
+        assert verdict == "like the simulations"
+        return
+    assert verdict == f"not done: {reason}"
+    assert table.loc["misspecification"].isna().to_numpy().sum() == 2
+    assert verdicts(table, "coverage")[0].startswith("no deviation found: 90% regions cover")
+    for check in ("tarp", "ranks", "z_score"):
+        assert verdicts(table, check) == ["no deviation found"]
+    # Of three measurements, or two where one is missing, the contraction is 3 / 4 or 2 / 3.
+    exact = 2 / 3 if missing else 3 / 4
+    error = (1 - exact) * np.sqrt(2 / 300)
+    assert abs(table.loc[("contraction", "theta_0"), "value"] - exact) < 4 * error
+
+
+class WithGapsOfNA(WithGaps):
+    """Take pandas' NA, too."""
+
+    def sample(self, x, n_samples=1000, *, random_state=None):
+        x = pd.to_numeric(x) if isinstance(x, pd.Series) else x
+        return super().sample(x, n_samples, random_state=random_state)
+
+
+class WithConstant:
+    """The exact posterior of theta ~ N(0, 1), and beside it a draw or no draw of another one."""
+
+    def __init__(self, make_posterior, sd):
+        self.exact, self.sd = make_posterior(), sd
+
+    def sample(self, x, n_samples=1000, *, random_state=None):
+        draws = self.exact.sample(x, n_samples, random_state=random_state)
+        noise = np.random.default_rng(1).normal(size=(len(draws), n_samples, 1))
+        return np.concatenate([draws, 3.0 + self.sd * noise], axis=2)
+
+    def log_prob(self, theta, x):
+        return self.exact.log_prob(theta[..., :2], x)
+
+
+@pytest.mark.parametrize("sd", [0.0, 0.1])
+def test_of_a_constant_parameter_little_is_told_and_of_all_others_everything(
+    make_posterior, pairs, sd
+):
+    theta, x = pairs
+    with_constant = np.c_[theta, np.full(len(theta), 3.0)]
+    table, figure = diagnose(WithConstant(make_posterior, sd), with_constant, x, n_samples=400)
+    mpl.pyplot.close(figure)
+    alone = table_of(make_posterior(), pairs)
+    for check in ("ranks", "z_score", "contraction"):
+        constant = table.loc[(check, "theta_2")]
+        assert constant["verdict"] == "not done: theta is constant in these pairs"
+        assert constant.isna()["value"]
+    others = ~table.index.get_level_values("of").isin(["theta_2"])
+    pd.testing.assert_frame_equal(
+        table.loc[others, ["value", "p_value"]], alone[["value", "p_value"]], rtol=1e-12
+    )
+    verdict = table.loc[("coverage", "all"), "verdict"]
+    assert verdict.endswith("but theta_2 is constant in these pairs, no draw from the prior")
+
+
+def test_where_no_parameter_varies_it_says_so(make_posterior, pairs):
+    theta, x = np.zeros((500, 2)), pairs[1]
+    table, figure = diagnose(make_posterior(), theta, x, x[0], n_samples=50)
+    undone = table.loc[["tarp", "ranks", "z_score", "contraction"], "verdict"]
+    assert set(undone) == {"not done: theta is constant in these pairs"}
+    assert len(undone) == 7
+    assert table.loc[("misspecification", "x_observed"), "p_value"] > 0
+    mpl.pyplot.close(figure)
+
+
+class Stuck:
+    """Give the prior's mean for every draw at some x."""
+
+    def sample(self, x, n_samples=1000, *, random_state=None):
+        draws = np.random.default_rng(random_state).normal(size=(len(x), n_samples, 1))
+        return np.where(x[:, None] > 1, 0.0, draws)
+
+    def log_prob(self, theta, x):
+        flat = x[:, 0] > 1
+        flat = flat[:, None] if np.ndim(theta) == 3 else flat
+        return np.where(flat, np.nan, -0.5 * theta[..., 0] ** 2)
+
+
+def test_draws_that_are_all_equal_have_no_z_score():
+    rng = np.random.default_rng(0)
+    theta = rng.normal(size=(100, 1))
+    x = theta + rng.normal(size=(100, 1))
+    table = diagnose(Stuck(), theta, x, n_samples=20, plot=False).table
+    n = np.count_nonzero(x > 1)
+    assert verdicts(table, "z_score") == [f"not done: all draws are equal for {n} of 100 x"]
+    assert verdicts(table, "coverage") == ["not done: log_prob is NaN or infinite"]
+    assert table.loc[("tarp", "all"), "p_value"] > 0
+    assert table.loc[("ranks", "theta_0"), "p_value"] > 0
+
+
+@pytest.mark.parametrize("n", [10, 19])
+def test_of_few_pairs_the_rest_is_told(make_posterior, pairs, n):
+    few = pairs[0][:n], pairs[1][:n]
+    table = table_of(AnyForm(make_posterior), few, x_observed=[0.1, 0.2])
+    assert verdicts(table, "misspecification") == ["not done: x has fewer than 20 rows"]
+    assert not table["value"].drop("misspecification", level="check").isna().any()
+
+
+class AnyForm:
+    """Take one observation, too."""
+
+    def __init__(self, make_posterior):
+        self.posterior = make_posterior()
+        self.log_prob = self.posterior.log_prob
+
+    def sample(self, x, n_samples=1000, *, random_state=None):
+        return self.posterior.sample(np.atleast_2d(x), n_samples, random_state=random_state)
+
+
+def test_categories_that_the_estimator_takes_are_no_hindrance():
+    rng = np.random.default_rng(0)
+    theta = rng.normal(size=(300, 1))
+    kind = pd.Categorical(np.where(theta[:, 0] + rng.normal(size=300) > 0, "up", "down"))
+    x = pd.DataFrame({"size": theta[:, 0] + rng.normal(size=300), "kind": kind})
+    prior = {"mean": stats.norm(0, 1)}
+    ratio = ClassifierRatio(prior=prior, calibration=None, random_state=0).fit(theta, x)
+    table = diagnose(ratio, theta[:30], x[:30], x.iloc[0], n_samples=50, plot=False).table
+    assert verdicts(table, "misspecification") == ["not done: x_observed holds what is no number"]
+    assert not table["value"].drop("misspecification", level="check").isna().any()
+
+
+def test_an_observation_that_the_estimator_does_not_take_is_refused():
+    rng = np.random.default_rng(0)
+    theta = rng.normal(size=(60, 1))
+    x = theta + rng.normal(size=(60, 2))
+    npe = NPE(flow="maf", max_epochs=1, random_state=0).fit(theta, x)
+    with pytest.raises(ValueError, match=r"x_observed must be finite.*holds NaN.*contains NaN"):
+        diagnose(npe, theta, x, [0.0, np.nan], n_samples=20, plot=False)
+
+
+def test_panels_have_titles_above_their_legends(make_posterior, pairs):
+    figure = diagnose(make_posterior(), *pairs, [0.1, 0.2], n_samples=50).figure
+    figure.canvas.draw()
+    titles = [ax.get_title("left") for ax in figure.axes]
+    assert len(set(titles)) == 5
+    assert all(titles)
+    for ax in figure.axes:
+        top = ax.get_legend().get_window_extent().y1
+        assert ax._left_title.get_window_extent().y0 >= top - 1
+    mpl.pyplot.close(figure)
+
+
 @pytest.mark.parametrize(
     ("change", "match"),
     [
         ({"theta": np.zeros((4, 2)), "x": np.zeros((4, 2))}, "at least 10 rows.*got 4 and 1000"),
         ({"n_samples": 3}, "n_samples be at least 10, got 500 and 3"),
         ({"x_observed": [0.0, 1.0, 2.0]}, "x_observed must have the shape"),
-        ({"x_observed": [0.0, np.nan]}, "x_observed must be finite"),
+        ({"x_observed": [0.0, np.nan]}, "x_observed must be finite, got one that holds NaN"),
     ],
 )
 def test_bad_input_is_refused_before_anything_is_drawn(

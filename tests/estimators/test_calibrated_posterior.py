@@ -158,6 +158,27 @@ def test_ways_of_cutting(cv, n_members, n_scores):
     assert len(seeds) == n_members
 
 
+@pytest.mark.parametrize("rows", [range(-20, 0), np.arange(100) >= 80, [*range(80, 100)]])
+def test_rows_set_aside_may_be_counted_from_the_end(rows):
+    theta, x = simulate(100, 0)
+    npe = NPE(PRIOR, max_epochs=2, **TINY)
+    weight = np.r_[0.0, np.ones(98), 0.0]
+    given, expected = (
+        CalibratedPosterior(npe, cv=[(range(80), aside)], n_samples=50, random_state=0)
+        for aside in (rows, np.arange(80, 100))
+    )
+    given.fit(theta, x, sample_weight=weight)
+    assert given.scores_.tolist() == expected.fit(theta, x, sample_weight=weight).scores_.tolist()
+    assert len(given.scores_) == 19
+
+
+@pytest.mark.parametrize("rows", [range(90, 101), range(-101, -90), np.ones(99, bool), [0.5]])
+def test_rows_that_do_not_exist_are_refused(rows):
+    calibrated = CalibratedPosterior(NPE(PRIOR, **TINY), cv=[(range(80), rows)])
+    with pytest.raises(ValueError, match="cv must give row numbers of theta's 100 rows, or masks"):
+        calibrated.fit(*simulate(100, 0))
+
+
 def test_folds_cover_what_single_splits_do():
     """The mixture of folds has no guarantee, so the bound has room for five per cent."""
     npe = NPE(PRIOR, max_epochs=5, **TINY)

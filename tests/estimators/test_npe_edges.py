@@ -294,3 +294,15 @@ def test_the_trial_before_compiling_leaves_no_trace(monkeypatch) -> None:
     compiled = clone(plain).set_params(compile=True).fit(THETA, X)
     assert torch.equal(torch.get_rng_state(), before)
     np.testing.assert_array_equal(compiled.log_prob(THETA, X), plain.log_prob(THETA, X))
+
+
+@pytest.mark.parametrize("unit", [1e-12, 1e12])
+def test_the_mode_does_not_depend_on_the_units_of_theta(unit: float) -> None:
+    """As far from it as a log-density that is 1e-5 short may be, at both ends, in posterior sds."""
+    theta = np.random.default_rng(3).normal(size=(300, 2))
+    x = theta + 0.5 * np.random.default_rng(4).normal(size=(300, 2))
+    observed = x[:5]
+    plain = NPE(**FAST).fit(theta, x)
+    other = NPE(**FAST).fit(unit * theta, x)
+    moved = (other.map(observed) / unit - plain.map(observed)) / plain.sample(observed).std(axis=1)
+    assert np.abs(moved).max() < 2 * np.sqrt(2e-5)

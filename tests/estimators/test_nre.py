@@ -360,6 +360,7 @@ def test_a_splitter_that_leaves_a_single_row_is_refused(splitter: KFold) -> None
         NRE(NORMAL, validation_fraction=splitter, **TINY).fit(THETA[:n], X[:n])
 
 
+@pytest.mark.filterwarnings("ignore:fit has [24] simulations")
 @pytest.mark.parametrize(("n", "options"), [(4, {}), (2, {"validation_fraction": None})])
 def test_the_fewest_rows_will_do(n: int, options: dict) -> None:
     nre = NRE(NORMAL, **TINY, **options).fit(THETA[:n], X[:n])

@@ -1,8 +1,13 @@
 """PosteriorRegressor is a scikit-learn regressor whose predictions are posterior means."""
 
+from collections.abc import Callable
+
 import numpy as np
 import pandas as pd
+import polars as pl
 import pytest
+import torch
+from scipy import stats
 from sklearn.base import clone
 from sklearn.compose import TransformedTargetRegressor
 from sklearn.decomposition import PCA
@@ -14,7 +19,10 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 import sksbi.pipeline
-from sksbi import NPE, PosteriorRegressor
+from sksbi import NPE, NRE, Ensemble, PosteriorRegressor
+from sksbi.exceptions import MisspecificationWarning, SamplingWarning
+from sksbi.nn import ConditionalDensity
+from sksbi.samplers import ImportanceResampling, MetropolisHastings
 
 TINY = {
     "flow": "maf",
@@ -35,6 +43,30 @@ def linear_gaussian(n: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
 
 
 X, Y = linear_gaussian(200, seed=0)
+
+
+@pytest.mark.parametrize(
+    ("x", "y", "message"),
+    [
+        (X[:, 0], Y, r"^X: Expected 2D array, got 1D array instead: array=.*reshape\(-1, 1\)"),
+        (pd.Series(X[:, 0]), Y, r"^X: Expected a 2-dimensional"),
+        (X, np.where(Y > 2, np.nan, Y), r"^y contains NaN in column \d, row \d+, and must be"),
+        (X[1:], Y, r"^X and y must have one length, got \[199, 200\] rows"),
+        (np.ma.masked_greater(X, 2), Y, "Input X contains NaN"),
+    ],
+)
+def test_errors_name_their_argument(x: object, y: object, message: str) -> None:
+    with pytest.raises(ValueError, match=f"(?s){message}"):
+        PosteriorRegressor(NPE(**TINY)).fit(x, y)
+
+
+def test_tables_of_other_libraries_are_taken_by_name(tiny: PosteriorRegressor) -> None:
+    x, y = pl.DataFrame(X, schema=list("abcd")), pl.DataFrame(Y, schema=["u", "v"])
+    regressor = clone(tiny).fit(x, y)
+    assert regressor.feature_names_in_.tolist() == list("abcd")
+    np.testing.assert_array_equal(regressor.predict(x[:3]), tiny.predict(X[:3]))
+    with pytest.raises(ValueError, match="(?s)^X: .*same order"):
+        regressor.predict(x.select("b", "a", "c", "d"))
 
 
 @pytest.fixture(scope="module")
@@ -178,7 +210,100 @@ def test_bad_input_is_named(tiny: PosteriorRegressor) -> None:
         PosteriorRegressor(n_samples=0).fit(X, Y)
     with pytest.raises(ValueError, match="'estimator' parameter.*Got LinearRegression"):
         PosteriorRegressor(LinearRegression()).fit(X, Y)
-    with pytest.raises(ValueError, match="inconsistent numbers of samples: .*199.*200|200.*199"):
+    with pytest.raises(ValueError, match=r"X and y must have one length, got \[\d+, \d+\] rows"):
         clone(tiny).fit(X, Y[:-1])
     with pytest.raises(NotFittedError, match="PosteriorRegressor"):
         clone(tiny).predict(X)
+
+
+def far(rows: int) -> np.ndarray:
+    return np.full((rows, 4), 1e3) + np.arange(rows)[:, None]
+
+
+WITHIN = {"a": stats.norm(0, 1), "b": stats.uniform(-4, 8)}
+FAMILIES = {
+    "nsf": lambda: NPE(max_epochs=2, random_state=0),
+    "maf": lambda: NPE(**TINY),
+    "gmm": lambda: NPE(flow="gmm", max_epochs=2, random_state=0),
+    "prior": lambda: NPE(WITHIN, **TINY),
+    "Ensemble": lambda: Ensemble(NPE(**TINY), n_estimators=3),
+    "Ensemble of nsf": lambda: Ensemble(NPE(max_epochs=2), n_estimators=2),
+    "NRE": lambda: NRE(
+        WITHIN, hidden_features=(8,), max_epochs=2, sampler=ImportanceResampling(500)
+    ),
+}
+
+
+@pytest.mark.parametrize("make", FAMILIES.values(), ids=FAMILIES)
+def test_a_row_alone_is_predicted_as_among_others(make: Callable) -> None:
+    """By the same noise: what differs is the rounding of matrix products, in float32."""
+    y = Y.clip(-3.9, 3.9)
+    regressor = PosteriorRegressor(make(), n_samples=50, random_state=0).fit(X, y)
+    mean, sd = regressor.predict(X[:12], return_std=True)
+    for i in (0, 5, 11):
+        alone = regressor.predict(X[i : i + 1], return_std=True)
+        np.testing.assert_allclose(mean[i], alone[0][0], rtol=0, atol=1e-4)
+        np.testing.assert_allclose(sd[i], alone[1][0], rtol=0, atol=1e-4)
+    np.testing.assert_allclose(regressor.predict(X[11::-1])[::-1], mean, rtol=0, atol=1e-4)
+    if isinstance(regressor.estimator_, NPE | Ensemble):
+        posterior = regressor.estimator_.sample(X[:12], 2000, random_state=1)
+        error = posterior.std(axis=1) * np.sqrt(1 / 50 + 1 / 2000)
+        np.testing.assert_array_less(np.abs(mean - posterior.mean(axis=1)), 5 * error)
+
+
+def test_noise_is_drawn_once_for_all_rows(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As few calls of the network as batches: the memory is bounded, and the cost is not by row."""
+    regressor = PosteriorRegressor(NPE(**TINY), n_samples=50, random_state=0).fit(X, Y)
+    expected, calls = regressor.predict(X), []
+    draw = ConditionalDensity.draw
+
+    def counted(self: object, c: torch.Tensor, rows: torch.Tensor, *args: object) -> torch.Tensor:
+        calls.append(len(rows))
+        return draw(self, c, rows, *args)
+
+    monkeypatch.setattr(ConditionalDensity, "draw", counted)
+    regressor.predict(X)
+    assert calls == [10_000]
+    calls.clear()
+    monkeypatch.setattr("sksbi.estimators.regressor._DRAWS_PER_BATCH", 3_000)
+    np.testing.assert_allclose(regressor.predict(X), expected, rtol=0, atol=1e-4)
+    assert calls == [3_000] * 3 + [1_000]
+
+
+def test_redrawn_draws_do_not_depend_on_other_rows() -> None:
+    """A prior that is zero in half of its box: draws there are made again."""
+    rng = np.random.default_rng(0)
+    theta = np.sort(rng.uniform(size=(300, 2)), axis=1)
+    x = np.hstack([theta, theta]) + NOISE * rng.normal(size=(300, 4))
+    prior = UniformTriangle()
+    regressor = PosteriorRegressor(NPE(prior, **TINY), n_samples=200, random_state=0).fit(x, theta)
+    mean = regressor.predict(x[:9])
+    assert (mean[:, 0] < mean[:, 1]).all()
+    for i in (0, 8):
+        np.testing.assert_allclose(regressor.predict(x[i : i + 1])[0], mean[i], rtol=0, atol=1e-4)
+
+
+class UniformTriangle:
+    """Uniform on 0 < theta_0 < theta_1 < 1."""
+
+    support = np.zeros(2), np.ones(2)
+
+    def sample(self, n: int, random_state: object = None) -> np.ndarray:
+        return np.sort(np.random.default_rng(random_state).uniform(size=(n, 2)), axis=1)
+
+    def log_prob(self, theta: np.ndarray) -> np.ndarray:
+        return np.where(theta[:, 0] < theta[:, 1], np.log(2), -np.inf)
+
+
+def test_rows_in_doubt_are_warned_of_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sksbi.estimators.regressor._DRAWS_PER_BATCH", 40)
+    regressor = PosteriorRegressor(NPE(**TINY), n_samples=20, random_state=0).fit(X, Y)
+    with pytest.warns(MisspecificationWarning, match="7 of 10 observations in x are far") as found:
+        regressor.predict(np.vstack([X[:3], far(7)]))
+    assert len(found) == 1
+    chains = MetropolisHastings(n_chains=4, n_warmup=1, thin=1)
+    nre = NRE(WITHIN, hidden_features=(8,), max_epochs=2, sampler=chains)
+    regressor = PosteriorRegressor(nre, n_samples=20, random_state=0).fit(X, Y.clip(-3.9, 3.9))
+    with pytest.warns(SamplingWarning, match=r"not to be trusted for \d+ of 6 ") as found:
+        regressor.predict(X[:6])
+    assert len(found) == 1

@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 from matplotlib import pyplot as plt
 from matplotlib.path import Path
+from scipy import stats
 from sklearn.model_selection import GridSearchCV
 
 from sksbi.estimators import NPE
@@ -31,6 +32,46 @@ def normal(n, d, seed=0):
 
 def correlated(n, seed):
     return normal(n, 2, seed) @ np.array([[1.0, 0.8], [0.0, 0.6]])
+
+
+def ridge(n, seed, correlation=0.999):
+    return normal(n, 2, seed) @ np.array([[1.0, correlation], [0.0, np.sqrt(1 - correlation**2)]])
+
+
+def ridge_down(n, seed):
+    return ridge(n, seed) * [1e-6, -1e6]
+
+
+def banana(n, seed):
+    draws = normal(n, 2, seed)
+    return np.c_[draws[:, 0], draws[:, 0] ** 2 + 0.5 * draws[:, 1]]
+
+
+def ring(n, seed):
+    angle, noise = normal(n, 2, seed).T
+    angle = 2 * np.pi * stats.norm.cdf(angle)
+    return (1 + 0.1 * noise[:, None]) * np.c_[np.cos(angle), np.sin(angle)]
+
+
+def tilted_ring(n, seed):
+    return ring(n, seed) @ np.array([[1.0, 0.95], [0.0, 0.1]])
+
+
+def square(n, seed):
+    return np.random.default_rng(seed).uniform(size=(n, 2))
+
+
+def parallelogram(n, seed):
+    return square(n, seed) @ np.array([[1.0, 1.0], [0.0, 0.05]])
+
+
+def tilted_modes(n, seed):
+    return ridge(n, seed, 0.98) + np.where(normal(n, 1, seed + 9) > 0, 1.0, -1.0) * [1.0, -1.0]
+
+
+def cut_ridge(n, seed):
+    draws = ridge(6 * n, seed, 0.95)
+    return draws[np.all(draws > 0, axis=1)][:n]
 
 
 def two_modes(n, seed):
@@ -85,7 +126,11 @@ def share_inside(paths, draws):
     return np.mean(inside % 2)
 
 
-@pytest.mark.parametrize("make", [correlated, two_modes, lognormal, at_a_corner])
+SMOOTH = [ridge, ridge_down, banana, cut_ridge]
+ROUGH = [square, parallelogram, ring, tilted_ring, tilted_modes]
+
+
+@pytest.mark.parametrize("make", [correlated, two_modes, lognormal, at_a_corner, *SMOOTH])
 @pytest.mark.parametrize("levels", [(0.5, 0.9), (0.8,)])
 def test_the_regions_of_a_pair_hold_the_stated_mass(make, levels):
     n = 4000
@@ -98,6 +143,48 @@ def test_the_regions_of_a_pair_hold_the_stated_mass(make, levels):
         # New draws add their own error, and the region is slightly fitted to the old ones.
         fresh = share_inside(path, make(n, 1))
         assert abs(fresh - level) < 4 * np.sqrt(2 * level * (1 - level) / n)
+
+
+@pytest.mark.parametrize("make", ROUGH)
+def test_regions_of_rough_densities_hold_the_stated_mass_of_new_draws(make):
+    n = 4000
+    display = PosteriorDisplay.from_samples(make(n, 0))
+    paths = display.axes_[1, 0].collections[-1].get_paths()
+    for path, level in zip(paths, (0.9, 0.5), strict=True):
+        error = np.sqrt(2 * level * (1 - level) / n)
+        assert abs(share_inside(path, make(n, 1)) - level) < 4 * error
+
+
+@pytest.mark.parametrize("correlation", [0.0, 0.9, -0.99, 0.999, -0.99999])
+def test_contours_of_gaussians_are_ellipses(correlation):
+    draws = ridge(10_000, 0, correlation)
+    paths = PosteriorDisplay.from_samples(draws).axes_[1, 0].collections[-1].get_paths()
+    for path, level in zip(paths, (0.9, 0.5), strict=True):
+        (outline,) = path.to_polygons()
+        tilt = np.array([[1.0, correlation], [0.0, np.sqrt(1 - correlation**2)]])
+        radii = np.linalg.norm(outline @ np.linalg.inv(tilt), axis=1)
+        exact = np.sqrt(stats.chi2(2).ppf(level))
+        # The kernel widens the Gaussian by h^2 / 2; n h^2 f is the number of draws that tell f.
+        h2 = 10_000 ** (-1 / 3)
+        density = np.exp(-(exact**2) / 2) / (2 * np.pi)
+        error = 1 / (exact * np.sqrt(4 * np.pi * 10_000 * h2 * density))
+        assert abs(radii.mean() - exact) < 4 * error
+        assert radii.std() < 2 * error
+
+
+@pytest.mark.parametrize("mirror", [[1, 1], [1, -1], [-1, 1], [-1, -1]])
+def test_regions_end_at_bounds_that_tilted_draws_pile_up_at(mirror):
+    draws = cut_ridge(4000, 0) * mirror
+    paths = PosteriorDisplay.from_samples(draws).axes_[1, 0].collections[-1].get_paths()
+    for path in paths:
+        least = (path.vertices * mirror).min(axis=0)
+        np.testing.assert_allclose(least, np.abs(draws).min(axis=0), atol=1e-12)
+
+
+def test_a_hole_stays_open():
+    paths = PosteriorDisplay.from_samples(tilted_ring(4000, 0)).axes_[1, 0].collections[-1]
+    for path in paths.get_paths():
+        assert share_inside(path, 0.3 * tilted_ring(4000, 1)) == 0
 
 
 def test_the_regions_of_one_parameter_hold_the_stated_mass():

@@ -91,8 +91,10 @@ def test_bad_input_is_refused(simulated, observed, scale, error, match):
         predictive_distance(simulated, observed, scale=scale)
 
 
-def test_names_in_another_order_are_refused():
+def test_an_observation_is_put_in_the_order_of_its_names():
     simulated = pd.DataFrame(np.zeros((4, 2)), columns=["a", "b"])
-    assert predictive_distance(simulated, {"a": 3.0, "b": 4.0}) == 5.0
+    simulated["b"] += 1.0
+    for x in ({"a": 3.0, "b": 5.0}, {"b": 5.0, "a": 3.0}):
+        assert predictive_distance(simulated, x) == 5.0
     with pytest.raises(ValueError, match="x and x_simulated must have the same columns"):
-        predictive_distance(simulated, {"b": 4.0, "a": 3.0})
+        predictive_distance(simulated, {"b": 4.0, "c": 3.0})

@@ -1,17 +1,22 @@
 """Scorers: they are the measures, in every search, and rank the exact posterior first."""
 
+import gc
 import pickle
+import threading
 
+import joblib
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 from scipy import stats
 from sklearn.base import BaseEstimator, clone
 from sklearn.linear_model import LogisticRegression
-from sklearn.model_selection import GridSearchCV, cross_val_score, cross_validate
+from sklearn.model_selection import GridSearchCV, KFold, cross_val_score, cross_validate
 from sklearn.preprocessing import StandardScaler
 
 from sksbi import NPE, NRE, ClassifierRatio, Ensemble, PosteriorRegressor
+from sksbi.estimators.batch import AskedBatch
 from sksbi.metrics import (
     crps,
     draw_held_out,
@@ -22,6 +27,7 @@ from sksbi.metrics import (
     posterior_contraction,
     rank_ecdf,
     sbc_ranks,
+    sharing,
     tarp_coverage,
 )
 from sksbi.pipeline import make_pipeline
@@ -110,6 +116,8 @@ def test_scores_of_the_exact_posterior_are_known(made):
     )
     error = 4 * values.std() / np.sqrt(values.size) + SD / np.sqrt(np.pi) * 4 / np.sqrt(2 * n)
     assert abs(scores["neg_crps"] + SD / np.sqrt(np.pi)) < error
+    # The energy score of a normal about its own draws is half their mean distance, by theta's sd.
+    assert abs(scores["neg_energy_score"] + SD * np.sqrt(np.pi) / 2) < 2 * error
     assert abs(scores["contraction"] - 0.5) < 4 * 0.5 * np.sqrt(2 / (n * d))
     # A mean distance is at most the largest, whose distribution is Kolmogorov's.
     for name in ("coverage", "sbc", "tarp"):
@@ -133,6 +141,131 @@ def test_several_names_share_one_set_of_draws(made):
     assert list(scores) == names
     for name in names:
         assert scores[name] == get_scorer(name, n_samples=20)(estimator, made.theta, made.x)
+
+
+class Counted(Gaussian):
+    """The same, which counts what it is asked, by the number of theta."""
+
+    def fit(self, theta, x):
+        self.asked_ = []
+        return super().fit(theta, x)
+
+    def log_prob(self, theta, x):
+        self.asked_.append(np.size(theta) // theta.shape[-1])
+        return super().log_prob(theta, x)
+
+
+NEEDED = {name: (1, []) for name in ("sbc", "tarp", "neg_energy_score", "neg_crps", "contraction")}
+NEEDED |= {"log_prob": (0, [600]), "coverage": (1, [600, 12_000])}
+
+
+@pytest.mark.parametrize("name", NEEDED)
+def test_a_scorer_asks_for_no_more_than_it_needs(made, name):
+    estimator = Counted().fit(made.theta, made.x)
+    get_scorer(name, n_samples=20)(estimator, made.theta, made.x)
+    assert (estimator.n_calls_, sorted(estimator.asked_)) == NEEDED[name]
+
+
+@pytest.mark.parametrize("first", ["coverage", "sbc"])
+def test_several_scorers_in_a_dict_share_one_drawing(made, first):
+    """In any order, with the numbers of each alone."""
+    names = sorted(NEEDED, key=lambda name: name != first)
+    scorers = {name: get_scorer(name, n_samples=20) for name in names}
+    found = cross_validate(
+        Counted(), made.theta, made.x, scoring=scorers, cv=2, return_estimator=True
+    )
+    for k, (_, test) in enumerate(KFold(2).split(made.x)):
+        estimator = found["estimator"][k]
+        assert estimator.n_calls_ == 1
+        assert estimator.asked_.count(6_000) == 1
+        for name in names:
+            alone = Counted().fit(made.theta, made.x)
+            score = scorers[name](alone, made.theta[test], made.x[test])
+            assert found[f"test_{name}"][k] == score
+
+
+CHANGES = {
+    "fit again": lambda e, theta, x: (e.set_params(shift=1.0), theta, x),
+    "other pairs": lambda e, theta, x: (e, theta, x + 1.0),
+    "other theta": lambda e, theta, x: (e, theta + 1.0, x),
+    "pairs in another order": lambda e, theta, x: (e, theta[::-1], x[::-1]),
+    "another estimator": lambda e, theta, x: (clone(e).fit(theta, x), theta, x),
+}
+
+
+@pytest.mark.parametrize("change", CHANGES.values(), ids=CHANGES)
+@pytest.mark.parametrize("in_place", [True, False])
+def test_what_is_shared_is_never_of_something_else(made, change, in_place):
+    estimator, theta, x = Gaussian().fit(made.theta, made.x), made.theta.copy(), made.x.copy()
+    scorers = [get_scorer(name, n_samples=20) for name in ("sbc", "neg_crps")]
+    scorers[0](estimator, theta, x)
+    other, new_theta, new_x = change(estimator, theta, x)
+    if in_place:
+        theta[:], x[:] = new_theta.copy(), new_x.copy()
+    else:
+        theta, x = new_theta, new_x
+    fresh = Gaussian(**other.get_params()).fit(theta, x)
+    assert scorers[1](other, theta, x) == scorers[1](fresh, theta.copy(), x.copy())
+
+
+def test_draws_are_shared_by_the_same_seed_and_number_only(made):
+    estimator = Gaussian().fit(made.theta, made.x)
+    for options in ({}, {"random_state": 1}, {"n_samples": 30}):
+        for name in ("sbc", "tarp"):
+            get_scorer(name, **{"n_samples": 20} | options)(estimator, made.theta, made.x)
+    assert estimator.n_calls_ == 3
+    for name in ("sbc", "tarp"):
+        get_scorer(name, n_samples=20, random_state=None)(estimator, made.theta, made.x)
+    assert estimator.n_calls_ == 5
+
+
+def test_a_network_changed_in_place_is_drawn_from_again(pairs):
+    theta, x = pairs
+    estimator = npe().fit(theta, x)
+    scorers = [get_scorer(name, n_samples=20) for name in ("sbc", "neg_crps")]
+    before = scorers[1](estimator, theta, x)
+    scorers[0](estimator, theta, x)
+    with torch.no_grad():
+        next(estimator.net_.module_.flow.parameters()).add_(0.1)
+    changed = scorers[1](estimator, theta, x)
+    assert changed != before
+    assert changed == scorers[1](pickle.loads(pickle.dumps(estimator)), theta, x)
+    estimator.set_params(random_state=1).fit(theta, x)
+    assert scorers[1](estimator, theta, x) not in (before, changed)
+
+
+def test_a_drawing_does_not_outlive_its_estimator(made):
+    estimator = Gaussian().fit(made.theta, made.x)
+    get_scorer("sbc", n_samples=20)(estimator, made.theta, made.x)
+    last = sharing._KEPT.last
+    assert last.drawing.draws.shape == (600, 20, 2)
+    del estimator
+    gc.collect()
+    assert last.drawing is None
+
+
+@pytest.mark.parametrize("prior_holds", ["lambda", "what cannot be pickled"])
+def test_what_cannot_be_pickled_is_scored_too(made, prior_holds):
+    estimator = Gaussian().fit(made.theta, made.x)
+    held = threading.Lock() if prior_holds != "lambda" else lambda theta: theta
+    estimator.held_ = held
+    scorers = {name: get_scorer(name, n_samples=20) for name in ("sbc", "tarp")}
+    scores = {name: scorer(estimator, made.theta, made.x) for name, scorer in scorers.items()}
+    assert estimator.n_calls_ == (1 if prior_holds == "lambda" else 2)
+    for name, scorer in scorers.items():
+        assert scores[name] == scorer(Gaussian(), made.theta, made.x)
+
+
+def test_two_threads_do_not_take_each_others_draws(made):
+    grid = {"shift": [0.0, 0.5, 1.0, 1.5]}
+    scoring = {name: get_scorer(name, n_samples=20) for name in ("sbc", "neg_crps", "tarp")}
+    search = GridSearchCV(Gaussian(), grid, scoring=scoring, refit=False, cv=2)
+    serial = clone(search).fit(made.theta, made.x).cv_results_
+    with joblib.parallel_config("threading", n_jobs=3):
+        threads = clone(search).fit(made.theta, made.x).cv_results_
+    for name in scoring:
+        key = f"mean_test_{name}"
+        np.testing.assert_array_equal(threads[key], serial[key])
 
 
 def test_scores_repeat_by_default_and_follow_the_random_state(made):
@@ -197,11 +330,30 @@ def test_cross_validation_scores_what_was_held_out(pairs, make):
     assert np.isfinite([found[f"test_{name}"] for name in NAMES]).all()
 
 
+@pytest.mark.parametrize("make", ESTIMATORS.values(), ids=ESTIMATORS)
+def test_a_dict_of_scorers_draws_once_a_fold(pairs, make, monkeypatch):
+    theta, x = pairs
+    options = {"cv": 2, "error_score": "raise"}
+    listed = cross_validate(make(), theta, x, scoring=get_scorer(NAMES, n_samples=30), **options)
+    drawn, draw = [], AskedBatch.draw
+
+    def counted(self, part, n, generator):
+        drawn.append(n)
+        return draw(self, part, n, generator)
+
+    monkeypatch.setattr(AskedBatch, "draw", counted)
+    scoring = {name: get_scorer(name, n_samples=30) for name in sorted(NAMES, reverse=True)}
+    found = cross_validate(make(), theta, x, scoring=scoring, **options)
+    assert drawn == [30, 30]
+    for name in NAMES:
+        np.testing.assert_array_equal(found[f"test_{name}"], listed[f"test_{name}"])
+
+
 def test_log_prob_of_a_posterior_is_its_own_score(pairs):
     theta, x = pairs
     scorer = get_scorer("log_prob", n_samples=5)
     found = cross_val_score(npe(), theta, x, scoring=scorer, cv=2)
-    np.testing.assert_allclose(found, cross_val_score(npe(), theta, x, cv=2), rtol=1e-6)
+    np.testing.assert_allclose(found, cross_val_score(npe(), theta, x, cv=2), rtol=1e-12)
 
 
 def test_one_name_a_dict_and_a_list_agree(pairs):

@@ -84,7 +84,8 @@ def test_with_shared_noise_draws_do_not_depend_on_what_else_is_asked(known: Know
 
 def test_modes_are_found_inside_and_at_a_bound(known: KnownAt) -> None:
     modes = known.modes(np.random.default_rng(0))
-    np.testing.assert_allclose(modes, [[1.0, 0.0], [0.0, 3.0], [0.5, -1.0]], atol=1e-4)
+    # A log-density that is 1e-5 short is sqrt(2e-5) standard deviations away.
+    np.testing.assert_allclose(modes, [[1.0, 0.0], [0.0, 3.0], [0.5, -1.0]], atol=4.5e-3)
     assert (modes[:, 0] > 0).all()
 
 

@@ -8,12 +8,14 @@ of draws, or of normalised densities, would not see.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 from scipy import stats
 
-from sksbi.posteriors.base import Draws, Posterior, PosteriorAt
+from sksbi.posteriors.base import Doubt, Draws, Posterior, PosteriorAt
 from sksbi.posteriors.factor import MeanRatio
 from sksbi.posteriors.mixture import Mixture, Normalised, NormalisedAt
 from sksbi.posteriors.ratios import PairwiseRatio
@@ -183,3 +185,39 @@ def test_the_mode_is_found_however_narrow_the_posterior(d: int, sd: float, trial
     exact = x.mean(axis=1) / (1 + width**2)
     modes = posterior.modes(np.random.default_rng(1))
     assert np.abs(modes - exact).max() < 0.02 * min(width, 1)
+
+
+class Doubtful(Normal):
+    """A member that doubts some observations, for reasons of its own."""
+
+    def __init__(self, *doubts: Doubt) -> None:
+        super().__init__(0.0)
+        self.found = doubts
+
+    def _at(self, x: Array) -> NormalAt:
+        at = super()._at(x)
+        at.record = self  # type: ignore[assignment]
+        return at
+
+    def doubts(self, _: PosteriorAt) -> Sequence[Doubt]:
+        return self.found
+
+
+def test_a_mixture_passes_on_the_doubts_of_its_members_once_a_kind() -> None:
+    few = Doubt(UserWarning, "few, {who}.", np.array([3]), 9)
+    many = Doubt(UserWarning, "many, {who}.", np.array([0, 1]), 9, 1)
+    other = Doubt(RuntimeWarning, "other, {who}.", np.array([7]), 9)
+    members = [Doubtful(few), Doubtful(many, other), Doubtful()]
+    first, second = Mixture(members).at(np.zeros((9, 1))).doubts()
+    assert first.rows.tolist() == [0, 1, 3]
+    assert first.text == "many, {who}. So found 2 of the 3 fits that are mixed."
+    assert (first.category, first.n_seen, first.parameter) == (UserWarning, 9, 1)
+    assert second.rows.tolist() == [7]
+    assert second.text.endswith("So found 1 of the 3 fits that are mixed.")
+
+
+def test_a_mixture_of_one_says_what_its_member_says() -> None:
+    doubt = Doubt(UserWarning, "few, {who}.", np.array([3]), 9)
+    (passed_on,) = Mixture([Doubtful(doubt)]).at(np.zeros((9, 1))).doubts()
+    assert passed_on.text == doubt.text
+    assert not Mixture([Doubtful(), Doubtful()]).at(np.zeros((9, 1))).doubts()

@@ -23,6 +23,27 @@ from sksbi.priors import Prior, check_prior
 STEP = 1e-5
 
 
+@pytest.mark.parametrize("sizes", [(1e-300, 1e299), (1e155, 1e-160), (1e-310, 1.0)])
+def test_standardisation_does_not_depend_on_the_unit(sizes: tuple[float, float]) -> None:
+    z = np.random.default_rng(0).normal(2.0, 0.5, size=(500, 2))
+    theta = z * sizes
+    space, reference = (ParameterSpace(None, None).fit(array) for array in (theta, z))
+    (u, ladj), (expected, expected_ladj) = space.to_network(theta), reference.to_network(z)
+    rtol = 1e-9 if min(sizes) > 1e-305 else 1e-4  # denormal numbers have few digits
+    np.testing.assert_allclose(u, expected, rtol=rtol, atol=rtol)
+    np.testing.assert_allclose(ladj, expected_ladj - np.log(sizes).sum(), rtol=1e-6)
+    np.testing.assert_allclose(space.from_network(u) / sizes, z, rtol=rtol)
+
+
+@pytest.mark.parametrize("transformer", [None, StandardScaler(), PowerTransformer()])
+def test_theta_too_large_for_floats_is_refused(transformer: BaseEstimator | None) -> None:
+    theta = np.random.default_rng(0).normal(size=(50, 2)) * (
+        1e307 if transformer is None else 1e200
+    )
+    with pytest.raises(ValueError, match=r"^theta, after .* must lie below 1e\+300, got .* larger"):
+        ParameterSpace(None, transformer).fit(theta)
+
+
 class Box:
     """A user's prior: uniform on a box with one open side."""
 

@@ -96,3 +96,41 @@ def test_of_many_rows_some_are_looked_at():
     typical = TypicalObservations(x)
     assert typical.region.low[0] == 0
     assert typical.region.high[0] > 299_980
+
+
+def test_what_any_of_several_fits_has_seen_is_typical():
+    rng = np.random.default_rng(0)
+    places = 20.0 * np.arange(4)[:, None] * [1.0, -1.0]
+    typical = TypicalObservations(places[0] + rng.normal(size=(500, 2)))
+    for place in places[1:]:
+        typical = typical.joined(place + rng.normal(size=(500, 2)))
+    between = places[:-1] + 10.0
+    assert typical.are_far(np.concatenate([places, between])).tolist() == 4 * [False] + 3 * [True]
+    assert "simulated from" in typical.describe(between[:1])
+
+
+def test_a_further_fit_to_the_like_changes_nothing():
+    rng = np.random.default_rng(0)
+    typical = TypicalObservations(rng.normal(size=(2000, 2)))
+    assert typical.joined(0.5 * rng.normal(size=(500, 2))) is typical
+
+
+def test_a_wider_fit_widens_what_is_typical():
+    rng = np.random.default_rng(0)
+    narrow = TypicalObservations(rng.normal(size=(500, 2)))
+    wide = narrow.joined(9 * rng.normal(size=(500, 2)))
+    asked = np.array([[0.0, 0.0], [15.0, 15.0], [90.0, 0.0]])
+    assert narrow.are_far(asked).tolist() == [False, True, True]
+    assert wide.are_far(asked).tolist() == [False, False, True]
+
+
+def test_the_record_of_fits_is_bounded_and_covers_all():
+    rng = np.random.default_rng(0)
+    typical = TypicalObservations(rng.normal(size=(50, 2)))
+    for k in range(1, 30):
+        typical = typical.joined(30.0 * k + rng.normal(size=(50, 2)))
+    assert len(typical.earlier) <= 10
+    assert not any(one.earlier for one in typical.earlier)
+    seen = 30.0 * np.arange(30.0)[:, None] * [1.0, 1.0]
+    assert not typical.are_far(seen).any()
+    assert typical.are_far(np.array([[-900.0, 0.0], [1900.0, 1900.0]])).all()

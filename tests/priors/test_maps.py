@@ -71,8 +71,8 @@ def test_parameters_are_read_however_they_were_passed(by_position: object, by_na
 
 
 def test_where_the_quantiles_of_scipy_break_the_map_ends_before() -> None:
-    prior = check_prior([stats.alpha(3.57)])
-    theta = prior.from_unbounded([[7.0], [8.0], [20.0]])
+    prior = check_prior([stats.cosine()])
+    theta = prior.from_unbounded([[9.0], [11.0], [20.0]])
     assert theta[0] < theta[1] == theta[2]
 
 

@@ -342,3 +342,30 @@ def test_a_box_without_mass_is_refused(
 ) -> None:
     with pytest.raises(ValueError, match=message):
         prior.truncated(low, high)
+
+
+def test_bounds_by_name_are_those_by_position() -> None:
+    prior = check_prior({"a": stats.norm(), "b": stats.uniform(0, 1)})
+    by_name = prior.truncated({"a": (-1, 1)})
+    theta = by_name.sample(50, 0)
+    by_position = prior.truncated([-1, 0], [1, 1])
+    np.testing.assert_array_equal(by_name.support, by_position.support)
+    np.testing.assert_array_equal(by_name.log_prob(theta), by_position.log_prob(theta))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error", "message"),
+    [
+        (({"c": (0, 1)},), ValueError, "got 'c'; these have the names .'a', 'b'."),
+        (({"a": 1},), ValueError, r"bounds\['a'\] must be a pair .low, high., got 1"),
+        (({"a": (0, "x")},), ValueError, r"bounds\['a'\] must have shape.*got \['x'\]"),
+        (({"a": (0, 1)}, [1, 1]), TypeError, "high must be left out where bounds are a dict"),
+        (([0, 0],), TypeError, r"low and high, or one dict .*got low=\[0, 0\] alone"),
+    ],
+)
+def test_wrong_bounds_by_name_are_refused(
+    arguments: tuple[object, ...], error: type[Exception], message: str
+) -> None:
+    prior = check_prior({"a": stats.norm(), "b": stats.uniform(0, 1)})
+    with pytest.raises(error, match=message):
+        prior.truncated(*arguments)

@@ -277,3 +277,11 @@ def test_a_region_that_changes_its_mind_is_no_endless_loop() -> None:
     assert prior.sample(3, random_state=0).shape == (3, 2)
     with pytest.raises(ValueError, match=r"same answer.*kept only 0 of [\d,]+ draws.*was 1 before"):
         prior.sample(1_000, random_state=0)
+
+
+def test_a_region_that_asks_by_name_is_told_what_it_gets() -> None:
+    prior = check_prior({"a": stats.norm()})
+    with pytest.raises(
+        IndexError, match=r"region must take an array of shape \(n, D\).*theta\[:, 0\]"
+    ):
+        prior.within(lambda theta: theta["a"] > 0)

@@ -92,3 +92,13 @@ def test_a_target_that_can_be_selected_is_evaluated_alone() -> None:
     AffineInvariantEnsemble(n_warmup=5, thin=2)(target, initial, 20, 0)
     assert shapes.count(3) == 2  # the starts only
     assert shapes.count(1) > 3 * 2
+
+
+@pytest.mark.parametrize("n_chains", [2, 3])
+def test_differential_moves_take_four_walkers(n_chains):
+    initial = np.random.default_rng(0).normal(size=(1, n_chains, 1))
+    sampler = AffineInvariantEnsemble(n_chains=n_chains, n_warmup=5, thin=1)
+    with pytest.raises(ValueError, match=f"moves = 4 chains, got {n_chains}: set n_chains=4"):
+        sampler(lambda z: -0.5 * (z**2).sum(axis=-1), initial, 10, 0)
+    sampler.set_params(moves=[(StretchMove(), 1.0)])
+    assert sampler(lambda z: -0.5 * (z**2).sum(axis=-1), initial, 10, 0).shape == (1, 10, 1)

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from scipy import stats
 
 from sksbi.samplers import ImportanceResampling, Target
 
@@ -51,3 +52,70 @@ def test_no_weight_at_all_is_refused():
     nothing = Target(lambda z: np.full(z.shape[:-1], -np.inf), Normal())
     with pytest.raises(ValueError, match="none among the 100 of target 0"):
         ImportanceResampling(100)(nothing, np.zeros((1, 1, 1)), 10)
+
+
+class Wide:
+    """Independent standard normals in D dimensions, and how many points were asked about."""
+
+    def __init__(self, D):
+        self.D = D
+
+    def sample(self, shape, generator):
+        return generator.standard_normal((*shape, self.D))
+
+    def log_prob(self, z):
+        return stats.norm.logpdf(z).sum(axis=-1)
+
+
+def costly(densities, D):
+    """Make targets whose points take a hundred evaluations, and a count of the points."""
+    count = []
+
+    def of(some):
+        def log_ratio(z):
+            count.append(z.shape[0] * z.shape[1])
+            each = [density(one) for density, one in zip(some, z, strict=True)]
+            return np.stack(each) - Wide(D).log_prob(z)
+
+        return log_ratio
+
+    def alone(i):
+        return Target(of(densities[i : i + 1]), Wide(D), None, 100)
+
+    return Target(of(densities), Wide(D), alone, 100), count
+
+
+@pytest.mark.parametrize(("D", "sd"), [(1, 0.01), (2, 0.01), (5, 0.03), (8, 0.1)])
+def test_candidates_contract_onto_a_narrow_target(D, sd):
+    """Of 20,000 candidates of the reference at most 500, 7, and then none lie in the target."""
+    centers = np.linspace(1.0, -1.5, D)
+    target, count = costly([lambda z: -0.5 * (((z - centers) / sd) ** 2).sum(axis=-1)], D)
+    draws, statistics = ImportanceResampling().run(target, np.zeros((1, 1, D)), 1_000, 0)
+    assert sum(count) <= 7_000
+    assert statistics.ess.min() >= 1_000
+    y = (draws[0] - centers) / sd
+    # Resampling points that are worth 1,000 doubles the variance at most.
+    assert np.abs(y.mean(axis=0)).max() < 4.5 * np.sqrt(2 / 1_000)
+    assert np.abs(y.std(axis=0) - 1).max() < 4.5 * np.sqrt(1 / 1_000)
+
+
+def test_candidates_contract_onto_both_modes_and_each_target():
+    def two(z):
+        left, right = (-0.5 * (((z - c) / 0.05) ** 2).sum(axis=-1) for c in (-1.5, 1.5))
+        return np.logaddexp(np.log(0.25) + left, np.log(0.75) + right)
+
+    def one(z):
+        return -0.5 * (((z - 0.5) / 0.05) ** 2).sum(axis=-1)
+
+    target, _ = costly([two, one], 2)
+    draws, statistics = ImportanceResampling().run(target, np.zeros((2, 1, 2)), 1_000, 0)
+    assert statistics.ess.shape == (2, 2)
+    share = (draws[0, :, 0] > 0).mean()
+    assert share == pytest.approx(0.75, abs=4 * np.sqrt(2 * 0.75 * 0.25 / 1_000))
+    assert draws[1].mean() == pytest.approx(0.5, abs=4 * 0.05 / np.sqrt(1_000))
+
+
+def test_a_number_of_candidates_is_kept_to():
+    target, count = costly([lambda z: -0.5 * (z**2).sum(axis=-1) / 0.01], 1)
+    ImportanceResampling(5_000)(target, np.zeros((1, 1, 1)), 100, 0)
+    assert sum(count) == 5_000

@@ -299,6 +299,12 @@ def test_bad_results_of_the_density_are_refused(name, values, match):
         ({"n_samples": 2.5}, TypeError, "n_samples must be an int >= 1, got 2.5"),
         ({"random_state": "one"}, ValueError, "random_state must be .* got 'one'"),
         ({"log_prob": 3}, TypeError, "log_prob must be callable, got int"),
+        ({"initial": [[["a"]]]}, TypeError, "initial must be real numbers, got .* such as .'a'"),
+        ({"initial": [[[1j]]]}, TypeError, "initial must be real numbers, got complex128"),
+        ({"initial": [[["a", 1.0]]]}, TypeError, "initial must be real numbers"),
+        ({"initial": [[[1.0], [1.0, 2.0]]]}, TypeError, "initial must be real numbers: .*inhomog"),
+        ({"n_samples": 1j}, TypeError, "n_samples must be an int >= 1, got 1j"),
+        ({"random_state": 1j}, ValueError, "random_state must be .* got 1j"),
     ],
 )
 def test_bad_arguments_are_refused(name, change, error, match):
@@ -321,3 +327,30 @@ def test_numbers_of_chains():
     counts = [MetropolisHastings().count_chains(n) for n in (1, 1000, 4000, 10_000, 100_000)]
     assert counts == [100, 100, 400, 1000, 1000]
     assert ImportanceResampling().count_chains(1000) == 1
+
+
+@pytest.mark.parametrize("name", QUICK)
+@pytest.mark.parametrize("value", [1j, "a"])
+def test_a_density_that_is_no_real_number_is_refused(name, value):
+    target = Target(lambda z: np.full(z.shape[:-1], value), Normal(2.5))
+    with pytest.raises(TypeError, match="log_prob must be real numbers, got"):
+        QUICK[name](Bare(target) if name != "importance" else target, np.ones((1, 9, 2)), 5, 0)
+
+
+class Bare:
+    """A density without a reference."""
+
+    def __init__(self, target):
+        self.target = target
+
+    def __call__(self, z):
+        return self.target.log_ratio(z)
+
+
+@pytest.mark.parametrize("name", QUICK)
+def test_advice_names_parameters_that_there_are(name):
+    advice = QUICK[name].advise()
+    named = {word for word in ("n_warmup", "thin", "n_chains", "n_candidates") if word in advice}
+    assert named
+    assert named <= set(QUICK[name].get_params())
+    assert ("chains" in advice) or name == "importance"

@@ -89,3 +89,35 @@ def test_equal_weights_draw_nothing_twice():
     chosen = systematic(np.zeros((1, 1000)), 500, np.random.default_rng(0))
     assert len(np.unique(chosen)) == 500
     assert chosen.max() < 1000
+
+
+@pytest.mark.parametrize("bad", [1j, "a", None])
+@pytest.mark.parametrize("name", ["target", "m", "n_chains", "n_candidates", "generator"])
+def test_bad_arguments_are_named(name, bad):
+    class Normal:
+        def sample(self, shape, generator):
+            return generator.standard_normal((*shape, 1))
+
+        def log_prob(self, z):
+            return -0.5 * z[..., 0] ** 2
+
+    arguments = {
+        "target": Target(lambda z: z[..., 0], Normal()),
+        "m": 1,
+        "n_chains": 2,
+        "n_candidates": 10,
+        "generator": np.random.default_rng(0),
+    }
+    with pytest.raises(TypeError, match=f"{name} must be"):
+        resample_reference(**{**arguments, name: bad})
+    with pytest.raises(TypeError, match="log_ratio must be callable, got"):
+        Target(bad, Normal())
+    with pytest.raises(TypeError, match="reference must have the methods"):
+        Target(np.sum, bad)
+
+
+@pytest.mark.parametrize("bad", [1j, "a"])
+def test_points_are_real_numbers(bad):
+    target = Target(lambda z: z[..., 0], type("Flat", (), {"sample": len, "log_prob": len})())
+    with pytest.raises(TypeError, match="z must be real numbers, got"):
+        target(np.full((1, 1, 1), bad))

@@ -1,10 +1,15 @@
 """One observation or a batch: decided by the dimensions of x in fit, never guessed."""
 
 import re
+from collections.abc import Callable
+from decimal import Decimal
 
 import numpy as np
 import pandas as pd
+import polars as pl
+import pyarrow as pa
 import pytest
+import torch
 
 from sksbi.tables.layout import ObservationLayout
 
@@ -43,11 +48,20 @@ def test_one_dimension_is_one_observation_where_fit_had_two(
     assert read.index.tolist() == [0]
 
 
-@pytest.mark.parametrize("layout", [VECTORS, NAMED])
+@pytest.mark.parametrize(
+    ("layout", "form"),
+    [
+        (VECTORS, np.asarray),
+        (VECTORS, np.ndarray.tolist),
+        (VECTORS, pd.DataFrame),
+        (NAMED, np.asarray),
+        (NAMED, np.ndarray.tolist),
+        (NAMED, lambda rows: pd.DataFrame(rows, columns=NAMES)),
+    ],
+)
 @pytest.mark.parametrize("m", [1, 2])
-@pytest.mark.parametrize("form", [np.asarray, np.ndarray.tolist, pd.DataFrame])
 def test_two_dimensions_are_a_batch_of_one_row_too(
-    form: type, m: int, layout: ObservationLayout
+    form: Callable[..., object], m: int, layout: ObservationLayout
 ) -> None:
     read = layout.read(form(ROWS[:m]))
     assert not read.single
@@ -120,7 +134,6 @@ def test_anything_else_names_both_shapes(layout: ObservationLayout, x: object, g
         (TABLE.rename(columns={"tail": "trail"}), "trail"),
         (TABLE[NAMES[:2]], "tail"),
         (TABLE.assign(extra=1), "extra"),
-        (TABLE.iloc[0][NAMES[::-1]], "same order"),
         (dict.fromkeys(["peak", "width", "trail"], 1.0), "trail"),
         ({"peak": 1.0}, "tail"),
         (pd.DataFrame(ROWS, columns=["peak", 1, 2]), "'int', 'str'"),
@@ -163,6 +176,187 @@ def test_bad_numbers_are_refused_after_fit(x: object, value: str) -> None:
 def test_bad_observations_are_refused_in_fit(x: object, value: str) -> None:
     with pytest.raises((ValueError, TypeError), match=f"(?s)\\bx\\b.*({value})"):
         ObservationLayout.learn(x)
+
+
+SWAPPED = ["tail", "peak", "width"]
+ONE = dict(zip(NAMES, ROW, strict=True))
+IN_ANOTHER_ORDER = {name: ONE[name] for name in SWAPPED}
+
+
+@pytest.mark.parametrize(
+    "x",
+    [
+        IN_ANOTHER_ORDER,
+        pd.Series(IN_ANOTHER_ORDER),
+        {name: torch.tensor(value, requires_grad=True) for name, value in IN_ANOTHER_ORDER.items()},
+        np.array([(3.0, 1.0, 2.0)], dtype=[(name, float) for name in SWAPPED])[0],
+        pl.DataFrame([IN_ANOTHER_ORDER]).row(0, named=True),
+    ],
+    ids=["dict", "Series", "tensors", "record", "row of polars"],
+)
+def test_one_observation_with_names_is_put_in_their_order(x: object) -> None:
+    read = NAMED.read(x)
+    assert read.single
+    np.testing.assert_array_equal(read.values, [ROW])
+
+
+TABLES = {
+    "polars": pl.from_pandas(TABLE),
+    "pyarrow": pa.Table.from_pandas(TABLE, preserve_index=False),
+    "batch of pyarrow": pa.RecordBatch.from_pandas(TABLE, preserve_index=False),
+    "records": TABLE.to_records(index=False),
+}
+
+
+@pytest.mark.parametrize("table", TABLES.values(), ids=TABLES)
+def test_tables_of_other_libraries_have_names(table: object) -> None:
+    layout, values = ObservationLayout.learn(table)
+    assert layout == NAMED
+    np.testing.assert_array_equal(values, ROWS)
+    read = NAMED.read(table)
+    assert (read.single, read.index.tolist()) == (False, [0, 1])
+    np.testing.assert_array_equal(read.values, ROWS)
+
+
+@pytest.mark.parametrize(
+    "table",
+    [
+        pl.from_pandas(TABLE[SWAPPED]),
+        pa.Table.from_pandas(TABLE[SWAPPED], preserve_index=False),
+        TABLE[SWAPPED].to_records(index=False),
+    ],
+    ids=["polars", "pyarrow", "records"],
+)
+def test_swapped_columns_of_other_libraries_are_refused(table: object) -> None:
+    with pytest.raises(ValueError, match=r"(?s)^x: .*same order.*x\[\['peak', 'width', 'tail'\]\]"):
+        NAMED.read(table)
+
+
+def test_a_column_of_another_library_is_x_of_one_dimension() -> None:
+    column = pl.Series("peak", [1.0, 2.0])
+    assert ObservationLayout.learn(column)[0] == SCALARS
+    read = SCALARS.read(column)
+    assert not read.single
+    np.testing.assert_array_equal(read.values, [1.0, 2.0])
+
+
+def test_a_lazy_table_is_to_be_collected() -> None:
+    with pytest.raises(TypeError, match=r"x must be a table in memory.*collect\(\) first"):
+        NAMED.read(pl.from_pandas(TABLE).lazy())
+
+
+@pytest.mark.parametrize(
+    "x",
+    [
+        pd.DataFrame(ROWS),
+        pd.DataFrame(ROWS, columns=[2, 1, 0]),
+        pd.Series(ROW, index=[2, 1, 0]),
+        {0: 1.0, 2: 2.0, 1: 3.0},
+    ],
+    ids=["table", "another order", "Series", "dict"],
+)
+def test_labels_that_are_no_names_warn_after_a_fit_on_names(x: object) -> None:
+    with pytest.warns(UserWarning, match=r"^x does not have valid feature names, but .*'peak'"):
+        read = NAMED.read(x)
+    np.testing.assert_array_equal(read.values[0], ROW)
+
+
+@pytest.mark.parametrize("labels", [[0, 1, 2], [5, 3, 4]])
+def test_labels_that_are_no_names_warn_in_another_order_only(labels: list[int]) -> None:
+    layout, _ = ObservationLayout.learn(pd.DataFrame(ROWS, columns=labels))
+    assert layout.names is None
+    table = pd.DataFrame(ROWS, columns=labels)
+    np.testing.assert_array_equal(layout.read(table).values, ROWS)
+    for x in (table[labels[::-1]], table.iloc[0][labels[::-1]]):
+        with pytest.warns(UserWarning, match="has the labels of fit in another order.*by position"):
+            read = layout.read(x)
+        np.testing.assert_array_equal(read.values[0], ROW[::-1])
+
+
+def test_columns_that_stand_twice_are_refused() -> None:
+    twice = TABLE.set_axis(["peak", "width", "peak"], axis=1)
+    for read in (ObservationLayout.learn, NAMED.read):
+        with pytest.raises(ValueError, match=r"x must have columns that differ, got \['peak'\]"):
+            read(twice)
+    with pytest.raises(ValueError, match=r"x must have columns that differ, got \['peak'\]"):
+        NAMED.read(twice.iloc[0])
+
+
+NOTHING = [None, pd.NA, np.nan, pd.NaT]
+
+
+@pytest.mark.parametrize("nothing", NOTHING, ids=repr)
+def test_what_is_missing_is_nan_and_named(nothing: object) -> None:
+    for x in ({**ONE, "width": nothing}, pd.Series({**ONE, "width": nothing}, dtype=object)):
+        with pytest.raises(ValueError, match=r"x contains NaN in column 'width', row 0, .*impute"):
+            NAMED.read(x)
+    with pytest.raises(ValueError, match=r"x contains NaN in column 1, row 0"):
+        VECTORS.read([1.0, nothing, 3.0])
+
+
+@pytest.mark.parametrize("nothing", NOTHING, ids=repr)
+def test_what_is_missing_is_nan_for_an_encoder(nothing: object) -> None:
+    table = TABLE.assign(site=["north", "south"])
+    layout, _ = ObservationLayout.learn(table, encoded=True)
+    read = layout.read({**ONE, "width": nothing, "site": nothing})
+    np.testing.assert_array_equal(read.values, [[1.0, np.nan, 3.0, np.nan]])
+
+
+@pytest.mark.parametrize(
+    ("x", "place"),
+    [
+        (TABLE.replace(5.0, np.nan), "NaN in column 'width', row 1 (label 'second'), and must"),
+        (TABLE.replace(5.0, -np.inf), "infinity (-inf) in column 'width', row 1 (label 'second')"),
+        (TABLE.reset_index(drop=True).replace(5.0, np.nan), "NaN in column 'width', row 1, and"),
+        (pl.from_pandas(TABLE).with_columns(tail=None), "NaN in column 'tail', row 0, and must"),
+        (np.where(ROWS == 4, np.nan, ROWS), "NaN in column 0, row 1, and must be finite: impute"),
+        (np.ma.masked_equal(ROWS, 3), "NaN in column 2, row 0"),
+        (np.array([1.0, np.inf]), "infinity (inf) in row 1"),
+        (pd.Series([1.0, np.nan], index=["u", "v"]), "NaN in row 1 (label 'v')"),
+        (np.where(np.arange(8.0) == 5, np.nan, 1.0).reshape(2, 2, 2), "NaN at index (1, 0, 1)"),
+        (TABLE.assign(width=["4", "five"]), "only: in column 'width', could not convert"),
+        (TABLE.assign(day=pd.Timestamp("2020")), "got dates or durations in column 'day'"),
+        (TABLE.assign(wave=1j), "not supported, in column 'wave', give real"),
+        (TABLE.assign(big=10**400), "only: in column 'big', int too large"),
+    ],
+)
+def test_errors_name_the_place_and_the_way_out(x: object, place: str) -> None:
+    with pytest.raises((ValueError, TypeError), match=f"^x\\b.*{re.escape(place)}"):
+        ObservationLayout.learn(x)
+
+
+@pytest.mark.parametrize(
+    "tensor",
+    [
+        torch.tensor(ROWS, requires_grad=True),
+        torch.tensor(ROWS, dtype=torch.bfloat16),
+        torch.tensor(ROWS, dtype=torch.float16, requires_grad=True),
+        torch.tensor(ROWS, dtype=torch.float64).to_sparse(),
+        torch.tensor(ROWS, dtype=torch.complex128).conj().imag + torch.tensor(ROWS),
+    ],
+    ids=["gradient", "bfloat16", "half", "sparse", "view"],
+)
+def test_tensors_are_detached(tensor: torch.Tensor) -> None:
+    for x in (tensor, list(tensor.to_dense()), tuple(tensor.to_dense())):
+        layout, values = ObservationLayout.learn(x)
+        assert layout == VECTORS
+        np.testing.assert_array_equal(values, ROWS)
+        np.testing.assert_array_equal(layout.read(x).values, ROWS)
+    np.testing.assert_array_equal(VECTORS.read(tensor.to_dense()[0]).values, [ROW])
+
+
+@pytest.mark.parametrize("dtype", ["Int64", "Float64", "boolean", "object", "int64[pyarrow]"])
+def test_columns_of_every_dtype_of_pandas_are_numbers(dtype: str) -> None:
+    table = (TABLE > 2).astype(dtype) if dtype == "boolean" else TABLE.astype(dtype)
+    layout, values = ObservationLayout.learn(table)
+    assert layout == NAMED
+    np.testing.assert_array_equal(values, ROWS > 2 if dtype == "boolean" else ROWS)
+
+
+def test_decimals_are_numbers() -> None:
+    decimals = [[Decimal(str(value)) for value in row] for row in ROWS]
+    for x in (decimals, pd.DataFrame(decimals), pl.DataFrame(decimals, orient="row")):
+        np.testing.assert_array_equal(ObservationLayout.learn(x)[1], ROWS)
 
 
 def test_equal_data_has_equal_layouts() -> None:

@@ -42,15 +42,51 @@ def test_modes_are_a_series_or_a_table() -> None:
     assert table.loc["c", "rate"] == DRAWS[2, 0, 1]
 
 
-def test_observations_of_several_index_levels_are_labelled_by_tuples() -> None:
-    index = pd.MultiIndex.from_product([["a", "b", "c"], [2020]], names=["site", "year"])
+INDEXES = {
+    "two levels": pd.MultiIndex.from_tuples(
+        [("c", 2020), ("a", 2021), ("c", 2019)], names=["site", "year"]
+    ),
+    "three levels": pd.MultiIndex.from_tuples(
+        [("c", 2020, 0), ("a", 2021, 0), ("c", 2020, 0)], names=["site", "year", "run"]
+    ),
+    "a level without a name": pd.MultiIndex.from_tuples([(1, 2), (3, 4), (5, 6)]),
+}
+
+
+@pytest.mark.parametrize("index", INDEXES.values(), ids=INDEXES)
+def test_several_index_levels_are_kept(index: pd.MultiIndex) -> None:
     batch = Observations(BATCH.values, False, index)
     modes = rows_table(DRAWS[:, 0], batch, COLUMNS)
-    draws = draws_table(DRAWS, batch, COLUMNS)
-    assert modes.index.name == "observation"
-    assert modes.index.nlevels == 1
-    assert modes.index.tolist() == draws.index.levels[0].tolist() == index.tolist()
+    pd.testing.assert_index_equal(modes.index, index)
     np.testing.assert_array_equal(modes, DRAWS[:, 0])
+    draws, summary = (
+        draws_table(DRAWS, batch, COLUMNS),
+        summary_table(DRAWS, batch, COLUMNS, 0.9),
+    )
+    for table, inner in ((draws, list(range(200))), (summary, COLUMNS)):
+        name = "draw" if table is draws else "parameter"
+        assert table.index.names == [*index.names, name]
+        expected = [(*label, place) for label in index for place in inner]
+        assert table.index.tolist() == expected
+    np.testing.assert_array_equal(draws.to_numpy().reshape(DRAWS.shape), DRAWS)
+    np.testing.assert_allclose(summary["mean"].to_numpy().reshape(3, 2), DRAWS.mean(axis=1))
+
+
+def test_no_two_levels_have_one_name() -> None:
+    for index, names in (
+        (pd.Index([1, 2, 3], name="draw"), ["observation", "draw"]),
+        (INDEXES["two levels"].set_names(["draw", "year"]), ["observation_draw", "year", "draw"]),
+    ):
+        table = draws_table(DRAWS, Observations(BATCH.values, False, index), COLUMNS)
+        assert table.index.names == names
+
+
+@pytest.mark.parametrize("size", [1e-300, 1.0, 1e300])
+def test_the_sd_of_any_size_is_right(size: float) -> None:
+    table = summary_table(DRAWS * size, BATCH, COLUMNS, 0.9)
+    np.testing.assert_allclose(
+        table["sd"].to_numpy().reshape(3, 2) / size, DRAWS.std(axis=1), rtol=1e-12
+    )
 
 
 @pytest.mark.parametrize("level", [0.5, 0.9])

@@ -3,11 +3,13 @@
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 from scipy import stats
 from sklearn.base import BaseEstimator
 
 from sksbi.priors import check_prior
 from sksbi.tables.layout import ObservationLayout
+from sksbi.tables.names import check_pairs
 from sksbi.tables.theta import check_against_prior, pair_rows, read_theta
 
 NUMBERS = np.array([[0.0, 1.0], [1.0, 0.0], [1.0, 1.0]])
@@ -86,6 +88,7 @@ def test_theta_of_fit_is_held_against_the_prior() -> None:
         (np.zeros((2, 3, 2)), np.zeros((2, 4)), [0, 0, 0, 1, 1, 1], (2, 3)),
         (np.zeros((1, 3, 2)), np.zeros(4), [0, 0, 0], (1, 3)),
         (np.zeros((2, 3, 2)).tolist(), np.zeros((2, 4)), [0, 0, 0, 1, 1, 1], (2, 3)),
+        ([torch.zeros(3, 2, requires_grad=True)] * 2, np.zeros((2, 4)), [0] * 3 + [1] * 3, (2, 3)),
     ],
 )
 def test_theta_is_paired_with_observations(
@@ -96,6 +99,71 @@ def test_theta_is_paired_with_observations(
     assert pairs.rows.tolist() == rows
     assert pairs.shape == shape
     assert pairs.theta.shape == (len(rows), 2)
+
+
+def test_integer_labels_of_theta_warn_in_another_order() -> None:
+    estimator = BaseEstimator()
+    table = pd.DataFrame(NUMBERS)
+    read_theta(estimator, table, reset=True)
+    estimator.theta_columns_ = [0, 1]
+    np.testing.assert_array_equal(read_theta(estimator, table), NUMBERS)
+    with pytest.warns(UserWarning, match=r"^theta has the labels of fit in another.* \[1, 0\]"):
+        array = read_theta(estimator, table[[1, 0]])
+    np.testing.assert_array_equal(array, NUMBERS[:, ::-1])
+
+
+def test_theta_with_a_column_twice_is_refused() -> None:
+    table = pd.DataFrame(NUMBERS, columns=["mass", "mass"])
+    with pytest.raises(ValueError, match=r"theta must have columns that differ, got \['mass'\]"):
+        read_theta(BaseEstimator(), table, reset=True)
+
+
+@pytest.mark.parametrize(
+    ("theta", "message"),
+    [
+        (pd.DataFrame(NUMBERS, columns=["mass", "rate"]).replace(1.0, np.nan), "NaN in column"),
+        (np.ma.masked_equal(NUMBERS, 1.0), "NaN in column 1, row 0, and must be finite: leave out"),
+        (np.zeros((3, 0)), r"0 feature\(s\)"),
+        (pd.DataFrame(index=range(3)), "at least one column"),
+        (NUMBERS * 1j, "Complex data not supported"),
+        (pd.DataFrame({"mass": pd.to_datetime(["2020"] * 3)}), "dates or durations in column 'ma"),
+        (np.ones(3), r"got 1D array instead: array=\[1. 1. 1.\].*\.reshape\(-1, 1\)"),
+    ],
+)
+def test_errors_on_theta_name_it_and_the_place(theta: object, message: str) -> None:
+    with pytest.raises((ValueError, TypeError), match=f"(?s)^theta.*{message}"):
+        read_theta(BaseEstimator(), theta, reset=True)
+
+
+LABELS = [f"run {i}" for i in range(4)]
+
+
+@pytest.mark.parametrize(
+    ("theta", "x", "warns"),
+    [
+        (LABELS, LABELS, False),
+        (LABELS, LABELS[::-1], True),
+        (LABELS, range(4), False),
+        ([2, 0, 1, 3], range(4), True),
+        (range(4), [3, 1, 2, 0], True),
+        ([2, 5, 8, 9], range(4), False),
+        ([2, 5, 8, 9], [5, 2, 6, 7], True),
+        ([2, 5, 8, 9], [10, 11, 12, 13], False),
+        (["a", "a", "b", "b"], ["a", "a", "b", "b"], False),
+        (["a", "a", "b", "b"], ["a", "b", "a", "b"], True),
+        ([("a", 1), ("a", 2), ("b", 1), ("b", 2)], [("a", 1), ("b", 1), ("a", 2), ("b", 2)], True),
+        ([("a", 1), ("a", 2), ("b", 1), ("b", 2)], range(4), False),
+    ],
+)
+def test_labels_in_another_order_warn(theta: list, x: list, warns: bool) -> None:
+    tables = [pd.DataFrame({"a": range(4)}, index=pd.Index(labels)) for labels in (theta, x)]
+    if warns:
+        with pytest.warns(UserWarning, match=r"paired by position.*x\.loc\[theta\.index\]"):
+            check_pairs(*tables)
+    else:
+        check_pairs(*tables)
+    check_pairs(tables[0], tables[1].to_numpy())
+    check_pairs(tables[0].to_numpy(), tables[1]["a"])
 
 
 def test_numbers_that_do_not_match_are_named() -> None:

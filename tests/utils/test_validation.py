@@ -4,12 +4,16 @@ from collections.abc import Callable
 
 import numpy as np
 import pandas as pd
+import polars as pl
+import pyarrow as pa
 import pytest
 import scipy.sparse
+import torch
 
 from sksbi.utils.validation import (
     check_count,
-    check_flag,
+    check_lengths,
+    check_memory,
     check_numbers,
     check_real,
     check_weights,
@@ -141,12 +145,28 @@ def test_the_ends_of_an_interval_are_excluded() -> None:
         check_real(1.0, "level", high=1.0)
 
 
-@pytest.mark.parametrize("value", [True, False, np.True_, np.False_])
-def test_flags(value):
-    assert check_flag(value, "grid") is bool(value)
+def test_what_does_not_fit_into_memory_is_refused() -> None:
+    check_memory(1_000, "n_samples", 1_000)
+    with pytest.raises(ValueError, match=r"n_samples must .*got 1000, which takes 7,450,581 GiB"):
+        check_memory(1_000, "n_samples", 10**15)
 
 
-@pytest.mark.parametrize("value", ["yes", None, 0, 1.0, [True], np.array([True])])
-def test_what_is_no_flag_is_refused(value):
-    with pytest.raises(TypeError, match="grid must be True or False, got"):
-        check_flag(value, "grid")
+def test_unequal_lengths_are_named() -> None:
+    check_lengths(theta=NUMBERS, x=[1, 2, 3], weight=scipy.sparse.csr_array(NUMBERS))
+    with pytest.raises(ValueError, match=r"^theta and x must have one length, got \[3, 2\] rows"):
+        check_lengths(theta=NUMBERS, x=[1, 2])
+
+
+def test_weights_of_every_container_are_the_same() -> None:
+    numbers = [1.0, 2.0, 0.0]
+    expected = check_weights(numbers, 3)
+    for weights in (
+        pl.Series("w", numbers),
+        pa.chunked_array([numbers]),
+        torch.tensor(numbers, requires_grad=True),
+        torch.tensor(numbers, dtype=torch.bfloat16),
+        pd.Series(numbers, dtype="Float64"),
+    ):
+        np.testing.assert_array_equal(check_weights(weights, 3), expected)
+    with pytest.raises(ValueError, match="sample_weight contains NaN in row 1"):
+        check_weights(pl.Series([1.0, None, 0.0]), 3)

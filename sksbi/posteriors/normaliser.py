@@ -1,0 +1,220 @@
+r"""
+Whether a learnt ratio may be multiplied over many trials.
+
+An exact ratio r(theta, x) = p(x | theta) / p(x) averages to one over x from p(x), for every theta.
+A learnt one has
+
+.. math::
+    Z(\theta) = E_{p(x)} \, r(\theta, x),
+
+which is a factor too many in every trial: over T trials the logarithm of the posterior is wrong by
+T log Z(theta), or more. What is constant in it does no harm. What matters is its standard deviation
+over the posterior: where T log Z is linear, the mean of a Gaussian posterior is wrong by just so
+many of its standard deviations.
+
+Z is estimated by the mean over n rows of x, the same for every theta, so that only differences of
+their noise count. To first order row j moves log Z(theta_i) by h_ij / n with
+h_ij = r(theta_i, x_j) / Z(theta_i) - 1, so that the noise of T log Z is a Gaussian vector with the
+covariance T^2 h h' / n^2, and its squared length a weighted sum of chi-squares, whose quantile is
+taken from the gamma distribution of the same mean and variance (Satterthwaite). By the triangle
+inequality the standard deviation of T log Z is at least that of the estimate less that quantile.
+
+A posterior that is wrong may be a narrow spike on a step of its ratio, within which nothing
+changes. So the draws are looked at a second time moved away from their mean by the factor
+T^(1/4), about as far apart as draws given the root of T trials; what is found there is divided by
+the same factor, which changes nothing where log Z is linear.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from scipy import stats
+
+from sksbi.exceptions import TrainingWarning
+from sksbi.posteriors.base import Doubt
+from sksbi.posteriors.factor import FactorAt, Ratio
+from sksbi.priors import Prior
+from sksbi.samplers.target import systematic
+from sksbi.utils.batches import batches
+from sksbi.utils.subset import some_rows
+from sksbi.utils.types import Array
+
+__all__ = ["NormaliserRecord", "keep_rows"]
+
+_MOST_VALUES, _MOST_ROWS, _FEWEST_ROWS = 1_000_000, 1_000, 50
+_POINTS, _FEWEST_POINTS = 40, 8
+_MOST_CHANGE, _SIGNIFICANT = 0.5, 1e-3
+# Fewer rows than that, of those with weight at a theta, do not tell their own noise.
+_FEWEST_EFFECTIVE = 20
+_MOST_OBSERVATIONS = 100
+_EVALUATIONS = 200_000
+
+
+def keep_rows(x: Array, weight: Array | None = None) -> Array:
+    """
+    Take rows of x from which Z is estimated, as many as a fit may keep.
+
+    Parameters
+    ----------
+    x : ndarray of shape (n, ...)
+        The rows.
+    weight : ndarray of shape (n,) or None, default=None
+        Their weights: a row is taken with a probability in proportion, so that those taken are
+        draws from what the fit was made for.
+
+    Returns
+    -------
+    ndarray of shape (at most 1,000, ...)
+        Copies of some of them, at most 1,000,000 values but for 50 rows of any size.
+    """
+    if weight is not None and np.ptp(weight) > 0:
+        x = x[np.random.default_rng(0).random(len(x)) * weight.max() < weight]
+    return np.array(some_rows(x, _MOST_VALUES, _FEWEST_ROWS, _MOST_ROWS), dtype=np.float64)
+
+
+class NormaliserRecord:
+    """
+    A ratio, and rows of x over which it should average to one.
+
+    Parameters
+    ----------
+    ratio : Ratio
+        The ratio.
+    x : ndarray of shape (n, ...)
+        Draws from p(x).
+    """
+
+    def __init__(self, ratio: Ratio, x: Array) -> None:
+        self.ratio, self.x = ratio, x
+
+    def pooled(self, others: Sequence[NormaliserRecord]) -> NormaliserRecord:
+        """
+        Average the ratios, and take rows of all.
+
+        Parameters
+        ----------
+        others : sequence of NormaliserRecord
+            Those of other fits to the same problem.
+
+        Returns
+        -------
+        NormaliserRecord
+            One record.
+        """
+        ratio = self.ratio.pooled([other.ratio for other in others])
+        return NormaliserRecord(ratio, keep_rows(np.concatenate([self.x, *(o.x for o in others)])))
+
+    def doubts(self, posterior: Any, theta: Sequence[Array]) -> list[Doubt]:
+        """
+        Find observations over whose posterior T log Z changes too much.
+
+        Parameters
+        ----------
+        posterior : PriorTimesAt
+            The posteriors of m observations, each of as many trials.
+        theta : sequence of m ndarrays of shape (k, D)
+            Draws from them; a hundred observations are looked at.
+
+        Returns
+        -------
+        list of Doubt
+            One or none.
+        """
+        seen, n_trials = theta[:_MOST_OBSERVATIONS], posterior.factor_at.n_trials
+        if n_trials < 2 or len(self.x) < _FEWEST_ROWS:
+            return []
+        at_rows, level = self.ratio.at(self.x), _SIGNIFICANT / max(1, len(seen))
+        change = np.array(
+            [self._least_change(at_rows, one, posterior.prior, n_trials, level) for one in seen]
+        )
+        rows = np.flatnonzero(change > _MOST_CHANGE)
+        if not len(rows):
+            return []
+        up_to = "" if len(seen) == 1 else "up to "
+        text = (
+            f"the ratio does not average to one over x, and over {n_trials} trials of {{who}} that "
+            f"adds up: the posterior is off by {up_to}{change.max():.2g} of its standard "
+            "deviations or more. Give more simulations, take a smoother ratio such as NRE, or "
+            "simulate all trials as one x, with sksbi.nn.DeepSet as the embedding."
+        )
+        return [Doubt(TrainingWarning, text, rows, len(seen))]
+
+    def stand_ins(self, posterior: Any, theta: Array, log_p: Array) -> Array:
+        """
+        Make what serves as draws out of points with densities.
+
+        A posterior that is wrong may be a spike on one point of a grid. So points are chosen by the
+        density to the power T^(-1/2), which is wider by T^(1/4), and moved together by as much.
+
+        Parameters
+        ----------
+        posterior : PriorTimesAt
+            The posteriors.
+        theta : ndarray of shape (k, D)
+            The points, of one observation.
+        log_p : ndarray of shape (k,)
+            Their log-densities, finite.
+
+        Returns
+        -------
+        ndarray of shape (40, D) or (0, D)
+            The draws; none where looking at them would cost more than the densities did.
+        """
+        n_trials = posterior.factor_at.n_trials
+        if len(theta) < _POINTS or len(theta) * n_trials < 2 * _POINTS * len(self.x):
+            return theta[:0]
+        chosen = systematic(log_p[None] / n_trials**0.5, _POINTS, np.random.default_rng(0))[0]
+        z = posterior.prior.to_unbounded(theta[chosen])
+        center = z.mean(axis=0)
+        return posterior.prior.from_unbounded(center + (z - center) / n_trials**0.25)
+
+    def _least_change(
+        self, at_rows: FactorAt, theta: Array, prior: Prior, n_trials: int, level: float
+    ) -> float:
+        """Bound the standard deviation of T log Z over a posterior from below."""
+        if len(theta) < _FEWEST_POINTS:
+            return 0.0
+        theta = theta[np.linspace(0, len(theta) - 1, min(_POINTS, len(theta))).astype(int)]
+        z = prior.to_unbounded(theta)
+        center, wider = z.mean(axis=0), n_trials**0.25
+        apart = prior.from_unbounded(center + wider * (z - center))
+        return max(
+            self._bound(at_rows, theta, n_trials, level),
+            self._bound(at_rows, apart, n_trials / wider, level),
+        )
+
+    def _bound(self, at_rows: FactorAt, theta: Array, n_trials: float, level: float) -> float:
+        """Estimate the standard deviation of T log Z over some theta, less its noise."""
+        log_r = self._log_ratios(at_rows, theta)
+        top = log_r.max(axis=1, keepdims=True)
+        r = np.exp(log_r - top)
+        mean = r.mean(axis=1, keepdims=True)
+        effective = r.sum(axis=1) ** 2 / (r**2).sum(axis=1)
+        enough = effective >= _FEWEST_EFFECTIVE
+        if np.count_nonzero(enough) < _FEWEST_POINTS:
+            return 0.0
+        log_z = (np.log(mean) + top)[enough, 0]
+        moves = (r / mean - 1)[enough]
+        moves = n_trials / len(self.x) * (moves - moves.mean(axis=0)) / np.sqrt(len(moves))
+        spread = n_trials * log_z.std()
+        return float(spread - np.sqrt(_quantile(moves @ moves.T, level)))
+
+    def _log_ratios(self, at_rows: FactorAt, theta: Array) -> Array:
+        """Evaluate every theta at every row: (k, n)."""
+        u, n = self.ratio.units(theta), len(self.x)
+        parts = [
+            at_rows(u[part].repeat(n, axis=0), np.tile(np.arange(n), part.stop - part.start))
+            for part in batches(len(u), _EVALUATIONS // n)
+        ]
+        return np.concatenate(parts).reshape(len(u), n)
+
+
+def _quantile(covariance: Array, level: float) -> float:
+    """Find what the squared length of a Gaussian vector exceeds with this probability."""
+    mean, half_variance = np.trace(covariance), (covariance**2).sum()
+    if mean <= 0:
+        return 0.0
+    return float(half_variance / mean * stats.chi2.isf(level, mean**2 / half_variance))

@@ -1,0 +1,82 @@
+"""What is said of simulations: which failed, of what, and for whom the rest stays right."""
+
+from __future__ import annotations
+
+import warnings
+from collections import Counter
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+
+from sksbi.exceptions import SimulationWarning
+from sksbi.simulation._runner import Failure, Runner
+from sksbi.tables.simulated import Table, take
+from sksbi.utils.warn import warn_user
+
+__all__ = ["explain", "warn_dropped", "warn_early"]
+
+_SHARE = 0.01  # of failures, from which p(theta | success) is told from p(theta)
+
+_SLIPS = (AttributeError, IndexError, KeyError, RuntimeError, TypeError, ValueError)
+
+
+def warn_dropped(failure: Failure, kinds: Counter[str], theta: Table) -> None:
+    """Warn of rows left out, and above a share of them say who may not learn from the rest."""
+    share = kinds.total() / len(theta)
+    advice = (
+        ", so theta follows p(theta | success). NPE is right as it is; ratio and likelihood "
+        "estimators (NRE, ClassifierRatio) are not: simulate with on_error='keep' for them, and "
+        "they learn p(success | theta)"
+    )
+    warn_user(
+        f"{_count(failure, kinds, theta)}. They were left out{advice if share > _SHARE else ''}.",
+        SimulationWarning,
+    )
+
+
+def warn_early(failure: Failure, kinds: Counter[str], theta: Table) -> None:
+    """Warn before the end that nothing has succeeded."""
+    counted = _count(failure, kinds, theta)
+    warn_user(f"No simulation has succeeded so far. {counted}.", SimulationWarning)
+
+
+def _count(failure: Failure, kinds: Counter[str], theta: Table) -> str:
+    """Count failures by kind, the most frequent first, and tell of the first."""
+    counts = ", ".join(f"{count} {kind}" for kind, count in kinds.most_common())
+    error = f"{type(failure.error).__name__}: {failure.error}".rstrip(".")
+    return (
+        f"{kinds.total()} of {len(theta)} simulations failed: {counts}. The first, at "
+        f"{_where(theta, failure.row)}: {error}"
+    )
+
+
+def _where(theta: Table, row: int) -> str:
+    """Put the parameters of a row into words."""
+    values = theta.iloc[row].to_dict() if isinstance(theta, pd.DataFrame) else theta[row].tolist()
+    return f"theta = {values} (row {row})"
+
+
+def explain(failure: Failure, runner: Runner, theta: Table, *, alone: bool) -> Exception:
+    """Note at an error where it was; if no row gave a result, whether the other way would have."""
+    failure.error.add_note(f"The simulation failed at {_where(theta, failure.row)}.")
+    was_raised = type(failure.error).__name__ == failure.kind
+    if alone and was_raised and isinstance(failure.error, _SLIPS) and _works(runner, theta):
+        failure.error.add_note(
+            "The simulator works on one row at a time: did you mean vectorized=False?"
+            if runner.vectorized
+            else "The simulator works on a table of two rows: did you mean vectorized=True?"
+        )
+    return failure.error
+
+
+def _works(runner: Runner, theta: Table) -> bool:
+    """Call the simulator once the other way and tell whether that gives results."""
+    rows = np.array([0] if runner.vectorized else [0, min(1, len(theta) - 1)])
+    other = replace(runner, vectorized=not runner.vectorized, diary=None)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        try:
+            return len(other(0, 0, take(theta, rows)).rows) == len(rows)
+        except Exception:
+            return False

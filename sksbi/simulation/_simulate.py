@@ -1,0 +1,248 @@
+"""The two calls, and the checks of what is passed to them."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from numbers import Integral
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import ArrayLike
+
+from sksbi.priors import check_prior
+from sksbi.simulation._run import Run
+from sksbi.simulation._runner import Runner
+from sksbi.tables.simulated import Table
+from sksbi.utils.containers import plain
+from sksbi.utils.random import check_generator
+from sksbi.utils.types import RandomState
+from sksbi.utils.validation import check_count, check_memory
+
+__all__ = ["run_simulator", "simulate"]
+
+_ON_ERROR = ("drop", "raise", "keep")
+
+
+def simulate(
+    simulator: Callable[..., Any],
+    prior: object,
+    n_samples: int,
+    *,
+    vectorized: bool = False,
+    chunk_size: int | None = None,
+    n_jobs: int | None = None,
+    on_error: str = "drop",
+    random_state: RandomState = None,
+    verbose: int = 0,
+) -> tuple[Table, Table]:
+    """
+    Draw parameters from the prior and run the simulator with each.
+
+    Parameters
+    ----------
+    simulator : callable
+        Takes one row of theta: a Series if the prior has names, else an array of shape (D,). Gives
+        a number, an array, or a dict or Series of numbers. With ``vectorized=True`` it takes a
+        chunk of rows, a DataFrame or an array of shape (n, D), and gives an array whose first
+        dimension is n, a DataFrame of n rows, or a dict of columns. A named value may be text, if
+        it is in every row: a category, for :class:`sksbi.ClassifierRatio`. What is masked in a
+        masked array counts as NaN. If the simulator has a parameter named ``rng``, it receives a
+        NumPy Generator there, one a row or chunk. One that draws from a global generator instead
+        is not reproducible.
+    prior : dict, list, scipy.stats or torch distribution, or object with sample and log_prob
+        The prior; the keys of a dict name theta's columns.
+    n_samples : int
+        Number of simulations.
+    vectorized : bool, default=False
+        Whether the simulator takes a chunk at a time.
+    chunk_size : int or None, default=None
+        Rows in a chunk: what one job runs, and what a vectorised simulator gets at once. None means
+        1000 for a vectorised simulator, whose numbers depend on it, and for others as many as take
+        a fraction of a second.
+    n_jobs : int or None, default=None
+        Number of jobs at a time; None means 1, unless ``joblib.parallel_config`` says otherwise.
+    on_error : {"drop", "raise", "keep"}, default="drop"
+        What to do with rows that fail: that raise anything but KeyboardInterrupt, that return None,
+        or that hold NaN or inf anywhere; a row that kills its worker process, too. "drop" leaves
+        them out of theta and x, with one SimulationWarning; "raise" raises the first error; "keep"
+        keeps them, with NaN in all of x, see Notes. When a vectorised simulator raises, its whole
+        chunk fails.
+    random_state : None, int, numpy.random.RandomState or numpy.random.Generator, default=None
+        Source of the parameters and of every generator that the simulator receives.
+    verbose : int, default=0
+        Above 0, a progress bar is shown.
+
+    Returns
+    -------
+    theta : DataFrame or ndarray of shape (n, D)
+        The parameters; a DataFrame if the prior has names.
+    x : ndarray of shape (n,) or (n, ...), or DataFrame of shape (n, L)
+        The results: numbers give (n,), arrays (n, ...), dicts and Series a DataFrame.
+
+    Raises
+    ------
+    TypeError
+        If an argument is of a wrong type, or a result is no number, such as a complex one, a date
+        or a set.
+    ValueError
+        If an argument is out of range, or two rows have results of different shape or names. If
+        ``on_error="raise"``, or all of the first 100 rows fail (all rows, if there are fewer), or
+        the first five processes die, the simulator's own first error is raised, whatever its type,
+        with a note that names theta.
+    SimulationInterrupted
+        If Ctrl-C stopped the run: a KeyboardInterrupt that holds what is done in ``theta`` and
+        ``x``, and whose ``resume()`` does the rest, see
+        :class:`sksbi.exceptions.SimulationInterrupted`.
+
+    Warns
+    -----
+    SimulationWarning
+        If rows were left out: how many, of what kind, the first theta and its error; and, above 1%,
+        for whom the rest stays right.
+
+    Notes
+    -----
+    Where failures are dropped, theta follows p(theta | success). Posterior estimators such as NPE
+    are right nevertheless, as an observation is a success. Ratio and likelihood estimators (NRE,
+    ClassifierRatio) are not, as they multiply by the prior: give them all rows, simulated with
+    ``on_error="keep"``; rows that are NaN in all of x are the failures.
+
+    A NaN may mean something, as a lifetime that was not observed. With ``on_error="keep"`` a row
+    that holds some NaN is no failure and stays as it is, so return such a value beside one that
+    says so, as in ``{"lifetime": np.nan, "observed": 0}``. A row that holds inf is a failure, since
+    no estimator takes it: return a number in its place.
+
+    Examples
+    --------
+    >>> from scipy import stats
+    >>> from sksbi import simulate
+    >>> def simulator(theta, rng):
+    ...     return {"x": rng.normal(theta["mean"], theta["sd"])}
+    >>> prior = {"mean": stats.norm(0, 1), "sd": stats.expon()}
+    >>> theta, x = simulate(simulator, prior, 500, random_state=0)
+    >>> theta.shape, x.shape
+    ((500, 2), (500, 1))
+    >>> theta.columns.tolist(), x.columns.tolist()
+    (['mean', 'sd'], ['x'])
+    """
+    n_samples = check_count(n_samples, "n_samples")
+    _check_n_jobs(n_jobs)
+    prior, rng = check_prior(prior), check_generator(random_state)
+    check_memory(n_samples, "n_samples", n_samples * prior.n_features)
+    theta: Table = prior.sample(n_samples, rng)
+    if prior.names is not None:
+        theta = pd.DataFrame(theta, columns=prior.names)
+    return run_simulator(
+        simulator,
+        theta,
+        vectorized=vectorized,
+        chunk_size=chunk_size,
+        n_jobs=n_jobs,
+        on_error=on_error,
+        random_state=rng,
+        verbose=verbose,
+    )
+
+
+def run_simulator(
+    simulator: Callable[..., Any],
+    theta: ArrayLike | pd.DataFrame,
+    *,
+    vectorized: bool = False,
+    chunk_size: int | None = None,
+    n_jobs: int | None = None,
+    on_error: str = "drop",
+    random_state: RandomState = None,
+    verbose: int = 0,
+) -> tuple[Table, Table]:
+    """
+    Run the simulator with given parameters, such as draws from a posterior.
+
+    Parameters
+    ----------
+    simulator : callable
+        As in :func:`sksbi.simulate`; the rows are Series if theta is a DataFrame, else arrays.
+    theta : array-like or DataFrame of shape (n, D)
+        The parameters.
+    vectorized : bool, default=False
+        Whether the simulator takes a chunk at a time.
+    chunk_size : int or None, default=None
+        Rows in a chunk; None goes by what a row takes, as in :func:`sksbi.simulate`.
+    n_jobs : int or None, default=None
+        Number of jobs at a time.
+    on_error : {"drop", "raise", "keep"}, default="drop"
+        What to do with rows that fail, as in :func:`sksbi.simulate`.
+    random_state : None, int, numpy.random.RandomState or numpy.random.Generator, default=None
+        Source of every generator that the simulator receives.
+    verbose : int, default=0
+        Above 0, a progress bar is shown.
+
+    Returns
+    -------
+    theta : DataFrame or ndarray of shape (m, D)
+        The parameters of the rows in x; a DataFrame has a fresh RangeIndex.
+    x : ndarray of shape (m,) or (m, ...), or DataFrame of shape (m, L)
+        The results.
+
+    Raises
+    ------
+    TypeError, ValueError, SimulationInterrupted
+        As in :func:`sksbi.simulate`, and the simulator's own first error.
+
+    Examples
+    --------
+    >>> from sksbi.simulation import run_simulator
+    >>> theta, x = run_simulator(lambda theta: theta**2, [[1.0], [2.0]])
+    >>> x.tolist()
+    [[1.0], [4.0]]
+    """
+    theta = _check_theta(theta)
+    if chunk_size is not None:
+        chunk_size = check_count(chunk_size, "chunk_size")
+    _check_n_jobs(n_jobs)
+    if on_error not in _ON_ERROR:
+        raise ValueError(f"on_error must be one of {_ON_ERROR}, got {on_error!r}.")
+    runner = Runner(
+        simulator=simulator,
+        vectorized=vectorized,
+        takes_rng=_takes_rng(simulator),
+        on_error=on_error,
+        entropy=check_generator(random_state).integers(2**32, size=4).tolist(),
+    )
+    return Run(runner, theta, chunk_size, n_jobs, verbose).finish()
+
+
+def _takes_rng(simulator: Callable[..., Any]) -> bool:
+    """Tell whether the simulator has a parameter named rng."""
+    if not callable(simulator):
+        raise TypeError(f"simulator must be callable, got {simulator!r}.")
+    try:
+        return "rng" in inspect.signature(simulator).parameters
+    except (TypeError, ValueError):  # many functions written in C have no signature
+        return False
+
+
+def _check_n_jobs(n_jobs: object) -> None:
+    """Check that the number of jobs is None or an integer other than 0."""
+    rule = "n_jobs must be None or an int other than 0, such as -1 for all cores"
+    if n_jobs is None:
+        return
+    if not isinstance(n_jobs, Integral) or isinstance(n_jobs, bool):
+        raise TypeError(f"{rule}, got {n_jobs!r} of type {type(n_jobs).__name__}.")
+    if n_jobs == 0:
+        raise ValueError(f"{rule}, got 0.")
+
+
+def _check_theta(theta: ArrayLike | pd.DataFrame) -> Table:
+    """Check that theta is a table of at least one row."""
+    theta = plain(theta, "theta")
+    if not isinstance(theta, pd.DataFrame):
+        theta = np.asarray(theta)
+    if theta.ndim != 2 or len(theta) == 0:
+        raise ValueError(
+            f"theta must have shape (n, D) with at least one row, got {theta.shape}: give one "
+            "parameter set as [[...]]."
+        )
+    return theta

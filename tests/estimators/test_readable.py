@@ -1,0 +1,76 @@
+"""Estimators as text."""
+
+import re
+
+import numpy as np
+import pytest
+from scipy import stats
+from sklearn.base import BaseEstimator, clone
+from sklearn.model_selection import GridSearchCV
+from sklearn.preprocessing import StandardScaler
+
+from sksbi import NPE, NRE, ClassifierRatio, Ensemble, PosteriorRegressor
+from sksbi.pipeline import make_pipeline
+
+PRIOR = {"mass": stats.uniform(10, 50), "rate": stats.loguniform(1e-3, 1)}
+SHOWN = "{'mass': uniform(10, 50), 'rate': loguniform(0.001, 1)}"
+
+
+class Plain:
+    """A user's object, without a repr."""
+
+    support = (0.0, 1.0)
+
+    def sample(self, n: int, random_state: int) -> np.ndarray:
+        return np.random.default_rng(random_state).uniform(size=(n, 1))
+
+    def log_prob(self, theta: np.ndarray) -> np.ndarray:
+        return np.zeros(len(theta))
+
+
+NESTED = {
+    "NPE": NPE(PRIOR),
+    "Ensemble": Ensemble(NRE(PRIOR)),
+    "Pipeline": make_pipeline(StandardScaler(), NPE(PRIOR)),
+    "PosteriorRegressor": PosteriorRegressor(NPE(PRIOR)),
+}
+
+
+@pytest.mark.parametrize("estimator", NESTED.values(), ids=NESTED)
+def test_priors_are_shown_as_they_are_written(estimator: BaseEstimator) -> None:
+    assert SHOWN in re.sub(r"\s+", " ", repr(estimator))
+    html = estimator._repr_html_()
+    assert "uniform(10, 50)" in html
+    assert " object at 0x" not in html
+    assert repr(clone(estimator)) == repr(estimator)
+
+
+@pytest.mark.parametrize(
+    ("estimator", "text"),
+    [
+        (NPE(), "NPE()"),
+        (NPE(lr=0.1), "NPE(lr=0.1)"),
+        (NPE([stats.norm(1, 2)]), "NPE(prior=[norm(1, 2)])"),
+        (ClassifierRatio(prior=Plain()), "ClassifierRatio(prior=Plain())"),
+        (
+            NPE(stats.multivariate_normal([0, 1])),
+            "NPE(prior=multivariate_normal(mean=[0.0, 1.0], cov=[[1.0, 0.0], [0.0, 1.0]]))",
+        ),
+        (NPE(stats.multivariate_normal(np.zeros(9))), "NPE(prior=multivariate_normal(...))"),
+    ],
+)
+def test_an_estimator_is_written_as_it_is_made(estimator: BaseEstimator, text: str) -> None:
+    assert repr(estimator) == text
+
+
+def test_what_is_shown_is_no_parameter() -> None:
+    estimator = NPE(PRIOR)
+    assert estimator.get_params()["prior"] is PRIOR
+    assert type(estimator) is NPE
+    assert (
+        "object at" not in GridSearchCV(estimator, {"lr": [0.1]})._repr_html_().split("</pre>")[1]
+    )
+    with pytest.raises(
+        ValueError, match=r"Invalid parameter 'foo' for estimator NPE\(prior=\{'mass'"
+    ):
+        estimator.set_params(foo=1)

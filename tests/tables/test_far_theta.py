@@ -1,0 +1,56 @@
+"""Training pairs that cannot have come from the prior."""
+
+import warnings
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from sksbi import NPE, ClassifierRatio
+from sksbi.exceptions import TrainingWarning
+from sksbi.priors import check_prior
+from sksbi.tables.theta import warn_of_far_theta
+
+RNG = np.random.default_rng(0)
+NORMAL = {"a": stats.norm(0, 1), "b": stats.gamma(2)}
+PRIORS = {
+    "normal": NORMAL,
+    "bounded": {"a": stats.uniform(0, 10), "b": stats.loguniform(1e-3, 1)},
+    "joint": stats.multivariate_t([0, 0], [[1, 0.5], [0.5, 1]], df=2),
+    "heavy": [stats.cauchy(), stats.levy()],
+    "within": check_prior(NORMAL).within(lambda theta: theta[:, 0] < theta[:, 1]),
+}
+
+
+@pytest.mark.parametrize("spec", PRIORS.values(), ids=PRIORS)
+def test_draws_of_a_prior_and_of_a_part_of_it_are_no_reason_to_warn(spec: object) -> None:
+    prior = check_prior(spec)
+    theta = prior.sample(2_000, 1)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        warn_of_far_theta(theta, prior, ["a", "b"])
+        for column in (0, 1):
+            order = np.argsort(theta[:, column])
+            for part in (order[:3], order[-3:], order[1_000:1_005]):
+                warn_of_far_theta(theta[part], prior, ["a", "b"])
+
+
+@pytest.mark.parametrize(
+    ("spec", "theta"),
+    [
+        (NORMAL, np.column_stack([RNG.normal(size=100), RNG.normal(50, 1, 100)])),
+        (PRIORS["bounded"], np.column_stack([RNG.uniform(1, 9, 100), np.full(100, 1 - 1e-9)])),
+        (PRIORS["joint"], np.column_stack([RNG.normal(size=100), RNG.normal(1e5, 1, 100)])),
+    ],
+)
+def test_theta_that_the_prior_never_draws_is_named(spec: object, theta: np.ndarray) -> None:
+    with pytest.warns(TrainingWarning, match="100% of theta's values of 'b' lie outside"):
+        warn_of_far_theta(theta, check_prior(spec), ["a", "b"])
+
+
+def test_fit_warns() -> None:
+    theta = RNG.normal(50, 1, (60, 1))
+    prior = {"mean": stats.norm(0, 1)}
+    for estimator in (NPE(prior, flow="maf", max_epochs=1), ClassifierRatio(prior=prior)):
+        with pytest.warns(TrainingWarning, match=r"'mean' lie outside \[-4.753, 4.753\].*50"):
+            estimator.fit(theta, theta)
