@@ -690,7 +690,7 @@ NO_NUMBERS = [
 ]
 
 
-@pytest.mark.parametrize("value", NO_NUMBERS, ids=repr)
+@pytest.mark.parametrize("value", NO_NUMBERS, ids=lambda value: type(value).__name__)
 def test_what_is_no_number_is_a_type_error_that_names_the_row(value):
     usual = {"u": 1.0} if isinstance(value, dict) else np.ones(np.shape(value))
     for first in (True, False):

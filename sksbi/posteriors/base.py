@@ -27,6 +27,8 @@ from sksbi.utils.types import Array, Rows
 
 __all__ = ["Doubt", "Draws", "Posterior", "PosteriorAt", "Record", "TrialsRecord"]
 
+_AT_BOUNDS = 8
+
 
 @dataclass(frozen=True, eq=False)
 class Draws:
@@ -390,6 +392,7 @@ class PosteriorAt(ABC):
 
         if self.prior is not None:
             start = self.prior.to_unbounded(start.reshape(-1, d)).reshape(start.shape)
+            start = np.concatenate([start, _at_bounds(self.prior, start[:, :_AT_BOUNDS])], axis=1)
         return self._from_unbounded(maximise(log_density, start, generator))
 
     def doubts(self) -> Sequence[Doubt]:
@@ -467,3 +470,16 @@ class PosteriorAt(ABC):
         if self.prior is None:
             return z
         return self.prior.from_unbounded(z.reshape(-1, z.shape[-1])).reshape(z.shape)
+
+
+def _at_bounds(prior: Prior, z: Array) -> Array:
+    """Move points (m, k, D) to every bound in turn, where a density may rise with few draws."""
+    support = prior.support
+    ends = prior.to_unbounded(np.stack(support))
+    moved = [z[:, :0]]
+    for end, bound in zip(ends, support, strict=True):
+        for j in np.flatnonzero(np.isfinite(bound)):
+            at_bound = z.copy()
+            at_bound[:, :, j] = end[j]
+            moved.append(at_bound)
+    return np.concatenate(moved, axis=1)

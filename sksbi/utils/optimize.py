@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from sksbi.utils.types import Array, Rows
+from sksbi.utils.types import Array, Mask, Rows
 
 __all__ = ["maximise"]
 
@@ -110,17 +110,18 @@ def _starts(start: Array, values: Array, root: Array) -> Rows:
     return chosen
 
 
-def _leads(value: Array, n: int) -> Array:
+def _leads(value: Array, n: int) -> Mask:
     """Tell which searches are among the best n of their function, or the best."""
     rank = np.argsort(np.argsort(-value, axis=1, kind="stable"), axis=1, kind="stable")
     return (rank < max(n, 1)).ravel()
 
 
-def _is_flat(values: Array, order: Rows, n: int) -> Array:
+def _is_flat(values: Array, order: Rows, n: int) -> Mask:
     """Tell where the best n values are equal but for rounding."""
     edge = np.take_along_axis(values, order[:, [0, n - 1]], axis=1)
     with np.errstate(invalid="ignore"):
-        return edge[:, 0] - edge[:, 1] <= _FLAT * (1 + 0.1 * np.abs(edge[:, 0]))
+        flat = edge[:, 0] - edge[:, 1] <= _FLAT * (1 + 0.1 * np.abs(edge[:, 0]))
+    return np.asarray(flat, dtype=bool)
 
 
 @dataclass(frozen=True)
@@ -200,12 +201,12 @@ class _State:
         keep = 1 - plan.c_1 - plan.c_mu
         self.covariance = keep * self.covariance + plan.c_1 * rank_one + plan.c_mu * rank_mu
         self.width = self.width * np.exp(np.minimum(a / plan.d_sigma * (ratio - 1), 1.0))
-        self.factor = np.linalg.cholesky(self.covariance)
+        self.factor = np.asarray(np.linalg.cholesky(self.covariance), dtype=np.float64)
 
     def reach(self) -> Array:
         """Tell how wide the Gaussians are, against the draws at the start."""
         return self.width * np.sqrt(np.einsum("rii->ri", self.covariance).max(axis=1))
 
-    def take(self, rows: Array) -> _State:
+    def take(self, rows: Rows | Mask) -> _State:
         """Take some of the searches."""
         return _State(*(value[rows] for value in vars(self).values()))
