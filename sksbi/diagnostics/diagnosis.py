@@ -16,8 +16,9 @@ from sksbi.inspection._estimators import sample_many
 from sksbi.inspection._style import import_pyplot
 from sksbi.utils.failures import without_failures
 from sksbi.utils.random import check_generator, draw_seed
+from sksbi.utils.settings import check_flag
 from sksbi.utils.types import RandomState, Row, Table
-from sksbi.utils.validation import count_rows
+from sksbi.utils.validation import check_count, count_rows
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -131,13 +132,14 @@ def diagnose(
     >>> table.loc[("contraction", "mean"), "verdict"]
     "x takes away 8...% of the prior's variance"
     """
-    if plot:
+    if check_flag(plot, "plot"):
         import_pyplot()
     theta, x = without_failures(theta, x)
-    if count_rows(theta) < _FEWEST or n_samples < _FEWEST:
+    n, n_samples = count_rows(theta, "theta"), check_count(n_samples, "n_samples")
+    if n < _FEWEST or n_samples < _FEWEST:
         raise ValueError(
             f"theta must have at least {_FEWEST} rows and n_samples be at least {_FEWEST}, got "
-            f"{count_rows(theta)} and {n_samples}."
+            f"{n} and {n_samples}."
         )
     generator = check_generator(random_state)
     seed = draw_seed(generator)
@@ -152,7 +154,7 @@ def diagnose(
 def _compare(estimator: Any, x: Table, x_observed: Row, seed: int) -> MisspecificationDisplay | str:
     """Compute how far the observation is from the simulations, or say why that is not possible."""
     flaw, flaw_of_x = _flaw(x_observed), _flaw(x)
-    if flaw is None and flaw_of_x is None and count_rows(x) >= 2 * _N_NEIGHBORS:
+    if flaw is None and flaw_of_x is None and count_rows(x, "x") >= 2 * _N_NEIGHBORS:
         return MisspecificationDisplay._measure(x, x_observed, _N_NEIGHBORS, seed)
     try:
         draws = estimator.sample(x_observed, 1, random_state=seed)
@@ -170,7 +172,12 @@ def _compare(estimator: Any, x: Table, x_observed: Row, seed: int) -> Misspecifi
 
 def _flaw(x: Table | Row) -> str | None:
     """Say what keeps x from being finite numbers."""
-    values = np.asarray(list(x.values()) if isinstance(x, Mapping) else x)
+    try:
+        values = np.asarray(list(x.values()) if isinstance(x, Mapping) else x)
+    except ValueError:
+        return "holds what is no number"
+    if values.dtype.kind in "cmM":
+        return "holds what is no number"
     if values.dtype.kind in "biuf":
         missing, infinite = np.isnan(values), np.isinf(values)
     else:

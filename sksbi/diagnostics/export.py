@@ -10,8 +10,8 @@ from numpy.typing import ArrayLike
 
 from sksbi.inspection._named import parameter_labels
 from sksbi.tables.draws import as_float, check_draws, check_same_columns, check_stack, is_stack
+from sksbi.utils.settings import check_flag
 from sksbi.utils.types import Array, Draws, Table
-from sksbi.utils.validation import check_flag
 
 if TYPE_CHECKING:
     from xarray import DataTree

@@ -27,9 +27,10 @@ from sksbi.tables.theta import pair_rows, read_theta
 from sksbi.utils.batches import batches
 from sksbi.utils.failures import are_failed
 from sksbi.utils.random import check_generator
+from sksbi.utils.settings import check_flag
 from sksbi.utils.signature import answers_to_X_y
 from sksbi.utils.types import RandomState
-from sksbi.utils.validation import check_count, check_flag, check_memory, check_real, check_weights
+from sksbi.utils.validation import check_count, check_memory, check_real, check_weights
 
 __all__ = ["AskingMixin"]
 

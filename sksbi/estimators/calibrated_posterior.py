@@ -196,7 +196,7 @@ class CalibratedPosterior(  # type: ignore[override]
             members = [fold for fold, _ in splits]
             self.estimators_ = self._fit_members(pairs.with_failures(), members, generator)
             folds = [fold for _, fold in splits]
-        self.n_samples_ = self.n_samples
+        self.n_samples_ = int(self.n_samples)
         scores = []
         scored = ((e, rows) for e, rows in zip(self.estimators_, folds, strict=True) if len(rows))
         for member, rows in scored:

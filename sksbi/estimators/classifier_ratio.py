@@ -202,10 +202,11 @@ class ClassifierRatio(SamplerMixin, RatioMixin, MetaEstimatorMixin, BaseInferenc
         """Pair every x with its own theta, label 1, and with others of its fold, label 0."""
         folds = self._folds(len(pairs), generator)
         own = np.concatenate(folds)
-        others = [_others(fold, self.n_marginal, generator) for fold in folds]
+        n_marginal = int(self.n_marginal)
+        others = [_others(fold, n_marginal, generator) for fold in folds]
         theta_rows = np.concatenate([own, *others])
-        x_rows = np.concatenate([own, *(np.tile(fold, self.n_marginal) for fold in folds)])
-        label = np.repeat([1, 0], [len(own), len(own) * self.n_marginal])
+        x_rows = np.concatenate([own, *(np.tile(fold, n_marginal) for fold in folds)])
+        label = np.repeat([1, 0], [len(own), len(own) * n_marginal])
         weight = pairs.weight[x_rows] * np.where(label == 1, 1.0, pairs.weight[theta_rows])
         place = np.empty(len(pairs), dtype=np.int64)
         place[own] = np.repeat(np.arange(len(folds)), list(map(len, folds)))

@@ -307,7 +307,10 @@ def _read_validation(estimator, pair):
         raise ValueError(
             f"validation_fraction as a tuple must be (theta, x), got {len(pair)} items."
         )
-    theta = read_theta(estimator, pair[0])
+    try:
+        theta = read_theta(estimator, pair[0])
+    except (ValueError, TypeError) as error:
+        raise type(error)(f"validation_fraction, as a pair: {error}") from error
     if estimator.prior_ is not None:
         theta = check_against_prior(pair[0], theta, estimator.prior_)
     x = estimator.x_layout_.read(pair[1], simulated=True).values

@@ -20,7 +20,14 @@ from sksbi.utils.containers import plain
 from sksbi.utils.failures import without_failures
 from sksbi.utils.interrupts import unchanged_on
 from sksbi.utils.random import check_generator, draw_seed, draw_seeds
-from sksbi.utils.validation import check_instance, check_lengths, check_numbers, shortened
+from sksbi.utils.settings import check_flag
+from sksbi.utils.validation import (
+    check_instance,
+    check_lengths,
+    check_numbers,
+    refuse_dates,
+    shortened,
+)
 
 __all__ = ["PosteriorRegressor"]
 
@@ -156,6 +163,7 @@ class PosteriorRegressor(ReadableMixin, RegressorMixin, MetaEstimatorMixin, Base
             deviations.
         """
         check_is_fitted(self)
+        return_std = check_flag(return_std, "return_std")
         x = _read(self, X, reset=False)
         mean, std = np.moveaxis(self._moments(x), 1, 0)
         if self._is_column:
@@ -207,13 +215,14 @@ class PosteriorRegressor(ReadableMixin, RegressorMixin, MetaEstimatorMixin, Base
 
     def _moments(self, x):
         """Compute mean and standard deviation of the posterior for every row, (m, 2, D)."""
+        n_samples = int(self.n_samples)
         if not hasattr(self.estimator_, "_ask_batch"):
-            options = {"n_samples": self.n_samples, "random_state": self.seed_}
+            options = {"n_samples": n_samples, "random_state": self.seed_}
             return np.array([_mean_and_std(self.estimator_.sample(row, **options)) for row in x])
         asked, moments = self.estimator_._ask_batch(x), []
-        for part in batches(len(x), _DRAWS_PER_BATCH // self.n_samples):
+        for part in batches(len(x), _DRAWS_PER_BATCH // n_samples):
             noise = np.random.default_rng(self.seed_)
-            draws = asked.draw(part, self.n_samples, noise, shared_noise=True)
+            draws = asked.draw(part, n_samples, noise, shared_noise=True)
             moments += [_mean_and_std(one) for one in draws.theta]
         asked.warn()
         return np.array(moments)
@@ -221,12 +230,15 @@ class PosteriorRegressor(ReadableMixin, RegressorMixin, MetaEstimatorMixin, Base
 
 def _read(estimator, X, **options):
     """Validate X as scikit-learn does, with its name in every error."""
+    X = plain(X, "X")
+    refuse_dates(X, "X")
     try:
-        return validate_data(estimator, plain(X, "X"), dtype=np.float64, **options)
+        return validate_data(estimator, X, dtype=np.float64, **options)
     except (ValueError, TypeError) as error:
-        if type(error) not in (ValueError, TypeError) or "X" in str(error).split():
+        if type(error) in (ValueError, TypeError) and "X" in str(error).split():
             raise
-        raise type(error)(f"X: {shortened(str(error))}") from error
+        kind = TypeError if isinstance(error, TypeError) else ValueError
+        raise kind(f"X: {shortened(str(error))}") from error
 
 
 def _mean_and_std(draws):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 import pandas as pd
@@ -24,6 +24,8 @@ def parameter_labels(
 
 def check_names(names: Sequence[str], n_names: int) -> list[str]:
     """Check that there is one distinct name for each."""
+    if not isinstance(names, Iterable):
+        raise TypeError(f"names must be {n_names} distinct names, got {names!r}.")
     checked = [names] if isinstance(names, str) else [str(name) for name in names]
     if len(checked) != n_names or len(set(checked)) != n_names:
         raise ValueError(f"names must be {n_names} distinct names, got {names!r}.")
@@ -44,6 +46,14 @@ def check_levels(levels: Sequence[float]) -> list[float]:
 
 def check_row(row: Row, names: list[str], argument: str) -> Array:
     """Check one row of values, by name or by position; NaN where a name has none."""
+    values = _row(row, names, argument)
+    if np.isinf(values).any():
+        raise ValueError(f"{argument} must hold numbers, NaN where there is none, got {row!r}.")
+    return values
+
+
+def _row(row: Row, names: list[str], argument: str) -> Array:
+    """Read one row of values, by name or by position."""
     labelled = _labelled(row)
     if labelled is None:
         values = as_float(row, argument)

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from sksbi.inspection._named import check_row, names_of_row
 from sksbi.tables.draws import as_float, check_draws, check_finite
+from sksbi.utils.containers import shape_of
 from sksbi.utils.types import Array, Row, Table
 
 __all__ = ["Coordinates", "Groups", "Panel", "check_can_be_drawn", "split_panels"]
@@ -65,7 +66,7 @@ def split_panels(
 
 def check_can_be_drawn(observed: Row) -> None:
     """Refuse an observation of which there is no picture, before anything is simulated."""
-    shape = np.asarray(observed).shape
+    shape = shape_of(observed, "x_observed")
     if len(shape) > 3:
         raise ValueError(
             "x_observed must have at most three dimensions to be drawn, (channels, height, width), "

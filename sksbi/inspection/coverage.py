@@ -9,7 +9,9 @@ from numpy.typing import ArrayLike
 
 from sksbi.inspection._curve_display import CurveDisplay, rank_curve
 from sksbi.inspection._held_out import all_pairs, unpack
-from sksbi.metrics import HeldOutDraws, hpd_levels, hpd_ranks
+from sksbi.metrics import HeldOutDraws, hpd_ranks
+from sksbi.metrics.coverage import levels_on_grid
+from sksbi.utils.settings import check_flag
 
 __all__ = ["CoverageDisplay"]
 
@@ -114,6 +116,8 @@ class CoverageDisplay(CurveDisplay):
             ``log_prob_theta`` is missing.
         """
         draws, theta = unpack(log_prob_draws, log_prob_theta, ("log_prob_draws", "log_prob_theta"))
-        ranks = (hpd_levels if grid else hpd_ranks)(draws, theta)
-        curve = rank_curve(ranks, None if grid else np.shape(draws)[1])
+        if check_flag(grid, "grid"):
+            curve = rank_curve(levels_on_grid(draws, theta, 0, "log_prob_draws"), None)
+        else:
+            curve = rank_curve(hpd_ranks(draws, theta), np.shape(draws)[1])
         return cls._from_curve(curve, label).plot(**plot_options)

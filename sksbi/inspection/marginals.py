@@ -17,7 +17,7 @@ from sksbi.metrics import HeldOutDraws
 from sksbi.utils.containers import plain
 from sksbi.utils.random import check_generator, draw_seed
 from sksbi.utils.types import Draws, RandomState, Rows, Table
-from sksbi.utils.validation import check_count, check_real, count_rows
+from sksbi.utils.validation import check_count, check_lengths, check_real, count_rows
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -34,9 +34,8 @@ def _some_pairs(theta: Table, x: Table, random_state: RandomState, options: Opti
     """Draw for as many pairs as are shown, and seed the choice and the draws."""
     generator = check_generator(random_state)
     seeds = [draw_seed(generator), draw_seed(generator)]
-    n = count_rows(theta)
-    if n != count_rows(x):
-        raise ValueError(f"theta has {n} rows and x has {count_rows(x)}: give as many.")
+    n = count_rows(theta, "theta")
+    check_lengths(theta=theta, x=x)
     rows = _choose(n, options.get("max_observations", _MOST_OBSERVATIONS), seeds[0])
     theta, x = (
         table.iloc[rows] if hasattr(table, "iloc") else np.asarray(table)[rows]

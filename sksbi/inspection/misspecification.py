@@ -14,6 +14,7 @@ from sksbi.inspection._named import check_names
 from sksbi.inspection._plot import AxesDisplay, Size
 from sksbi.inspection._style import label_axes, legend_above, line_style, p_text
 from sksbi.metrics.misspecification import neighbor_distances, share_as_far
+from sksbi.utils.settings import check_flag
 from sksbi.utils.types import Array, RandomState, Row
 
 __all__ = ["MisspecificationDisplay"]
@@ -143,6 +144,7 @@ class MisspecificationDisplay(AxesDisplay):
 
     def _draw(self, *, log: bool | None = None) -> Iterator[Size]:
         """Draw the histogram and the lines."""
+        log = log if log is None else check_flag(log, "log")
         least = min(self.distances.min(), self.distances_observed.min())
         if log and least <= 0:
             raise ValueError(f"log must be False where distances are zero, got {least}.")

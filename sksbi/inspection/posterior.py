@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 
 __all__ = ["PosteriorDisplay"]
 
+_LEAST_WIDTH = 1e-100
 _TRUTH: dict[str, Any] = {"color": INK, "linewidth": 0.8}
 
 
@@ -213,12 +214,23 @@ class PosteriorDisplay(FigureDisplay):
         ax.set(xlim=limits[j], ylim=(0, None) if i == j else limits[i])
 
 
+def _check_spread(table: Array, where: str) -> None:
+    """Refuse draws that vary by so little that there is no picture of them."""
+    width = np.ptp(table, axis=0)
+    if ((width > 0) & (width < _LEAST_WIDTH)).any():
+        raise ValueError(
+            f"{where} must be in units in which they vary by more than {_LEAST_WIDTH:g}, got "
+            f"ranges of {width}."
+        )
+
+
 def _check_tables(tables: Mapping[str, Table]) -> tuple[dict[str, Array], list[str] | None]:
     """Check labelled tables of the same columns; return their values and the names, if any."""
     values, names = {}, None
     for label, table in tables.items():
         where = f"samples[{label!r}]" if len(tables) > 1 else "samples"
         values[str(label)], columns = check_draws(table, where, 2)
+        _check_spread(values[str(label)], where)
         check_same_columns(columns, names, where, "the tables before it")
         names = names or columns
     widths = {label: table.shape[1] for label, table in values.items()}

@@ -23,6 +23,7 @@ from sksbi.inspection._series import Coordinates, Groups, check_can_be_drawn, sp
 from sksbi.inspection._style import draw_legend, fold_factor, label_axes, region_handles, wrapped
 from sksbi.simulation import run_simulator
 from sksbi.utils.random import check_generator, draw_seed
+from sksbi.utils.settings import check_flag
 from sksbi.utils.types import Array, RandomState, Row, Table
 
 __all__ = ["PredictiveDisplay"]
@@ -233,7 +234,7 @@ class PredictiveDisplay(FigureDisplay):
     ) -> Iterator[Size]:
         """Draw series and images below each other, then single quantities side by side."""
         levels = check_levels(levels)
-        if log:
+        if check_flag(log, "log"):
             _check_log(self.simulated, self.observed)
         blocks = [block for block in _blocks(self.simulated) if block.names]
         heights = [block.height for block in blocks]

@@ -11,6 +11,7 @@ from sksbi.inspection._held_out import HeldOutDisplay, all_pairs, held_out_batch
 from sksbi.inspection._plot import AxesDisplay, Size
 from sksbi.inspection._style import label_axes
 from sksbi.metrics import HeldOutDraws, sbc_ranks
+from sksbi.utils.settings import check_flag
 from sksbi.utils.types import Array, Draws, Table
 
 __all__ = ["RankDisplay"]
@@ -137,6 +138,7 @@ class RankDisplay(HeldOutDisplay, AxesDisplay):
 
     def _draw(self, *, difference: bool = True) -> Iterator[Size]:
         """Draw the curves and the band, with room for the legend."""
+        difference = check_flag(difference, "difference")
         yield 3.4, (2.3 if difference else 3.4) + 0.16 * (len(self.names) // 2 + 1)
         p_values = [None] * len(self.names) if self.p_values is None else self.p_values
         prefix = "" if self.label is None else f"{self.label}: "

@@ -27,11 +27,12 @@ from scipy.stats import beta
 from sksbi.inspection._plot import FigureDisplay, Size
 from sksbi.inspection._style import COLORS, EXACT, label_axes, legend_above
 from sksbi.tables.draws import as_float, check_draws
+from sksbi.utils.containers import as_rows
 from sksbi.utils.derangement import derangement
 from sksbi.utils.failures import without_failures
 from sksbi.utils.random import check_generator
 from sksbi.utils.types import Array, RandomState, Table
-from sksbi.utils.validation import check_count, count_rows
+from sksbi.utils.validation import check_count, check_lengths
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -142,11 +143,9 @@ class RatioDisplay(FigureDisplay):
                 "estimator must be fitted and have predict_log_ratio, such as NRE, got "
                 f"{type(estimator).__name__}; of a search give best_estimator_."
             )
+        x = as_rows(x, "x")
         values, _ = check_draws(theta, "theta")
-        if len(values) != count_rows(x):
-            raise ValueError(
-                f"theta has {len(values)} rows and x has {count_rows(x)}: give as many."
-            )
+        check_lengths(theta=values, x=x)
         others = derangement(values, check_generator(random_state))
         shuffled = theta.iloc[others] if isinstance(theta, pd.DataFrame) else values[others]
         # Both pairs of a simulation that succeeded: the other theta may come from a failed one.

@@ -23,7 +23,7 @@ from sksbi.inspection._style import (
     wrapped,
 )
 from sksbi.metrics import effective_sample_size, split_r_hat
-from sksbi.tables.draws import as_float
+from sksbi.tables.draws import check_finite
 from sksbi.utils.types import Array, RandomState, Row
 from sksbi.utils.validation import check_count
 
@@ -137,7 +137,7 @@ class TraceDisplay(FigureDisplay):
         TypeError, ValueError
             If the estimator has no chains, or ``x`` is a batch.
         """
-        if not callable(getattr(estimator, "sample_chains", None)):
+        if isinstance(estimator, type) or not callable(getattr(estimator, "sample_chains", None)):
             raise TypeError(
                 "estimator must have sample_chains, as ratio estimators have, got "
                 f"{type(estimator).__name__}."
@@ -272,17 +272,10 @@ class TraceDisplay(FigureDisplay):
 
 def _check_chains(chains: ArrayLike) -> Array:
     """Check chains (n_chains, n_steps, D) of finite numbers."""
-    values = as_float(chains, "chains")
+    values = check_finite(chains, "chains")
     if values.ndim != 3 or 0 in values.shape or values.shape[1] < 2:
         raise ValueError(
             "chains must have shape (n_chains, n_steps, D), n_steps at least 2, got "
             f"{values.shape}."
-        )
-    bad = np.argwhere(~np.isfinite(values))
-    if len(bad):
-        chain, step, column = bad[0]
-        raise ValueError(
-            f"chains must be finite, got {values[chain, step, column]} in chain {chain}, step "
-            f"{step}, column {column}."
         )
     return values

@@ -19,8 +19,8 @@ from scipy.special import softmax
 from sksbi.metrics.uniformity import rank_ecdf
 from sksbi.tables.draws import as_float
 from sksbi.utils.random import check_generator
+from sksbi.utils.settings import check_flag
 from sksbi.utils.types import Array, RandomState
-from sksbi.utils.validation import check_flag
 
 __all__ = ["expected_coverage", "hpd_levels", "hpd_ranks"]
 
@@ -106,13 +106,13 @@ def hpd_levels(
     >>> hpd_levels([-(grid**2) / 2], [-0.505]).round(2).tolist()  # one standard deviation
     [0.69]
     """
-    return _levels(log_prob_grid, log_prob_theta, random_state, "log_prob_grid")
+    return levels_on_grid(log_prob_grid, log_prob_theta, random_state, "log_prob_grid")
 
 
-def _levels(
+def levels_on_grid(
     log_prob_grid: ArrayLike, log_prob_theta: ArrayLike, random_state: RandomState, name: str
 ) -> Array:
-    """Compute the levels of regions on a grid, an argument of this name."""
+    """Compute :func:`hpd_levels`, where the first argument has another name in errors."""
     grid, theta = _check_log_probs(log_prob_grid, log_prob_theta, name)
     empty = np.flatnonzero(np.isneginf(grid).all(axis=1))
     if len(empty):
@@ -186,7 +186,7 @@ def expected_coverage(
     True
     """
     if check_flag(grid, "grid"):
-        levels = _levels(log_prob_draws, log_prob_theta, random_state, "log_prob_draws")
+        levels = levels_on_grid(log_prob_draws, log_prob_theta, random_state, "log_prob_draws")
         return rank_ecdf(levels, None)
     ranks = hpd_ranks(log_prob_draws, log_prob_theta, random_state=random_state)
     return rank_ecdf(ranks, np.shape(log_prob_draws)[1])

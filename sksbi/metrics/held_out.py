@@ -9,7 +9,7 @@ alone, the mean log-density no draws, and coverage all.
 from __future__ import annotations
 
 import weakref
-from collections.abc import Callable, Sized
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -24,7 +24,7 @@ from sksbi.utils.batches import batches
 from sksbi.utils.failures import without_failures
 from sksbi.utils.random import check_generator
 from sksbi.utils.types import Array, RandomState, Table
-from sksbi.utils.validation import check_count, check_memory
+from sksbi.utils.validation import check_count, check_memory, count_rows
 
 __all__ = ["Drawing", "HeldOutDraws", "draw_held_out"]
 
@@ -173,11 +173,10 @@ class Drawing:
         self.n_draws = check_count(n_samples, "n_samples")
         theta, x = without_failures(theta, x)
         self.theta, names = check_draws(theta, "theta")
-        if not isinstance(x, Sized) or isinstance(x, dict) or len(self.theta) != len(x):
-            got = len(x) if isinstance(x, Sized) else repr(x)
+        if len(self.theta) != count_rows(x, "x"):
             raise ValueError(
                 f"x must be a batch of as many observations as theta has rows, {len(self.theta)}, "
-                f"got {'a dict of ' if isinstance(x, dict) else ''}{got}."
+                f"got {count_rows(x, 'x')}."
             )
         check_memory(self.n_draws, "n_samples", self.n_draws * self.theta.size)
         self._estimator = _weakly(estimator)
@@ -236,6 +235,10 @@ class Drawing:
         with bar:
             for part in self._parts:
                 some = asked.draw(part, m, self._generator)
+                if some.theta.shape[-1] != d:
+                    raise ValueError(
+                        f"theta must have {some.theta.shape[-1]} columns, as in fit, got {d}."
+                    )
                 draws[part] = some.theta
                 if densities:
                     found.append(_densities(asked, some.density, some.theta, part))

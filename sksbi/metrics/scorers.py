@@ -199,8 +199,8 @@ def get_scorer(
     """
     is_several = isinstance(scoring, list | tuple | set | np.ndarray)
     names = tuple(scoring) if is_several else scoring
-    asked = set(names) if is_several else {names}
-    if not asked or not asked <= set(_METRICS):
+    asked = list(names) if is_several else [names]
+    if not asked or not all(isinstance(name, str) and name in _METRICS for name in asked):
         raise ValueError(
             f"scoring must be one or several of {get_scorer_names()}, got {scoring!r}."
         )

@@ -17,7 +17,8 @@ import torch
 from torch import Tensor, nn
 
 from sksbi.nn.mlp import MLP
-from sksbi.utils.validation import check_count, check_factory, check_widths
+from sksbi.utils.settings import check_factory, check_widths
+from sksbi.utils.validation import check_count
 
 __all__ = ["DeepSet"]
 

@@ -7,7 +7,8 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor, nn
 
-from sksbi.utils.validation import check_count, check_factory, check_widths
+from sksbi.utils.settings import check_factory, check_widths
+from sksbi.utils.validation import check_count
 
 __all__ = ["MLP", "ResidualMLP"]
 

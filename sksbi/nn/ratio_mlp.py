@@ -24,7 +24,8 @@ import torch
 from torch import Tensor, nn
 
 from sksbi.nn.autoregressive import step_size
-from sksbi.utils.validation import check_count, check_factory, check_widths
+from sksbi.utils.settings import check_factory, check_widths
+from sksbi.utils.validation import check_count
 
 __all__ = ["RatioMLP"]
 

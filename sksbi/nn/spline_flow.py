@@ -29,7 +29,8 @@ from sksbi.nn._arrays import view_arrays, view_tensor
 from sksbi.nn.affine import affine, invert_affine, unsquashed
 from sksbi.nn.autoregressive import MaskedNetworks, step_size
 from sksbi.nn.spline import BOUND, invert_spline, spline
-from sksbi.utils.validation import check_count, check_widths
+from sksbi.utils.settings import check_widths
+from sksbi.utils.validation import check_count
 
 __all__ = ["SplineFlow", "SplineMixture"]
 

@@ -288,7 +288,7 @@ class Prior(DerivedPriorsMixin["Prior"], ABC):
         value = plain(value, name)
         if isinstance(value, pd.DataFrame) and self.names is not None:
             _check_names(self.names, list(value.columns), name)
-        array = _numbers(value, name)
+        array = as_floats(value, name)
         if array.ndim != 2 or array.shape[1] != self.n_features:
             raise ValueError(
                 f"{name} must have shape (n, {self.n_features}), one column per parameter of the "
@@ -307,19 +307,6 @@ class Prior(DerivedPriorsMixin["Prior"], ABC):
     @abstractmethod
     def _log_prob(self, theta: Array) -> ArrayLike:
         """Evaluate the log density (n,) at points strictly inside the box."""
-
-
-def _numbers(value: ArrayLike, name: str) -> Array:
-    """Convert to float64, or say what is wrong."""
-    if np.iscomplexobj(value):
-        raise ValueError(f"{name} must be real, got dtype {np.asarray(value).dtype}.")
-    try:
-        array = np.asarray(value)
-        if array.dtype.kind in "mM":
-            raise TypeError(f"got dtype {array.dtype}")
-        return as_floats(value, name)
-    except (TypeError, ValueError) as error:
-        raise type(error)(f"{name} must hold real numbers only: {error}.") from error
 
 
 def _drawn(prior: Prior, n: int, generator: np.random.Generator) -> Array:

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from sksbi.utils.columns import find_columns
+from sksbi.utils.containers import as_floats
 from sksbi.utils.types import Array, Mask
 
 __all__ = ["DerivedPriorsMixin", "no_marginal"]
@@ -226,9 +227,9 @@ def _bound(bound: ArrayLike, name: str, n_features: int) -> Array:
     """Convert one end of a box to float64 (D,)."""
     rule = f"{name} must have shape (D,) = ({n_features},) and hold real numbers or +-inf"
     try:
-        array = np.array(bound, dtype=np.float64)
-    except (TypeError, ValueError) as error:
+        array = as_floats(bound, name).copy()
+    except TypeError as error:
         raise ValueError(f"{rule}, got {bound!r}.") from error
-    if array.shape != (n_features,) or np.isnan(array).any() or np.iscomplexobj(bound):
+    if array.shape != (n_features,) or np.isnan(array).any():
         raise ValueError(f"{rule}, got {bound!r} of shape {array.shape}.")
     return array

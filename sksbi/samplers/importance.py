@@ -130,7 +130,13 @@ class ImportanceResampling(Sampler):
         ]
         log_weights = np.empty((m, n_candidates))
         for piece in tqdm(pieces, desc="Candidates", disable=not verbose):
-            log_weights[:, piece.part] = log_ratio(piece.draw())
+            candidates = piece.draw()
+            if candidates.shape[-1] != D:
+                raise ValueError(
+                    f"initial must have {candidates.shape[-1]} columns, as the reference of "
+                    f"log_prob draws them, got {D}."
+                )
+            log_weights[:, piece.part] = log_ratio(candidates)
         chosen = generator.permuted(systematic(log_weights, n_samples, generator), axis=1)
         draws = np.empty((m, n_samples, D))
         for piece in pieces:

@@ -15,8 +15,9 @@ from sksbi.priors import check_prior
 from sksbi.simulation._run import Run
 from sksbi.simulation._runner import Runner
 from sksbi.tables.simulated import Table
-from sksbi.utils.containers import plain
+from sksbi.utils.containers import as_floats, plain
 from sksbi.utils.random import check_generator
+from sksbi.utils.settings import check_flag
 from sksbi.utils.types import RandomState
 from sksbi.utils.validation import check_count, check_memory
 
@@ -198,7 +199,7 @@ def run_simulator(
     >>> x.tolist()
     [[1.0], [4.0]]
     """
-    theta = _check_theta(theta)
+    theta, vectorized = _check_theta(theta), check_flag(vectorized, "vectorized")
     if chunk_size is not None:
         chunk_size = check_count(chunk_size, "chunk_size")
     _check_n_jobs(n_jobs)
@@ -240,6 +241,7 @@ def _check_theta(theta: ArrayLike | pd.DataFrame) -> Table:
     theta = plain(theta, "theta")
     if not isinstance(theta, pd.DataFrame):
         theta = np.asarray(theta)
+        theta = as_floats(theta, "theta") if theta.dtype == object else theta
     if theta.ndim != 2 or len(theta) == 0:
         raise ValueError(
             f"theta must have shape (n, D) with at least one row, got {theta.shape}: give one "

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from sksbi.tables.names import outer_labels
-from sksbi.utils.containers import plain, without_na
+from sksbi.utils.containers import as_floats, plain
 
 __all__ = [
     "as_float",
@@ -272,13 +272,4 @@ def check_same_columns(
 
 def as_float(draws: object, argument: str) -> np.ndarray:
     """Convert to float64, refusing complex numbers, dates and what is no number."""
-    draws = plain(draws, argument)
-    array = np.asarray(without_na(draws))
-    if array.dtype.kind in "cmM":
-        raise TypeError(f"{argument} must hold real numbers, got dtype {array.dtype}.")
-    try:
-        return array.astype(np.float64)
-    except (TypeError, ValueError, OverflowError) as error:
-        raise TypeError(
-            f"{argument} must hold real numbers, got {type(draws).__name__}: {error}"
-        ) from error
+    return as_floats(draws, argument)

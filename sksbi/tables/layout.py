@@ -27,7 +27,7 @@ from sksbi.tables.names import (
     put_in_order,
     warn_of_other_labels,
 )
-from sksbi.utils.containers import plain
+from sksbi.utils.containers import plain, shape_of
 from sksbi.utils.failures import are_failed, refuse_failures
 from sksbi.utils.validation import check_numbers, name_place
 from sksbi.utils.warn import warn_user
@@ -188,10 +188,7 @@ class ObservationLayout:
         if isinstance(x, Mapping) or (isinstance(x, pd.Series) and len(self.shape) == 1):
             raise self._trials_error(f"a {type(x).__name__}")
         x = self._unlabelled(x)
-        try:
-            shape = np.shape(x)
-        except ValueError as error:
-            raise ValueError(f"x: {error}") from error
+        shape = shape_of(x, "x")
         n_more = len(shape) - len(self.shape)
         if n_more not in (1, 2) or shape[n_more:] != self.shape:
             raise self._trials_error(f"shape {shape}")
@@ -226,10 +223,7 @@ class ObservationLayout:
 
     def _is_single(self, x: Any) -> bool:
         """Tell one observation from a batch by the dimensions."""
-        try:
-            shape = np.shape(x)
-        except ValueError as error:
-            raise ValueError(f"x: {error}") from error
+        shape = shape_of(x, "x")
         if self.shape not in (shape, shape[1:]):
             raise self._shape_error(f"shape {shape}")
         return shape == self.shape

@@ -11,7 +11,7 @@ import pandas as pd
 import scipy.sparse
 
 from sksbi.tables.names import has_names, put_in_order
-from sksbi.utils.containers import plain
+from sksbi.utils.containers import plain, shape_of
 from sksbi.utils.warn import warn_user
 
 __all__ = ["as_table", "for_steps", "shape_error", "template_of"]
@@ -91,9 +91,10 @@ def as_table(x: Any, template: Any) -> tuple[Any, bool]:
         return given, False
     if scipy.sparse.issparse(x):
         raise TypeError("x must be dense, as in fit, got a sparse array: give x.toarray().")
-    if np.ndim(x) not in (1, 2):
+    n_axes = len(shape_of(x, "x"))
+    if n_axes not in (1, 2):
         raise shape_error(x, template)
-    single = np.ndim(x) == 1
+    single = n_axes == 1
     # Without object, numbers next to strings would become strings.
     dtype = object if isinstance(x, list | tuple) else None
     rows = [list(x)] if single else np.asarray(x, dtype=dtype)
@@ -134,9 +135,10 @@ def _as_batch(x: Any, template: Any) -> tuple[Any, bool]:
         return (x.reshape(1, -1).tocsr(), True) if x.ndim == 1 else (x, False)
     if isinstance(x, Mapping) and not holds_objects:
         x = list(x.values())
-    if np.ndim(x) < template.ndim - 1:
+    n_axes = len(shape_of(x, "x"))
+    if n_axes < template.ndim - 1:
         raise shape_error(x, template)
-    single = np.ndim(x) == template.ndim - 1
+    single = n_axes == template.ndim - 1
     return (np.asarray(x)[None] if single else x), single
 
 

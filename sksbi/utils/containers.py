@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from scipy.sparse import issparse
 from torch import Tensor
 
-__all__ = ["as_floats", "plain", "tensor_to_numpy", "without_na"]
+__all__ = ["as_floats", "as_rows", "plain", "shape_of", "tensor_to_numpy", "without_na"]
 
 _PLAIN = np.ndarray, np.generic, pd.DataFrame, pd.Series, pd.Index, str, int, float, type(None)
 
@@ -78,8 +78,81 @@ def as_floats(values: Any, name: str) -> NDArray[np.float64]:
     -------
     ndarray, float64
         The numbers, NaN where one is missing.
+
+    Raises
+    ------
+    TypeError
+        If there is anything but real numbers, such as dates, or a list whose rows differ in length.
     """
-    return np.asarray(without_na(plain(values, name)), dtype=np.float64)
+    rule, kind = f"{name} must hold real numbers, got", type(values).__name__
+    try:
+        array = np.asarray(without_na(plain(values, name)))
+        if array.dtype.kind in "cmM":
+            raise TypeError(f"{rule} dtype {array.dtype}.")
+        return array.astype(np.float64)
+    except (TypeError, ValueError, OverflowError) as error:
+        if str(error).startswith(rule):
+            raise
+        raise TypeError(f"{rule} {kind}: {error}") from error
+
+
+def as_rows(values: Any, name: str) -> Any:
+    """
+    Turn a table of any container into what has rows.
+
+    Parameters
+    ----------
+    values : array-like, tensor or table
+        The table, or what the user gave for one.
+    name : str
+        The argument's name, for errors.
+
+    Returns
+    -------
+    object
+        What :func:`plain` gives, or an array.
+
+    Raises
+    ------
+    TypeError
+        If it has no rows.
+    """
+    table = plain(values, name)
+    if not isinstance(table, list | Mapping) and not hasattr(table, "shape"):
+        table = np.asarray(table)
+    if isinstance(table, Mapping) or getattr(table, "shape", (0,)) == ():
+        raise TypeError(
+            f"{name} must be a table of one row an observation, got {values!r:.60} of type "
+            f"{type(values).__name__}."
+        )
+    return table
+
+
+def shape_of(values: Any, name: str) -> tuple[int, ...]:
+    """
+    Tell the shape of anything that NumPy reads.
+
+    Parameters
+    ----------
+    values : array-like
+        What :func:`plain` gave.
+    name : str
+        The argument's name, for errors.
+
+    Returns
+    -------
+    tuple of int
+        The shape.
+
+    Raises
+    ------
+    ValueError
+        If it is a list of rows that differ in length.
+    """
+    try:
+        return np.shape(values)
+    except ValueError as error:
+        raise ValueError(f"{name} must hold rows of one shape: {error}") from error
 
 
 def tensor_to_numpy(tensor: Tensor) -> NDArray[Any]:
@@ -180,7 +253,8 @@ def _from_library(values: Any, name: str) -> Any:
     if isinstance(frame, nw.DataFrame):
         columns = {i: _to_pandas(column) for i, column in enumerate(frame.iter_columns())}
         return pd.DataFrame(columns).set_axis(list(frame.columns), axis=1)
-    return values
+    is_opaque = hasattr(values, "__array__") and not hasattr(values, "shape")
+    return np.asarray(values) if is_opaque else values
 
 
 def _to_pandas(column: Any) -> pd.Series:

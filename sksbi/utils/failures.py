@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 from scipy.sparse import issparse
 
+from sksbi.utils.containers import as_rows
 from sksbi.utils.types import Mask
 
 __all__ = ["are_failed", "refuse_failures", "rows_of", "without_failures"]
@@ -135,8 +136,8 @@ def without_failures(theta: Any, x: Any) -> tuple[Any, Any]:
 
     Raises
     ------
-    ValueError
-        If all have failed.
+    ValueError, TypeError
+        If all have failed, or there are no rows.
 
     Examples
     --------
@@ -145,6 +146,7 @@ def without_failures(theta: Any, x: Any) -> tuple[Any, Any]:
     >>> without_failures([[1.0], [2.0]], [np.nan, 3.0])
     ([[2.0]], [3.0])
     """
+    x, theta = as_rows(x, "x"), as_rows(theta, "theta")
     failed = are_failed(x)
     if not failed.any() or len(failed) != len(theta):
         return theta, x

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable, Hashable, Sequence, Sized
+from collections.abc import Hashable, Sequence
 from numbers import Integral, Real
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -14,22 +14,20 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn.utils._param_validation import InvalidParameterError
 from sklearn.utils.validation import check_array
 
-from sksbi.utils.containers import plain, without_na
-from sksbi.utils.types import Array, Table
+from sksbi.utils.containers import as_rows, plain, without_na
+from sksbi.utils.types import Array
 
 __all__ = [
     "check_count",
-    "check_factory",
-    "check_flag",
     "check_instance",
     "check_lengths",
     "check_memory",
     "check_numbers",
     "check_real",
     "check_weights",
-    "check_widths",
     "count_rows",
     "name_place",
+    "refuse_dates",
     "shortened",
 ]
 
@@ -76,9 +74,9 @@ def check_numbers(
         columns = list(values.columns)
         if not columns:
             raise ValueError(f"{name} must have at least one column, got shape {values.shape}.")
-    _refuse_dates(values, name)
+    refuse_dates(values, name)
     finite = options.pop("ensure_all_finite", True)
-    options |= {"input_name": name, "dtype": np.float64, "ensure_all_finite": False}
+    options = {"dtype": np.float64} | options | {"input_name": name, "ensure_all_finite": False}
     try:
         with np.errstate(over="ignore"):  # of long doubles; they are infinite then
             array = check_array(without_na(values), **options)
@@ -174,8 +172,22 @@ def _holds_reals(column: pd.Series) -> bool:
         return False
 
 
-def _refuse_dates(values: Any, name: str) -> None:
-    """Hold that no column is of dates or durations."""
+def refuse_dates(values: Any, name: str) -> None:
+    """
+    Hold that no column is of dates or durations.
+
+    Parameters
+    ----------
+    values : array-like or DataFrame
+        What the user gave.
+    name : str
+        The argument's name, for errors.
+
+    Raises
+    ------
+    TypeError
+        If one is.
+    """
     is_table = isinstance(values, pd.DataFrame)
     dtypes = list(values.dtypes) if is_table else [getattr(values, "dtype", None)]
     of_dates = [i for i, d in enumerate(dtypes) if getattr(d, "kind", None) in ("m", "M")]
@@ -185,12 +197,6 @@ def _refuse_dates(values: Any, name: str) -> None:
             f"{name} must hold numbers only, got dates or durations{column}, which would count "
             "nanoseconds: turn them into numbers of a unit, as in (t - t[0]) / pd.Timedelta('1D')."
         )
-
-
-def _n_rows(table: Any) -> int:
-    """Count the rows of anything, sparse matrices too."""
-    shape = getattr(table, "shape", None)
-    return int(shape[0]) if shape else len(np.asarray(table))
 
 
 def check_lengths(**arguments: Any) -> None:
@@ -204,15 +210,15 @@ def check_lengths(**arguments: Any) -> None:
 
     Raises
     ------
-    ValueError
-        If they have not.
+    ValueError, TypeError
+        If they have not, or one has no rows.
 
     Examples
     --------
     >>> from sksbi.utils.validation import check_lengths
     >>> check_lengths(theta=[1, 2], x=[3, 4])
     """
-    lengths = {name: _n_rows(value) for name, value in arguments.items()}
+    lengths = {name: count_rows(value, name) for name, value in arguments.items()}
     if len(set(lengths.values())) > 1:
         counts = list(lengths.values())
         raise ValueError(f"{' and '.join(lengths)} must have one length, got {counts} rows.")
@@ -252,21 +258,29 @@ def check_weights(sample_weight: ArrayLike | None, n: int) -> Array:
     return weights / weights.mean()
 
 
-def count_rows(table: Table) -> int:
+def count_rows(table: Any, name: str) -> int:
     """
     Count the rows of a table.
 
     Parameters
     ----------
-    table : array-like or DataFrame of shape (n, ...)
+    table : array-like, sparse matrix or DataFrame of shape (n, ...)
         The table.
+    name : str
+        The argument's name, for errors.
 
     Returns
     -------
     int
         The number n.
+
+    Raises
+    ------
+    TypeError
+        If it has no rows.
     """
-    return len(cast(Sized, table))
+    rows = as_rows(table, name)
+    return len(rows) if isinstance(rows, list) else int(rows.shape[0])
 
 
 def check_instance(value: object, name: str) -> None:
@@ -395,91 +409,3 @@ def check_real(value: object, name: str, *, low: float = 0.0, high: float = np.i
     if not low < number < high:
         raise ValueError(f"{name} must be > {low:g} and < {high:g}, got {value}.")
     return number
-
-
-def check_flag(value: object, name: str) -> bool:
-    """
-    Validate what is True or False.
-
-    Parameters
-    ----------
-    value : bool
-        What the user passed.
-    name : str
-        The argument's name, for errors.
-
-    Returns
-    -------
-    bool
-        The same.
-
-    Raises
-    ------
-    TypeError
-        If it is neither.
-    """
-    if not isinstance(value, bool | np.bool_):
-        raise TypeError(f"{name} must be True or False, got {value!r}.")
-    return bool(value)
-
-
-def check_widths(value: object, name: str, *, least: int = 1) -> list[int]:
-    """
-    Validate the widths of layers.
-
-    Parameters
-    ----------
-    value : sequence of int
-        What the user passed.
-    name : str
-        The argument's name, for errors.
-    least : int, default=1
-        How many there must be at least.
-
-    Returns
-    -------
-    list of int
-        The widths.
-
-    Raises
-    ------
-    ValueError, TypeError
-        If it is no sequence of positive ints, or too short.
-    """
-    is_array = isinstance(value, np.ndarray) and value.ndim == 1
-    is_sequence = isinstance(value, Sequence) and not isinstance(value, str | bytes)
-    if not (is_array or is_sequence) or len(cast(Sized, value)) < least:
-        raise InvalidParameterError(
-            f"{name} must be a sequence of at least {least} width(s), such as (64, 64), got "
-            f"{value!r}."
-        )
-    return [check_count(width, f"every width in {name}") for width in cast(Sequence[Any], value)]
-
-
-def check_factory(value: object, name: str) -> Callable[[], Any]:
-    """
-    Validate what makes a part, such as a class.
-
-    Parameters
-    ----------
-    value : callable
-        What the user passed.
-    name : str
-        The argument's name, for errors.
-
-    Returns
-    -------
-    callable
-        The same.
-
-    Raises
-    ------
-    TypeError
-        If it cannot be called.
-    """
-    if not callable(value):
-        raise TypeError(
-            f"{name} must be a class, or a callable without arguments, that makes one, got "
-            f"{value!r}."
-        )
-    return value

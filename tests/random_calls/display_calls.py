@@ -15,7 +15,7 @@ from .metric_calls import Arguments, dyadic
 from .specimens import choice, count, flag, numbers, observation, only, real, seed
 
 LEVELS = only(
-    (0.5, 0.9), [0.25], np.array([0.5]), bad=((0.0,), (1.5,), "a", 0.5, (np.nan,), None, (), ("a",))
+    (0.5, 0.9), [0.25], np.array([0.5]), bad=((0.0,), (1.5,), "a", (np.nan,), None, (), ("a",))
 )
 LABEL = only(None, "ours")
 TWO_NAMES = only(
@@ -63,7 +63,7 @@ def _misspecified(rng: np.random.Generator) -> Arguments:
 def _posterior(rng: np.random.Generator) -> Arguments:
     return {
         "samples": numbers(dyadic(rng, 80, 2), rows="open", width="open"),
-        "true_theta": numbers(dyadic(rng, 2), none="open"),
+        "true_theta": numbers(dyadic(rng, 2), nan="open", none="open"),
         "names": TWO_NAMES,
         "levels": LEVELS,
     }
@@ -164,7 +164,7 @@ def _predicted(rng: np.random.Generator) -> Arguments:
 
 
 def _call(name: str, cls: Any, method: str, arguments: Any) -> Call:
-    return Call(f"{name}.{method}", getattr(cls, method), arguments, may_be_nan=True, few=2)
+    return Call(f"{name}.{method}", getattr(cls, method), arguments, ("x",), may_be_nan=True, few=2)
 
 
 _PREDICTIONS = {

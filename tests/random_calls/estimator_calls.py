@@ -97,15 +97,21 @@ def method(name: str) -> Callable[..., Any]:
     return with_signature(lambda self, **given: getattr(self, name)(**given), of)
 
 
-def x_of(rng: np.random.Generator, names: list[str] | None) -> Argument:
+def dates_in(estimator: Any) -> str:
+    """Tell what comes of dates in x: the steps of a pipeline may take them."""
+    return "open" if hasattr(estimator, "steps") else "bad"
+
+
+def x_of(rng: np.random.Generator, estimator: Any, names: list[str] | None) -> Argument:
     """Describe one observation or a batch."""
+    dates = dates_in(estimator)
     _, x = pairs(1 + int(rng.integers(5)), 4)
     if rng.integers(2):
-        return observation(x[0], names)
+        return observation(x[0], names, dates=dates)
     tables: dict[str, Any] = {"same: named frame": lambda: pd.DataFrame(x, columns=NAMES)}
     if names is not None:
         tables["bad: names in another order"] = lambda: pd.DataFrame(x, columns=names[::-1])
-    return numbers(x, rows="open", extra=tables)
+    return numbers(x, rows="open", dates=dates, extra=tables)
 
 
 def _asking(*more: str, families: tuple[str, ...] = tuple(POSTERIORS)) -> Callable[..., Arguments]:
@@ -119,7 +125,7 @@ def _asking(*more: str, families: tuple[str, ...] = tuple(POSTERIORS)) -> Callab
 
     def arguments(rng: np.random.Generator) -> Arguments:
         estimator, names = choose(rng, families)
-        found = {"self": _fixed(estimator), "x": x_of(rng, names)}
+        found = {"self": _fixed(estimator), "x": x_of(rng, estimator, names)}
         return found | {name: described[name]() for name in more}
 
     return arguments
@@ -130,7 +136,7 @@ def _trials(rng: np.random.Generator) -> Arguments:
     _, x = pairs(1 + int(rng.integers(5)), 5)
     return {
         "self": _fixed(estimator),
-        "x": numbers(x, rows="open"),
+        "x": numbers(x, rows="open", dates=dates_in(estimator)),
         "n_samples": count(20),
         "iid": only(True, np.True_, bad=("yes", None, 0.5)),
         "random_state": seed(),
@@ -143,7 +149,7 @@ def _paired(*more: str, families: tuple[str, ...] = tuple(POSTERIORS)) -> Callab
     def arguments(rng: np.random.Generator) -> Arguments:
         estimator, names = choose(rng, families)
         theta, x = pairs(1 + int(rng.integers(5)), 6)
-        found = {"self": _fixed(estimator), **_theta_and_x(theta, x)}
+        found = {"self": _fixed(estimator), **_theta_and_x(theta, x, estimator)}
         if "sample_weight" in more:
             found["sample_weight"] = numbers(np.arange(6.0), none="open")
         if "level" in more:
@@ -153,10 +159,13 @@ def _paired(*more: str, families: tuple[str, ...] = tuple(POSTERIORS)) -> Callab
     return arguments
 
 
-def _theta_and_x(theta: np.ndarray, x: np.ndarray) -> Arguments:
+def _theta_and_x(theta: np.ndarray, x: np.ndarray, estimator: Any) -> Arguments:
     named = {"same: named frame": lambda: pd.DataFrame(theta, columns=list(PRIOR))}
     columns = {"same: named frame": lambda: pd.DataFrame(x, columns=NAMES)}
-    return {"theta": numbers(theta, extra=named), "x": numbers(x, extra=columns)}
+    return {
+        "theta": numbers(theta, extra=named),
+        "x": numbers(x, dates=dates_in(estimator), extra=columns),
+    }
 
 
 def _level(rng: np.random.Generator) -> Arguments:
@@ -186,10 +195,11 @@ def _fit(family: str) -> Call:
 
     def arguments(rng: np.random.Generator) -> Arguments:
         theta, x = pairs(int(rng.integers(5)))
-        rounds = {"nan": "open"} if family == "ClassifierRatio" else {}
+        more = {"nan": "open"} if family == "ClassifierRatio" else {}
+        more |= {"dates": "open"} if family == "Pipeline" else {}
         found = {
             "theta": numbers(theta, rounds=False, rows="bad", width="bad"),
-            "x": numbers(x, width="open", rounds=family != "ClassifierRatio", **rounds),
+            "x": numbers(x, width="open", rounds=family != "ClassifierRatio", **more),
         }
         if family == "PosteriorRegressor":
             return {"X": found["x"], "y": found["theta"]}
@@ -198,7 +208,11 @@ def _fit(family: str) -> Call:
         weight = 1.0 + np.arange(len(x)) % 3
         return found | {"sample_weight": numbers(weight, none="open", rounds=False)}
 
-    names = ("X", "y") if family == "PosteriorRegressor" else ("theta", "x", "sample_weight")
+    names = (
+        ("X", "y", "x", "theta")
+        if family == "PosteriorRegressor"
+        else ("theta", "x", "sample_weight")
+    )
     return Call(f"{family}.fit", learnt, arguments, names, few=1)
 
 
@@ -213,7 +227,10 @@ SETTINGS: dict[str, Arguments] = {
         "criterion": choice("binary"),
         "sampler": choice("importance"),
     },
-    "Ensemble": {"n_estimators": parameter(1), "verbose": parameter(0, low=0)},
+    "Ensemble": {
+        "n_estimators": parameter(1),
+        "verbose": only(0, False, bad=("yes", None, -1, 0.5, [0])),
+    },
     "CalibratedPosterior": {
         "method": choice("conformal"),
         "n_samples": parameter(20),
@@ -245,7 +262,7 @@ NEURAL: Arguments = {
     "device": only("cpu", "auto", bad=("nonsense", 3, None)),
     "compile": only(False, bad=("yes", None, 0.5)),
     "warm_start": flag(),
-    "verbose": parameter(0, low=0),
+    "verbose": only(0, False, bad=("yes", None, -1, 0.5, [0])),
     "random_state": seed(),
 }
 
@@ -279,20 +296,30 @@ def _constructor(family: str) -> Call:
 def _held_out(rng: np.random.Generator) -> Arguments:
     estimator, _ = choose(rng, ("NPE", "NRE", "Pipeline"))
     theta, x = pairs(1 + int(rng.integers(5)), 6)
-    given = _theta_and_x(theta, x)
+    given = _theta_and_x(theta, x, estimator)
     return {"estimator": _fixed(estimator), **given, "n_samples": count(15), "random_state": seed()}
+
+
+def _drawn(**given: Any) -> Any:
+    """Draw, and leave out the names, which are those of the columns of a table."""
+    held_out = draw_held_out(**given)
+    return [v for k, v in vars(held_out).items() if k != "names"]
 
 
 def _scored(rng: np.random.Generator) -> Arguments:
     estimator, _ = choose(rng, ("NPE", "NRE", "Pipeline"))
     theta, x = pairs(1 + int(rng.integers(5)), 6)
-    return {"estimator": _fixed(estimator), **_theta_and_x(theta, x)}
+    return {"estimator": _fixed(estimator), **_theta_and_x(theta, x, estimator)}
 
 
 def _diagnosed(rng: np.random.Generator) -> Arguments:
     found = _held_out(rng) | {"n_samples": count(20)}
     theta, x = pairs(1 + int(rng.integers(5)), 25)
-    return found | _theta_and_x(theta, x) | {"x_observed": observation(x[0], None), "plot": flag()}
+    return (
+        found
+        | _theta_and_x(theta, x, None)
+        | {"x_observed": observation(x[0], None), "plot": flag()}
+    )
 
 
 def _in_support(result: Any, _: Any) -> None:
@@ -341,7 +368,7 @@ CALLS = [
     ),
     Call("in_region", method("in_region"), _paired("level", families=("CalibratedPosterior",))),
     Call("predict", _predict, _predicted),
-    Call("draw_held_out", draw_held_out, _held_out),
+    Call("draw_held_out", with_signature(_drawn, draw_held_out), _held_out),
     *(
         Call(f"scorer, {name}", get_scorer(name, n_samples=15), _scored)
         for name in ("log_prob", "coverage", "tarp")

@@ -235,7 +235,7 @@ def _of_errors(call: Call, outcome: Outcome) -> Iterator[str]:
         yield f"raised {said}"
     elif not _names_one(call, text):
         yield f"names no argument: {said}"
-    elif _LEAKS.search(text):
+    elif _LEAKS.search(text) and "in the step" not in text:
         yield f"speaks of the inside: {said}"
     elif not _is_meant(error):
         yield f"was raised by somebody else: {said}"
@@ -307,7 +307,9 @@ def _of_results(call: Call, outcome: Outcome) -> Iterator[str]:
 def _leaves(result: Any) -> list[Any]:
     """List the arrays, numbers and words in a result."""
     if isinstance(result, pd.DataFrame):
-        return [column.to_numpy() for _, column in result.items()]
+        columns = [column.to_numpy() for _, column in result.items()]
+        numeric = all(column.dtype.kind in "biuf" for column in columns)
+        return [np.stack(columns, axis=1)] if numeric and columns else columns
     if isinstance(result, pd.Series | pd.Index):
         return [result.to_numpy()]
     if isinstance(result, torch.Tensor):

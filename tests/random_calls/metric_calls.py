@@ -50,7 +50,8 @@ def _scaled(rng: np.random.Generator) -> Arguments:
 def _contraction(rng: np.random.Generator) -> Arguments:
     found = _pairs(rng)
     prior = dyadic(rng, 30, found["theta"].value.shape[1])
-    return {"draws": found["draws"], "prior_draws": numbers(prior, rows="open")}
+    draws = numbers(found["draws"].value, rows="open")
+    return {"draws": draws, "prior_draws": numbers(prior, rows="open")}
 
 
 def _densities(rng: np.random.Generator) -> Arguments:
@@ -129,7 +130,7 @@ def _local(rng: np.random.Generator) -> Arguments:
         "theta": numbers(dyadic(rng, n, d)),
         "x": numbers(dyadic(rng, n, width)),
         "draws": numbers(dyadic(rng, n, d)),
-        "x_observed": observation(dyadic(rng, width), None),
+        "x_observed": observation(dyadic(rng, width), None, width="open"),
         "draws_observed": numbers(dyadic(rng, 10, d), rows="open"),
         "classifier": _classifier(),
         "n_permutations": count(2),
@@ -140,8 +141,8 @@ def _local(rng: np.random.Generator) -> Arguments:
 def _misspecified(rng: np.random.Generator) -> Arguments:
     n, width = int(rng.integers(40, 60)), int(rng.integers(1, 4))
     return {
-        "x": numbers(dyadic(rng, n, width), rows="open"),
-        "x_observed": observation(dyadic(rng, width), None),
+        "x": numbers(dyadic(rng, n, width), nan="open", rows="open"),
+        "x_observed": observation(dyadic(rng, width), None, width="open"),
         "n_neighbors": count(5, most=10_000),
         "random_state": seed(),
     }

@@ -18,7 +18,7 @@ from sksbi.priors import check_prior
 
 from .laws import Call
 from .metric_calls import Arguments, dyadic
-from .specimens import Argument, choice, count, flag, numbers, observation, only, seed
+from .specimens import Argument, choice, count, flag, numbers, only, seed
 
 
 def with_signature(function: Callable[..., Any], of: Callable[..., Any]) -> Callable[..., Any]:
@@ -69,7 +69,6 @@ NO_PRIORS = (
     stats.norm(0, 1),
     stats.dirichlet([1, 2, 3]),
     torch.distributions.Bernoulli(torch.tensor([0.5, 0.5])),
-    torch.distributions.Normal(0.0, 1.0),
     Own,
     object(),
     {1: stats.norm(0, 1), "b": stats.norm(0, 1)},
@@ -105,12 +104,18 @@ def _fixed(value: Any) -> Argument:
 def _theta_of(rng: np.random.Generator) -> Arguments:
     prior = check_prior(PRIORS[rng.integers(len(PRIORS))])
     theta = np.round(prior.sample(7, int(rng.integers(99))) * 64) / 64
-    return {"self": _fixed(prior), "theta": numbers(theta, rows="open", infinite="open")}
+    return {
+        "self": _fixed(prior),
+        "theta": numbers(theta, nan="open", rows="open", infinite="open", empty="open"),
+    }
 
 
 def _unbounded_of(rng: np.random.Generator) -> Arguments:
     prior = check_prior(PRIORS[rng.integers(len(PRIORS))])
-    return {"self": _fixed(prior), "z": numbers(dyadic(rng, 7, 2), rows="open")}
+    return {
+        "self": _fixed(prior),
+        "z": numbers(dyadic(rng, 7, 2), nan="open", rows="open", infinite="open", empty="open"),
+    }
 
 
 def _draws_of(rng: np.random.Generator) -> Arguments:
@@ -146,7 +151,8 @@ def _marginal(self: Any, columns: Any) -> Any:
 
 
 def _normal(z: np.ndarray) -> np.ndarray:
-    return -0.5 * (z**2).sum(axis=-1)
+    with np.errstate(over="ignore"):
+        return -0.5 * (z**2).sum(axis=-1)
 
 
 class _Normal:
@@ -251,7 +257,7 @@ def _task_theta(rng: np.random.Generator) -> Arguments:
     theta = dyadic(rng, 5, len(task.names)) / 4
     return {
         "self": _fixed(task),
-        "theta": numbers(theta, rows="open", frames="open"),
+        "theta": numbers(theta, rows="open", frames="open", empty="open"),
         "rng": seed(),
     }
 
@@ -266,14 +272,14 @@ def _task_observed(rng: np.random.Generator) -> Arguments:
     task = TASKS["gaussian_linear"]
     return {
         "self": _fixed(task),
-        "x": observation(dyadic(rng, task.n_outputs) / 4, None),
+        "x": numbers(dyadic(rng, task.n_outputs) / 4),
         "n_samples": count(5),
         "random_state": seed(),
     }
 
 
 def _noisy(theta: Any, rng: Any) -> Any:
-    return np.asarray(theta, dtype=float) + rng.normal(size=2)
+    return np.asarray(theta, dtype=float)[:2] + rng.normal(size=2)
 
 
 def _silent(theta: Any) -> Any:
@@ -285,7 +291,6 @@ BAD_SIMULATORS = (
     3,
     "a",
     lambda: 1.0,
-    lambda a, b, c: 1.0,
     lambda theta: None,
     lambda theta: "a",
     lambda theta: object(),
@@ -294,7 +299,6 @@ BAD_SIMULATORS = (
     lambda theta: np.nan,
     lambda theta: [[1.0], [1.0, 2.0]],
     lambda theta: iter([1.0]),
-    lambda theta: {"x": "a"},
     lambda theta: np.datetime64("2020-01-01"),
 )
 
@@ -315,7 +319,10 @@ def _simulation(rng: np.random.Generator) -> Arguments:
 
 
 def _run(rng: np.random.Generator) -> Arguments:
-    return {"theta": numbers(dyadic(rng, 7, 2), rows="open", width="open"), **_running(rng)}
+    return {
+        "theta": numbers(dyadic(rng, 7, 2), nan="open", rows="open", width="open"),
+        **_running(rng),
+    }
 
 
 def _inference_data(rng: np.random.Generator) -> Arguments:
@@ -326,7 +333,9 @@ def _inference_data(rng: np.random.Generator) -> Arguments:
         ),
         "chains": flag(),
         "prior": numbers(dyadic(rng, 6, d), none="open", rows="open"),
-        "observed_data": numbers(dyadic(rng, 4), none="open", rows="open", width="open"),
+        "observed_data": numbers(
+            dyadic(rng, 4), none="open", nan="open", rows="open", width="open"
+        ),
     }
 
 
@@ -353,10 +362,10 @@ def _summaries(x: Any, theta: Any, **parameters: Any) -> Any:
 CALLS = [
     Call("check_prior", _described, _prior),
     *(
-        Call(f"Prior.{name}", _of_prior(name), _theta_of)
+        Call(f"Prior.{name}", _of_prior(name), _theta_of, may_be_nan=True)
         for name in ("contains", "log_prob", "to_unbounded")
     ),
-    Call("Prior.from_unbounded", _of_prior("from_unbounded"), _unbounded_of),
+    Call("Prior.from_unbounded", _of_prior("from_unbounded"), _unbounded_of, may_be_nan=True),
     Call("Prior.sample", _of_prior("sample"), _draws_of),
     Call("Prior.truncated", _truncated, _box_of),
     Call("Prior.marginal", _marginal, _columns_of),
@@ -373,7 +382,12 @@ CALLS = [
     Call("Task.sample_posterior", _of_task("sample_posterior"), _task_observed),
     Call("simulate", simulation.simulate, _simulation, may_be_nan=True),
     Call("run_simulator", simulation.run_simulator, _run, may_be_nan=True),
-    Call("to_inference_data", with_signature(_as_arrays, to_inference_data), _inference_data),
+    Call(
+        "to_inference_data",
+        with_signature(_as_arrays, to_inference_data),
+        _inference_data,
+        may_be_nan=True,
+    ),
     Call("SummaryStatistics", _summaries, _statistics, ("n_components", "n_folds", "random_state")),
     Call(
         "trusted_types", persistence.trusted_types, lambda rng: {"obj": only({"a": 1}, [1.0], None)}

@@ -204,13 +204,13 @@ _NO_ARRAYS: dict[str, Make] = {
 }
 
 
-def _polars(array: np.ndarray, fate: str) -> dict[str, Make]:
+def _polars(array: np.ndarray) -> dict[str, Make]:
     """Give tables of other libraries, if they are there."""
     try:
         import polars
     except ImportError:
         return {}
-    return {f"{fate}: polars frame": lambda: polars.DataFrame(array)}
+    return {"open: polars frame": lambda: polars.DataFrame(array)}
 
 
 def numbers(
@@ -222,6 +222,8 @@ def numbers(
     width: str = "bad",
     none: str = "bad",
     frames: str = "same",
+    empty: str = "bad",
+    dates: str = "bad",
     rounds: bool = True,
     extra: dict[str, Any] | None = None,
 ) -> Argument:
@@ -242,6 +244,8 @@ def numbers(
         What comes of None in its place.
     frames : {"same", "open"}
         What comes of tables without names.
+    empty, dates : {"bad", "open"}
+        What comes of no rows, and of dates and durations.
     rounds : bool
         Whether its rounded values will do, too.
     extra : dict, optional
@@ -252,13 +256,18 @@ def numbers(
         found: dict[str, Any] = {f"same: {k}": lambda f=f: f(a) for k, f in _ARRAYS.items()}
         if a.ndim == 2:
             found |= {f"{frames}: {k}": lambda f=f: f(a) for k, f in _TABLES.items()}
-            found |= _polars(a, frames)
+            found |= _polars(a)
         if a.ndim == 1:
             found["same: series"] = lambda: pd.Series(a, index=range(7, 7 + len(a)))
             found["same: Float64 series"] = lambda: pd.Series(a).astype("Float64")
         if rounds:
             found |= _rounded(a)
         found |= _spoiled(a, nan, infinite, rows, width)
+        found |= {
+            f"{empty}: no rows": lambda: a[:0],
+            f"{dates}: dates": lambda: np.full(a.shape, np.datetime64("2020-01-01")),
+            f"{dates}: durations": lambda: np.full(a.shape, np.timedelta64(1, "D")),
+        }
         return found | {f"{none}: None": lambda: None} | (extra or {})
 
     return Argument(value, forms)
@@ -300,9 +309,6 @@ def _spoiled(a: np.ndarray, nan: str, infinite: str, rows: str, width: str) -> d
         "bad: complex": lambda: a + 1j,
         "bad: text in it": _changed(a, "a", object),
         "bad: list in it": _changed(a, [1.0, 2.0], object),
-        "bad: dates": lambda: np.full(a.shape, np.datetime64("2020-01-01")),
-        "bad: durations": lambda: np.full(a.shape, np.timedelta64(1, "D")),
-        "bad: no rows": lambda: a[:0],
         f"{rows}: one row fewer": lambda: a[:-1],
         f"{width}: one axis more": lambda: a[..., None, None],
         "open: decimals": lambda: np.vectorize(decimal.Decimal, otypes=[object])(a),
@@ -344,7 +350,7 @@ def count(
             "bad: a list": lambda: [n],
             "bad: NaN": lambda: np.nan,
             "bad: infinite": lambda: np.inf,
-            "bad: negative": lambda: -n,
+            "bad: negative": lambda: -n - 1,
             "bad: too small": lambda: low - 1,
             f"{none}: None": lambda: None,
             "open: array of no axes": lambda: np.array(n),
@@ -449,7 +455,7 @@ def only(*forms: Any, bad: tuple[Any, ...] = ()) -> Argument:
 
 
 def observation(
-    value: np.ndarray, names: list[str] | None, *, nan: str = "bad", rounds: bool = True
+    value: np.ndarray, names: list[str] | None, *, width: str = "bad", dates: str = "bad"
 ) -> Argument:
     """Describe one observation, of columns with names where fit had some."""
     labels = names or list(range(len(value)))
@@ -463,4 +469,4 @@ def observation(
             "bad: wrong names": lambda: pd.Series(value, [*names[1:], "z"]),
             "bad: one name missing": lambda: pd.Series(value[1:], names[1:]),
         }
-    return numbers(value, nan=nan, rounds=rounds, extra=extra)
+    return numbers(value, width=width, dates=dates, extra=extra)

@@ -12,7 +12,6 @@ import torch
 
 from sksbi.utils.validation import (
     check_count,
-    check_flag,
     check_lengths,
     check_memory,
     check_numbers,
@@ -171,14 +170,3 @@ def test_weights_of_every_container_are_the_same() -> None:
         np.testing.assert_array_equal(check_weights(weights, 3), expected)
     with pytest.raises(ValueError, match="sample_weight contains NaN in row 1"):
         check_weights(pl.Series([1.0, None, 0.0]), 3)
-
-
-@pytest.mark.parametrize("value", [True, False, np.True_, np.False_])
-def test_flags(value):
-    assert check_flag(value, "grid") is bool(value)
-
-
-@pytest.mark.parametrize("value", ["yes", None, 0, 1.0, [True], np.array([True])])
-def test_what_is_no_flag_is_refused(value):
-    with pytest.raises(TypeError, match="grid must be True or False, got"):
-        check_flag(value, "grid")
