@@ -62,8 +62,7 @@ class CalibratedPosterior(  # type: ignore[override]
         ``FrozenEstimator`` of scikit-learn the fit survives ``clone``. An int is a number of folds,
         None is 5; a splitter has ``split``, an iterable gives pairs of rows to fit to and to set
         aside. Then an estimator is fitted for every fold, the posterior is their mixture, and all
-        rows have scores. No simulation is lost, but the guarantee is: the mixture may differ from
-        its members.
+        rows have scores; nothing is guaranteed, as the mixture may differ from its members.
     n_samples : int, default=1000
         The number of draws from which levels are computed, for every observation.
     n_jobs : int or None, default=None
