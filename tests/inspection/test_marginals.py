@@ -159,7 +159,7 @@ def test_bad_input_is_refused(held_out, change, error, match):
 
 def test_what_does_not_match_is_refused(gaussian, pairs, held_out):
     theta, x = pairs
-    with pytest.raises(ValueError, match="theta has 200 rows and x has 9"):
+    with pytest.raises(ValueError, match=r"theta and x must have one length, got \[200, 9\]"):
         MarginalsDisplay.from_estimator(gaussian(), theta, x[:9])
     with pytest.raises(TypeError, match="held_out must be HeldOutDraws.*got dict"):
         MarginalsDisplay.from_held_out({})

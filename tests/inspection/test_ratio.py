@@ -166,7 +166,7 @@ def test_what_has_no_ratio_is_refused(estimator, pairs):
 
 def test_pairs_must_match_and_differ(gaussian, pairs):
     theta, x = pairs
-    with pytest.raises(ValueError, match="theta has 200 rows and x has 199"):
+    with pytest.raises(ValueError, match=r"theta and x must have one length, got \[200, 199\]"):
         RatioDisplay.from_estimator(gaussian(), theta, x[:-1])
     with pytest.raises(ValueError, match="200 of 200 rows are equal"):
         RatioDisplay.from_estimator(gaussian(), 0 * theta, x)

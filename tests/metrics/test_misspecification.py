@@ -176,7 +176,7 @@ X = np.random.default_rng(0).normal(size=(40, 2))
     [
         (X, [[1.0, 2, 3]], ValueError, r"shape \(2,\) of one .* got \(1, 3\)"),
         (X, np.zeros((2, 2, 2)), ValueError, r"x_observed must have the shape \(2,\).*\(2, 2, 2\)"),
-        (1.0, 1.0, ValueError, r"x_observed must have the shape"),
+        (1.0, 1.0, TypeError, "x must be a table of one row an observation, got 1.0"),
         (X, [[1.0, np.nan]] * 2, ValueError, r"x_observed must be finite, got nan at \(0, 1\)"),
         (X + np.inf, X[:2], ValueError, r"x must be finite, got inf at \(0, 0\)"),
         (X, X[:0], ValueError, r"x_observed must hold numbers, got shape \(0, 2\)"),
