@@ -918,3 +918,9 @@ def test_an_early_word_where_nothing_succeeds(monkeypatch):
         pytest.raises(ValueError, match="no luck"),
     ):
         run_simulator(lambda t: (_ for _ in ()).throw(ValueError("no luck")), THETA)
+
+
+@pytest.mark.parametrize("vectorized", ["yes", None, 1, [True]])
+def test_vectorized_is_true_or_false(vectorized):
+    with pytest.raises(TypeError, match="vectorized must be True or False, got"):
+        run_simulator(lambda theta: theta.sum(), np.zeros((3, 2)), vectorized=vectorized)

@@ -65,6 +65,8 @@ def _row(row: Row, names: list[str], argument: str) -> Array:
             )
         return values.reshape(-1)
     unknown = [name for name in labelled if name not in names]
+    if not labelled:
+        raise ValueError(f"{argument} must name some of {names}, got an empty one.")
     if unknown:
         raise ValueError(f"{argument} must be named as {names}, got the unknown {unknown}.")
     return as_float([labelled.get(name, np.nan) for name in names], argument)

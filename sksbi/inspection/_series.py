@@ -96,7 +96,7 @@ def _check_each(
         )
     panels: dict[str, Panel] = {}
     for key, table in simulated.items():
-        if np.ndim(table) > 2:
+        if len(shape_of(table, f"x_simulated[{key!r}]")) > 2:
             panels |= _channels(table, observed[key], kind, str(key), f"[{key!r}]")
         else:
             panels[str(key)] = _check_table(table, observed[key], f"[{key!r}]")[0]
@@ -111,7 +111,7 @@ def _check_one(
     kind: str,
 ) -> dict[str, Panel]:
     """Check one table and one observation, and split the columns."""
-    if np.ndim(simulated) > 2:
+    if len(shape_of(simulated, "x_simulated")) > 2:
         if groups is not None:
             raise ValueError("groups must be None where x_simulated is no table of columns.")
         return _channels(simulated, observed, kind, "x", "")

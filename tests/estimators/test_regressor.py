@@ -307,3 +307,28 @@ def test_rows_in_doubt_are_warned_of_once(monkeypatch: pytest.MonkeyPatch) -> No
     with pytest.warns(SamplingWarning, match=r"not to be trusted for \d+ of 6 ") as found:
         regressor.predict(X[:6])
     assert len(found) == 1
+
+
+@pytest.mark.parametrize("n_samples", [np.uint8(40), np.int16(40)])
+def test_narrow_integers_of_numpy_count_as_any(n_samples):
+    rng = np.random.default_rng(0)
+    theta = rng.normal(size=(60, 1))
+    x = theta + rng.normal(size=(60, 2))
+    npe = NPE(flow="maf", transforms=1, hidden_features=(4,), max_epochs=1)
+    predicted = [
+        PosteriorRegressor(npe, n_samples=n, random_state=0).fit(x, theta).predict(x[:5])
+        for n in (n_samples, 40)
+    ]
+    assert np.array_equal(*predicted)
+
+
+@pytest.mark.parametrize("return_std", ["yes", None, 1, [True]])
+def test_return_std_is_true_or_false(return_std):
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(60, 2))
+    npe = NPE(flow="maf", transforms=1, hidden_features=(4,), max_epochs=1)
+    fitted = PosteriorRegressor(npe, n_samples=10, random_state=0).fit(x, x[:, 0])
+    with pytest.raises(TypeError, match="return_std must be True or False, got"):
+        fitted.predict(x, return_std)
+    with pytest.raises(TypeError, match="X must hold numbers only, got dates"):
+        fitted.predict(np.full((2, 2), np.datetime64("2020-01-01")))

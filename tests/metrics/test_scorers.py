@@ -449,3 +449,9 @@ def test_bad_scorers_are_refused(arguments, error, match):
 def test_bad_arguments_are_refused_at_once(scoring, options, match):
     with pytest.raises(ValueError, match=match):
         get_scorer(scoring, **options)
+
+
+@pytest.mark.parametrize("scoring", [[["tarp"]], {}, [3], None, [np.array(["tarp"])]])
+def test_names_in_anything_but_a_list_are_refused(scoring):
+    with pytest.raises(ValueError, match="scoring must be one or several of"):
+        get_scorer(scoring)

@@ -126,10 +126,10 @@ def test_tables_give_what_arrays_give(gaussian, as_table):
 @pytest.mark.parametrize(
     ("scale", "error", "match"),
     [
-        ([1.0], ValueError, r"scale must be 2 positive numbers, above 1e-50, got \[1.0\]"),
-        ([1.0, 0.0], ValueError, r"scale must be 2 positive numbers, above 1e-50, got \[1.0, 0.0\]"),
-        ([1.0, np.nan], ValueError, r"scale must be 2 positive numbers, above 1e-50, got \[1.0, nan\]"),
-        (1.0, ValueError, "scale must be 2 positive numbers, above 1e-50, got 1.0"),
+        ([1.0], ValueError, r"scale must be 2 positive numbers, .* got \[1.0\]"),
+        ([1.0, 0.0], ValueError, r"scale must be 2 positive numbers, .* got \[1.0, 0.0\]"),
+        ([1.0, np.nan], ValueError, r"scale must be 2 positive numbers, .* got \[1.0, nan\]"),
+        (1.0, ValueError, "scale must be 2 positive numbers, .* got 1.0"),
         (["a", "b"], TypeError, "scale must hold real numbers, got list"),
     ],
 )

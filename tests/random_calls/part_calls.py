@@ -290,7 +290,6 @@ BAD_SIMULATORS = (
     None,
     3,
     "a",
-    lambda: 1.0,
     lambda theta: None,
     lambda theta: "a",
     lambda theta: object(),

@@ -119,3 +119,8 @@ def test_a_number_of_candidates_is_kept_to():
     target, count = costly([lambda z: -0.5 * (z**2).sum(axis=-1) / 0.01], 1)
     ImportanceResampling(5_000)(target, np.zeros((1, 1, 1)), 100, 0)
     assert sum(count) == 5_000
+
+
+def test_starts_of_another_width_are_refused():
+    with pytest.raises(ValueError, match="initial must have 1 columns, as the reference"):
+        ImportanceResampling(1_000)(SHIFTED, np.zeros((1, 4, 3)), 10, 0)
