@@ -29,6 +29,7 @@ from sksbi.estimators.readable import ReadableMixin
 from sksbi.estimators.sampled import ChainsMixin
 from sksbi.priors import check_prior
 from sksbi.tables.around import around_failures
+from sksbi.tables.gaps import gaps_of, warn_of_new_gaps
 from sksbi.tables.names import check_pairs
 from sksbi.tables.templates import as_table, for_steps, shape_error, template_of
 from sksbi.tables.theta import theta_table
@@ -139,9 +140,9 @@ class Pipeline(ReadableMixin, sklearn.pipeline.Pipeline):
             )
         if x is None:
             raise ValueError("Pipeline requires y to be passed, but the target y is None: y is x.")
-        theta, x = theta_table(theta), for_steps(x)
+        given, theta, x = (theta, x), theta_table(theta), for_steps(x)
         n_features = check_numbers(theta, "theta").shape[1]
-        check_pairs(theta, x)
+        check_pairs(*given)
         if isinstance(final, BaseInference) and final.prior is not None:
             check_prior(final.prior, n_features)  # before the transformers take their time
         transformers = self._transformers()
@@ -151,7 +152,9 @@ class Pipeline(ReadableMixin, sklearn.pipeline.Pipeline):
             with _naming_the_step(self.steps):
                 transformed = around_failures(transformers.fit_transform, x, theta, **theirs)
             self.steps = [*transformers.steps[:-1], (name, final)]
-            self.x_template_ = template_of(x)
+            self.x_template_, self._x_gaps = template_of(x), gaps_of(x)
+            if isinstance(transformed, pd.DataFrame) and isinstance(theta, pd.DataFrame):
+                transformed = transformed.set_axis(theta.index)  # what differs has been told
             interrupt = self._fit_last(theta, transformed, ours)
         if interrupt is not None:
             raise interrupt
@@ -209,6 +212,7 @@ class Pipeline(ReadableMixin, sklearn.pipeline.Pipeline):
         table, single = (for_steps(x), False) if template is None else as_table(x, template)
         if not simulated:
             refuse_failures(table)
+            warn_of_new_gaps(table, getattr(self, "_x_gaps", None))
         transformers = self._transformers()
         wanted = _requested(transformers, "transform", metadata)
         with _naming_the_step(self.steps):
@@ -395,9 +399,13 @@ def _naming_the_step(steps):
 
 def _failing_step(error, steps):
     """Name the step in whose methods an error was raised."""
-    frames = (frame for frame, _ in traceback.walk_tb(error.__traceback__))
-    kinds = [type(frame.f_locals.get("self")) for frame in frames]
-    return next((repr(name) for name, step in steps[:-1] if type(step) in kinds), "before the last")
+    owners = [f.f_locals.get("self") for f, _ in traceback.walk_tb(error.__traceback__)]
+    named = {id(step): name for name, step in steps[:-1]}
+    kinds = [type(step) for _, step in steps[:-1]]
+    # With a memory steps are cloned, and known by their class, if that is theirs alone.
+    by_class = {type(step): name for name, step in steps[:-1] if kinds.count(type(step)) == 1}
+    found = [named.get(id(one)) or by_class.get(type(one)) for one in owners]
+    return next((repr(name) for name in found if name), "before the last")
 
 
 def _is_true(value):

@@ -22,6 +22,7 @@ from sklearn.model_selection import GridSearchCV
 from sklearn.preprocessing import FunctionTransformer, OneHotEncoder, StandardScaler
 
 from sksbi import NPE, CalibratedPosterior, Ensemble
+from sksbi.exceptions import MisspecificationWarning
 from sksbi.pipeline import Pipeline, make_pipeline
 
 TINY = {
@@ -435,6 +436,7 @@ def test_what_is_no_number_is_named_with_its_column(value: object) -> None:
             assert repr(value) in str(caught.value)
 
 
+@pytest.mark.filterwarnings("ignore:x lacks values in the columns")
 def test_a_missing_number_reaches_the_imputer() -> None:
     pipe = make_pipeline(SimpleImputer(), NPE(**TINY)).fit(THETA, X_TABLE)
     filled = pipe.sample([X[:, 0].mean(), *X[0, 1:]], 5)
@@ -546,6 +548,7 @@ def test_signatures_and_texts_are_those_of_the_last_step() -> None:
     assert "n_samples : int" in Pipeline.sample.__doc__
 
 
+@pytest.mark.filterwarnings("ignore:x lacks values in the columns")
 @pytest.mark.parametrize(
     ("x", "error", "message"),
     [
@@ -610,3 +613,32 @@ def test_rows_in_another_order_warn_before_the_steps_drop_the_labels() -> None:
     theta = THETA_TABLE.set_axis(X_TABLE.index)
     with pytest.warns(UserWarning, match=r"same index labels in another order.*theta\.index"):
         make_pipeline(StandardScaler(), NPE(PRIOR, **TINY)).fit(theta, X_TABLE[::-1])
+
+
+def test_the_step_that_failed_is_named_among_its_like() -> None:
+    def refuse(x: np.ndarray) -> np.ndarray:
+        raise ValueError("nothing to see")
+
+    pipe = make_pipeline(FunctionTransformer(), FunctionTransformer(refuse), NPE(PRIOR, **TINY))
+    with pytest.raises(ValueError, match="^x, in the step 'functiontransformer-2': nothing"):
+        pipe.fit(THETA, X)
+
+
+def test_labels_in_another_order_are_told_once_and_those_of_polars_are_none() -> None:
+    shuffled = THETA_TABLE.sample(frac=1, random_state=0)
+    x = X_TABLE.set_axis(THETA_TABLE.index)
+    pipe = make_pipeline(StandardScaler().set_output(transform="pandas"), NPE(PRIOR, **TINY))
+    with pytest.warns(UserWarning, match="same index labels") as caught:
+        pipe.fit(shuffled, x)
+    assert len(caught) == 1
+    pipe.fit(shuffled, pl.from_pandas(x.loc[shuffled.index]))  # a warning would be an error
+
+
+def test_a_gap_that_no_simulation_had_warns() -> None:
+    """The imputer fills it by a mean, which the network takes for a measurement."""
+    x = X_TABLE.copy()
+    x.loc[x.index[::3], "b"] = np.nan
+    pipe = make_pipeline(SimpleImputer(add_indicator=True), NPE(PRIOR, **TINY)).fit(THETA, x)
+    assert pipe.sample({"a": 1.0, "b": None, "c": 0.01, "d": 1.0}, 5).shape == (5, 2)
+    with pytest.warns(MisspecificationWarning, match=r"columns \['a'\], which no simulation"):
+        pipe.sample({"a": None, "b": 1.0, "c": 0.01, "d": 1.0}, 5)

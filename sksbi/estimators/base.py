@@ -146,7 +146,8 @@ class BaseInference(ReadableMixin, AskingMixin, BaseEstimator, ABC):
                 "fit(theta, x) the simulated observations x."
             )
         self._validate_params()
-        with unchanged_on(KeyboardInterrupt, self):
+        # What a fit goes on from must not be mixed with what a broken one has read.
+        with unchanged_on(BaseException if self._resumes() else KeyboardInterrupt, self):
             interrupt = self._learn(theta, x, sample_weight)
         if interrupt is not None:
             raise interrupt
@@ -156,10 +157,10 @@ class BaseInference(ReadableMixin, AskingMixin, BaseEstimator, ABC):
         """Read tables, and learn from them; return what interrupted that and is to be raised."""
         resumes = self._resumes()
         self._prepare()
-        theta = theta_table(theta)
+        given, theta = theta, theta_table(theta)
         array = read_theta(self, theta, reset=not resumes, minimum=2)
         layout, x_array = ObservationLayout.learn(x, encoded=self._takes_any_table)
-        check_pairs(theta, x)
+        check_pairs(given, x)
         if resumes and layout != self.x_layout_:
             raise ValueError(
                 f"x must be as in the fit that warm_start goes on from, {self.x_layout_}, got "

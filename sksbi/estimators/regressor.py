@@ -130,7 +130,7 @@ class PosteriorRegressor(ReadableMixin, RegressorMixin, MetaEstimatorMixin, Base
             theta if isinstance(theta, pd.DataFrame) else check_numbers(theta, "y", ensure_2d=False)
         )
         check_lengths(X=x, y=theta)
-        check_pairs(theta, X)
+        check_pairs(y, X)
         self._is_column = np.ndim(theta) == 1
         theta = np.reshape(theta, (-1, 1)) if self._is_column else theta
         generator = check_generator(self.random_state)

@@ -96,7 +96,7 @@ class SamplerMixin(ChainsMixin):
 
     def _learn_success(self, pairs, generator):
         """Learn the probability that a simulation succeeds, if some have failed."""
-        self._success = None
+        self._success = self._success if self._resumes() else None
         if pairs.failed is not None:
             own = generator.spawn(1)[0]
             self._success = learn_success(pairs.with_failures(), self.prior_, own)

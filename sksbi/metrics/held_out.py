@@ -249,6 +249,8 @@ class Drawing:
         self._names = self._names or asked.columns and [str(name) for name in asked.columns]
         self._draws, self._densities = draws, later
         if densities:
+            # Asked now, what is odd about x is told once.
+            vars(self).setdefault("log_prob_theta", np.asarray(asked.log_prob(self._table)))
             self.log_prob_draws = np.concatenate(found)
 
     def _ask(self, *, warns: bool = True) -> Any:

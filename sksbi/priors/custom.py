@@ -84,7 +84,13 @@ class CustomPrior(JointPrior):
 
     def _log_prob(self, theta: Array) -> Array:
         """Ask the object, and check what it says."""
-        log_p = as_floats(self.spec.log_prob(theta), "prior.log_prob")
+        try:
+            log_p = as_floats(self.spec.log_prob(theta), "prior.log_prob")
+        except (TypeError, ValueError, IndexError, KeyError) as error:
+            raise type(error)(
+                f"prior.log_prob gets an array of shape (n, D) = {theta.shape}, a parameter a "
+                f"column, and must give n numbers, but raised {type(error).__name__}: {error}"
+            ) from error
         if log_p.shape != (len(theta),):
             raise ValueError(
                 f"prior must give log_prob of shape (n,) = {(len(theta),)}, got {log_p.shape}."

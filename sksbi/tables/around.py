@@ -12,7 +12,7 @@ from sklearn.utils.validation import check_consistent_length
 
 from sksbi.tables.simulated import fill
 from sksbi.utils.failures import are_failed, rows_of, without_failures
-from sksbi.utils.types import Rows
+from sksbi.utils.types import Mask, Rows
 
 __all__ = ["around_failures"]
 
@@ -37,6 +37,11 @@ def around_failures(transform: Callable[..., Any], x: Any, *theta: Any, **option
     array, DataFrame or sparse matrix
         As many rows as x has.
 
+    Raises
+    ------
+    ValueError
+        If a row that succeeded becomes NaN throughout.
+
     Examples
     --------
     >>> import numpy as np
@@ -46,11 +51,24 @@ def around_failures(transform: Callable[..., Any], x: Any, *theta: Any, **option
     """
     kept = ~are_failed(x)
     if kept.all():
-        return transform(x, *theta, **options)
+        return _hold(transform(x, *theta, **options), kept)
     check_consistent_length(x, *theta)
     some, targets = without_failures(x, x)[0], [rows_of(part, kept) for part in theta]
     own = {k: rows_of(v, kept) if np.size(v) == len(kept) else v for k, v in options.items()}
-    return _in_places(transform(some, *targets, **own), np.flatnonzero(kept), x)
+    transformed = _hold(transform(some, *targets, **own), kept)
+    return _in_places(transformed, np.flatnonzero(kept), x)
+
+
+def _hold(transformed: Any, kept: Mask) -> Any:
+    """Hold that nothing that succeeded has become NaN, which would make it a failure."""
+    lost = are_failed(transformed)
+    if lost.any():
+        row = int(np.flatnonzero(kept)[lost.argmax()])
+        raise ValueError(
+            f"x must not become NaN throughout, got that in {lost.sum()} of {len(lost)} rows, the "
+            f"first in row {row}: has a step taken the logarithm of a negative number?"
+        )
+    return transformed
 
 
 def _in_places(transformed: Any, rows: Rows, x: Any) -> Any:

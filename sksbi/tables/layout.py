@@ -9,7 +9,7 @@ a scalar is one; with images, one dimension fewer is one. Nothing is guessed.
 from __future__ import annotations
 
 from collections.abc import Hashable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -18,6 +18,7 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn.base import BaseEstimator
 
 from sksbi.tables.encoder import TableEncoder
+from sksbi.tables.gaps import gaps_of, warn_of_new_gaps
 from sksbi.tables.names import (
     check_unique,
     compare_names,
@@ -29,6 +30,7 @@ from sksbi.tables.names import (
 )
 from sksbi.utils.containers import plain, shape_of
 from sksbi.utils.failures import are_failed, refuse_failures
+from sksbi.utils.types import Mask
 from sksbi.utils.validation import check_numbers, name_place
 from sksbi.utils.warn import warn_user
 
@@ -87,12 +89,15 @@ class ObservationLayout:
         How missing and categorical values become numbers; None: there must be none.
     labels : tuple or None, default=None
         The columns, if x was a table with columns that are no strings, and not 0, 1, ...
+    gaps : ndarray of bool, of shape (L,), or None, default=None
+        Which columns had missing values, if there may be some.
     """
 
     shape: tuple[int, ...]
     names: tuple[str, ...] | None
     encoder: TableEncoder | None = None
     labels: tuple[Hashable, ...] | None = None
+    gaps: Mask | None = field(default=None, compare=False)
 
     @classmethod
     def learn(
@@ -121,11 +126,11 @@ class ObservationLayout:
             check_unique(x.columns, "x")
             names = compare_names(BaseEstimator(), x, "x", reset=True)
             labels = None if names else labels_of(x.columns)
-        encoder = TableEncoder.learn(x) if encoded else None
+        encoder, gaps = (TableEncoder.learn(x), gaps_of(x)) if encoded else (None, None)
         values = _numbers(x, encoder, names)
         if values.ndim > 1 and 0 in values.shape[1:]:
             raise ValueError(f"x must have at least one feature, got shape {values.shape}.")
-        return cls(values.shape[1:], names, encoder, labels), values
+        return cls(values.shape[1:], names, encoder, labels, gaps), values
 
     def read(self, x: Any, *, simulated: bool = False) -> Observations:
         """
@@ -157,6 +162,7 @@ class ObservationLayout:
         values = _numbers(rows, self.encoder, self.names)
         if not simulated:
             refuse_failures(rows)
+            warn_of_new_gaps(rows, self.gaps)
         if single or index is None:
             return Observations(values, single, pd.RangeIndex(len(values)))
         return Observations(values, False, index, labelled=True)
@@ -196,6 +202,7 @@ class ObservationLayout:
         rows = x if single else np.reshape(x, (-1, *self.shape))
         values = _numbers(rows, self.encoder, self.names).reshape(shape)
         refuse_failures(rows)
+        warn_of_new_gaps(rows, self.gaps)
         values = values[None] if single else values
         return Observations(values, single, pd.RangeIndex(len(values)))
 

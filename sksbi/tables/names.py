@@ -172,7 +172,6 @@ def check_pairs(theta: Any, x: Any) -> None:
     UserWarning
         If they have the same index labels in another order.
     """
-    theta, x = plain(theta, "theta"), plain(x, "x")
-    check_lengths(theta=theta, x=x)
+    check_lengths(theta=plain(theta, "theta"), x=plain(x, "x"))
     if all(isinstance(table, pd.DataFrame | pd.Series) for table in (theta, x)):
         warn_of_other_order(theta.index, x.index)

@@ -187,10 +187,13 @@ def check_against_prior(theta: ArrayLike | pd.DataFrame, array: Array, prior: Pr
                 "Leave such rows out, as in keep = prior.contains(theta), with prior = "
                 "sksbi.priors.check_prior(prior), or give the prior that theta was drawn from."
             )
+        j = int(((array[first] < low) | (array[first] > high)).argmax())
+        name = j if prior.names is None else repr(prior.names[j])
         raise ValueError(
             f"theta must lie in the prior's support, but {len(outside)} of {len(array)} rows do "
-            f"not, the first in row {first}: {array[first]}. Were theta and x swapped? The order "
-            "is fit(theta, x)."
+            f"not, the first in row {first}: {array[first]}, where parameter {name} is "
+            f"{array[first, j]:.6g} and the prior runs from {low[j]:.6g} to {high[j]:.6g}. Are the "
+            "units and columns the prior's? Were theta and x swapped? The order is fit(theta, x)."
         )
     return array
 

@@ -518,6 +518,7 @@ CALLS: dict[str, tuple[Callable[..., object], type[Exception], str]] = {
 }
 
 
+@pytest.mark.filterwarnings("ignore:x lacks values in the columns")
 @pytest.mark.parametrize(("call", "error", "match"), CALLS.values(), ids=CALLS)
 def test_bad_calls(
     fitted: BaseEstimator, pairs: Pairs, call: Callable[..., object], error: type, match: str

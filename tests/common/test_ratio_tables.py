@@ -144,6 +144,7 @@ def test_missing_values_in_an_array() -> None:
     np.testing.assert_array_equal(heights(ratio, [None, 3.0]), heights(ratio, [np.nan, 3.0]))
 
 
+@pytest.mark.filterwarnings("ignore:x lacks values in the columns")
 def test_a_classifier_that_takes_no_missing_values_says_so() -> None:
     theta, x = simulated(600)
     numbers = x[["reading", "count"]]

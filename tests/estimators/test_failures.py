@@ -21,7 +21,7 @@ from sklearn.decomposition import PCA
 from sklearn.impute import SimpleImputer
 from sklearn.model_selection import GridSearchCV, PredefinedSplit, cross_val_score
 from sklearn.pipeline import make_pipeline as stock_pipeline
-from sklearn.preprocessing import StandardScaler
+from sklearn.preprocessing import FunctionTransformer, StandardScaler
 
 from sksbi import (
     NPE,
@@ -279,14 +279,14 @@ BAD = {
     "an observation": (lambda e: e.sample([np.nan, np.nan], 5), "in 1 of 1 observations"),
     "one of a batch": (lambda e: e.map(X[:30]), "no observation"),
     "trials": (lambda e: e.sample(X[:30], 5, iid=True), "no observation"),
-    "a gap": (lambda e: e.sample([0.5, np.nan], 5), "x contains NaN.*row 0, column 1"),
+    "a gap": (lambda e: e.sample([0.5, np.nan], 5), "x contains NaN in column 1, row 0"),
     "a gap in fit": (
         lambda e: clone(e).fit(THETA[:3], [[0.5, np.nan], [1.0, 2.0], [0.0, 1.0]]),
-        "x contains NaN.*row 0, column 1.*beside it",
+        "x contains NaN in column 1, row 0.*beside it",
     ),
     "a gap by name": (
         lambda e: clone(e).fit(THETA[:3], pd.DataFrame({"u": [1.0, 2, 3], "v": [1, np.nan, 2]})),
-        "x contains NaN.*row 1, column 'v'",
+        "x contains NaN in column 'v', row 1",
     ),
     "all failed": (
         lambda e: clone(e).fit(THETA[:9], X[:9] * np.nan),
@@ -305,3 +305,31 @@ def test_bad_input_is_named(call: Any, message: str) -> None:
     x = np.where(FAILED[:400, None], 9.0, X[:400])
     with pytest.raises(ValueError, match=message):
         call(NRE(PRIOR, max_epochs=1, random_state=0).fit(THETA[:400], x))
+
+
+def test_a_warm_start_remembers_how_likely_success_is() -> None:
+    """Also where the next pairs hold no failures, and where the next fit breaks."""
+    nre = NRE(PRIOR, warm_start=True, max_epochs=2, random_state=0).fit(THETA, X)
+    success = nre._success
+    kept = ~np.isnan(X).all(axis=1)
+    nre.fit(THETA[kept], X[kept])
+    assert nre._success is success
+    before = nre.sample([0.5, 0.5], 10)
+    nre.set_params(lr=1e30)
+    with pytest.raises(FloatingPointError):
+        nre.fit(THETA, X)
+    np.testing.assert_array_equal(nre.sample([0.5, 0.5], 10), before)
+
+
+def test_what_a_step_turns_into_nan_is_no_failure() -> None:
+    x = np.random.default_rng(0).normal(size=(100, 1))
+    pipe = make_pipeline(FunctionTransformer(quiet_log), NPE(**TINY))
+    n, first = np.count_nonzero(x < 0), int((x[:, 0] < 0).argmax())
+    with pytest.raises(ValueError, match=f"in {n} of 100 rows, the first in row {first}"):
+        pipe.fit(THETA[:100], x)
+
+
+def quiet_log(x: Array) -> Array:
+    """Take the logarithm, NaN of what is negative."""
+    with np.errstate(invalid="ignore"):
+        return np.log(x)

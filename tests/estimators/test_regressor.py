@@ -52,7 +52,7 @@ X, Y = linear_gaussian(200, seed=0)
         (pd.Series(X[:, 0]), Y, r"^X: Expected a 2-dimensional"),
         (X, np.where(Y > 2, np.nan, Y), r"^y contains NaN in column \d, row \d+, and must be"),
         (X[1:], Y, r"^X and y must have one length, got \[199, 200\] rows"),
-        (np.ma.masked_greater(X, 2), Y, "Input X contains NaN"),
+        (np.ma.masked_greater(X, 2), Y, r"^[xX] contains NaN in column \d, row \d+"),
     ],
 )
 def test_errors_name_their_argument(x: object, y: object, message: str) -> None:

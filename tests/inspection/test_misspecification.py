@@ -90,7 +90,7 @@ def test_given_axes_are_drawn_into():
     ("x", "observed", "options", "error", "match"),
     [
         (X, [1.0], {}, ValueError, r"x_observed must have the shape \(3,\).* got \(1,\)"),
-        (X * np.nan, FAR, {}, ValueError, "x must be finite, got nan"),
+        (X * np.nan, FAR, {}, ValueError, "x must hold simulations that succeeded, got 600"),
         (X[:10], FAR, {}, ValueError, "x must have at least 20 rows .* got 10"),
         (X, FAR, {"n_neighbors": 0}, ValueError, "n_neighbors must be an int >= 1, got 0"),
         (X, FAR, {"names": ["a", "b"]}, ValueError, r"names must be 1 distinct .*\['a', 'b'\]"),

@@ -294,6 +294,7 @@ def test_what_is_missing_is_nan_and_named(nothing: object) -> None:
         VECTORS.read([1.0, nothing, 3.0])
 
 
+@pytest.mark.filterwarnings("ignore:x lacks values in the columns")
 @pytest.mark.parametrize("nothing", NOTHING, ids=repr)
 def test_what_is_missing_is_nan_for_an_encoder(nothing: object) -> None:
     table = TABLE.assign(site=["north", "south"])
@@ -312,7 +313,7 @@ def test_what_is_missing_is_nan_for_an_encoder(nothing: object) -> None:
         (np.where(ROWS == 4, np.nan, ROWS), "NaN in column 0, row 1, and must be finite: impute"),
         (np.ma.masked_equal(ROWS, 3), "NaN in column 2, row 0"),
         (np.array([1.0, np.inf]), "infinity (inf) in row 1"),
-        (pd.Series([1.0, np.nan], index=["u", "v"]), "NaN in row 1 (label 'v')"),
+        (pd.Series([1.0, np.inf], index=["u", "v"]), "infinity (inf) in row 1 (label 'v')"),
         (np.where(np.arange(8.0) == 5, np.nan, 1.0).reshape(2, 2, 2), "NaN at index (1, 0, 1)"),
         (TABLE.assign(width=["4", "five"]), "only: in column 'width', could not convert"),
         (TABLE.assign(day=pd.Timestamp("2020")), "got dates or durations in column 'day'"),
