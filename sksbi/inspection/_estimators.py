@@ -26,15 +26,18 @@ def fitted_step(estimator: Any, attribute: str) -> Any:
     )
 
 
-def sample_one(estimator: Any, x: Row, n_samples: int, random_state: RandomState) -> Any:
+def sample_one(
+    estimator: Any, x: Row, n_samples: int, random_state: RandomState, **options: Any
+) -> Any:
     """Draw for one observation, (n_samples, D): a table where fit or the prior knew names."""
     _check_samples(estimator, x)
-    draws = estimator.sample(x, n_samples, random_state=random_state)
+    draws = estimator.sample(x, n_samples, random_state=random_state, **options)
     index = getattr(draws, "index", None)
     if np.ndim(draws) != 2 or getattr(index, "nlevels", 1) > 1:
         raise ValueError(
             "x must be one observation, got a batch whose draws have shape "
-            f"{np.shape(draws)}; give one row of it, x.iloc[0] or x[0]."
+            f"{np.shape(draws)}; give one row of it, x.iloc[0] or x[0]; if the rows are "
+            "independent trials of one theta, iid=True, where the display has it."
         )
     names = None if isinstance(draws, pd.DataFrame) else _prior_names(estimator)
     return draws if names is None else pd.DataFrame(draws, columns=names)

@@ -89,6 +89,7 @@ class PosteriorDisplay(FigureDisplay):
         x: Row,
         *,
         n_samples: int = 2000,
+        iid: bool = False,
         random_state: RandomState = None,
         **options: Any,
     ) -> Self:
@@ -103,6 +104,8 @@ class PosteriorDisplay(FigureDisplay):
             One observation, as ``estimator.sample`` takes it.
         n_samples : int, default=2000
             The number of draws.
+        iid : bool, default=False
+            Whether x consists of independent trials of one theta, as in ``estimator.sample``.
         random_state : None, int, RandomState or Generator, default=None
             Passed to ``estimator.sample``.
         **options
@@ -120,7 +123,8 @@ class PosteriorDisplay(FigureDisplay):
             If ``estimator`` cannot sample, as a search: give its ``best_estimator_``; if ``x`` is a
             batch of observations.
         """
-        draws = sample_one(estimator, x, n_samples, random_state)
+        trials = {"iid": iid} if iid else {}
+        draws = sample_one(estimator, x, n_samples, random_state, **trials)
         return cls.from_predictions(draws, **options)
 
     @classmethod

@@ -107,6 +107,7 @@ class TraceDisplay(FigureDisplay):
         x: Row,
         *,
         n_samples: int = 4000,
+        iid: bool = False,
         random_state: RandomState = None,
         **options: Any,
     ) -> Self:
@@ -122,6 +123,8 @@ class TraceDisplay(FigureDisplay):
             One observation, as ``estimator.sample`` takes it.
         n_samples : int, default=4000
             The number of draws that the chains are made for.
+        iid : bool, default=False
+            Whether x consists of independent trials of one theta.
         random_state : None, int, RandomState or Generator, default=None
             Passed to ``estimator.sample_chains``.
         **options
@@ -142,10 +145,12 @@ class TraceDisplay(FigureDisplay):
                 "estimator must have sample_chains, as ratio estimators have, got "
                 f"{type(estimator).__name__}."
             )
-        chains = estimator.sample_chains(x, n_samples, random_state=random_state)
+        trials = {"iid": iid} if iid else {}
+        chains = estimator.sample_chains(x, n_samples, random_state=random_state, **trials)
         if np.ndim(chains) != 3:
             raise ValueError(
-                f"x must be one observation, got a batch of {len(chains)}; give one row of it."
+                f"x must be one observation, got a batch of {len(chains)}; give one row of it, or "
+                "iid=True if its rows are independent trials of one theta."
             )
         if options.get("names") is None:
             options["names"] = parameter_names(estimator)

@@ -7,7 +7,7 @@ from matplotlib import pyplot as plt
 from scipy import stats
 
 from sksbi import NPE, NRE
-from sksbi.inspection import TraceDisplay
+from sksbi.inspection import PosteriorDisplay, TraceDisplay
 from sksbi.metrics import effective_sample_size, split_r_hat
 from sksbi.samplers import MetropolisHastings
 
@@ -157,3 +157,16 @@ def test_an_estimator_runs_its_chains():
         TraceDisplay.from_estimator(nre, x[:2], n_samples=60)
     with pytest.raises(TypeError, match="estimator must have sample_chains"):
         TraceDisplay.from_estimator(NPE(), x[0])
+
+
+def test_trials_of_one_theta_are_one_observation(pairs):
+    theta, x = pairs
+    nre = NRE([stats.norm()] * 2, max_epochs=1, random_state=0).fit(theta, x)
+    trials = x[:3]
+    display = PosteriorDisplay.from_estimator(nre, trials, n_samples=50, iid=True)
+    (drawn,) = display.samples.values()
+    np.testing.assert_array_equal(drawn, nre.sample(trials, 50, iid=True))
+    display = TraceDisplay.from_estimator(nre, trials, n_samples=200, iid=True)
+    np.testing.assert_array_equal(display.chains, nre.sample_chains(trials, 200, iid=True))
+    with pytest.raises(ValueError, match="iid=True if its rows are independent trials"):
+        TraceDisplay.from_estimator(nre, trials, n_samples=200)
