@@ -267,7 +267,7 @@ class AskingMixin(ABC):
         check_is_fitted(self)
         array = read_theta(self, theta, self.prior_)
         observations = self.x_layout_.read(x, simulated=True)
-        check_pairs(theta, x)
+        check_pairs(theta, x, sample_weight)
         x = observations.values
         weights = check_weights(sample_weight, len(array))
         kept = weights > 0

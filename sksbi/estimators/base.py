@@ -160,7 +160,7 @@ class BaseInference(ReadableMixin, AskingMixin, BaseEstimator, ABC):
         given, theta = theta, theta_table(theta)
         array = read_theta(self, theta, reset=not resumes, minimum=2)
         layout, x_array = ObservationLayout.learn(x, encoded=self._takes_any_table)
-        check_pairs(given, x)
+        check_pairs(given, x, sample_weight)
         if resumes and layout != self.x_layout_:
             raise ValueError(
                 f"x must be as in the fit that warm_start goes on from, {self.x_layout_}, got "

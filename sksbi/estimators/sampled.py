@@ -16,6 +16,7 @@ from sksbi.posteriors.unnormalised import PriorTimes
 from sksbi.priors import Prior
 from sksbi.samplers import build_sampler
 from sksbi.tables.layout import Observations
+from sksbi.tables.theta import warn_of_other_theta
 from sksbi.utils.types import Array
 from sksbi.utils.validation import check_count, check_memory
 
@@ -97,6 +98,9 @@ class SamplerMixin(ChainsMixin):
     def _learn_success(self, pairs, generator):
         """Learn the probability that a simulation succeeds, if some have failed."""
         self._success = self._success if self._resumes() else None
+        if self.prior_ is not None and np.ptp(pairs.weight) == 0:
+            theta = pairs.with_failures().theta
+            warn_of_other_theta(theta, self.prior_, self.parameter_names_)
         if pairs.failed is not None:
             own = generator.spawn(1)[0]
             self._success = learn_success(pairs.with_failures(), self.prior_, own)

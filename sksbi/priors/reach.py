@@ -3,15 +3,42 @@
 from __future__ import annotations
 
 import numpy as np
+from scipy.stats import ks_2samp, kstest
 
 from sksbi.priors.base import Prior
 from sksbi.priors.marginals import MarginalPrior
 from sksbi.utils.types import Array
 
-__all__ = ["reach"]
+__all__ = ["differences", "reach"]
 
 _MILLIONTH = 4.753  # standard deviations of a normal distribution
-_N_DRAWS = 1_000
+_N_DRAWS, _MANY_DRAWS = 1_000, 5_000
+
+
+def differences(theta: Array, prior: Prior) -> tuple[Array, Array]:
+    """
+    Compare the distribution of each parameter with the prior's, by Kolmogorov and Smirnov.
+
+    Parameters
+    ----------
+    theta : ndarray of shape (n, D)
+        The parameters.
+    prior : Prior
+        The prior.
+
+    Returns
+    -------
+    distance : ndarray of shape (D,)
+        The largest difference of the distribution functions.
+    p_value : ndarray of shape (D,)
+        How likely that is for draws of the prior.
+    """
+    if isinstance(prior, MarginalPrior):
+        tests = [kstest(z, "norm") for z in prior.to_unbounded(theta).T]
+    else:
+        draws = prior.sample(_MANY_DRAWS, random_state=0)
+        tests = [ks_2samp(a, b, method="asymp") for a, b in zip(theta.T, draws.T, strict=True)]
+    return np.array([t.statistic for t in tests]), np.array([t.pvalue for t in tests])
 
 
 def reach(prior: Prior) -> tuple[Array, Array]:

@@ -122,7 +122,7 @@ def warn_of_other_labels(
         )
 
 
-def warn_of_other_order(theta: pd.Index, x: pd.Index) -> None:
+def warn_of_other_order(theta: pd.Index, x: pd.Index, argument: str = "x") -> None:
     """
     Warn where rows of theta and x have the same labels, and not in the same order.
 
@@ -130,6 +130,8 @@ def warn_of_other_order(theta: pd.Index, x: pd.Index) -> None:
     ----------
     theta, x : Index of length n
         The labels.
+    argument : str, default="x"
+        What x is, for the warning.
 
     Warns
     -----
@@ -145,15 +147,16 @@ def warn_of_other_order(theta: pd.Index, x: pd.Index) -> None:
         first = int(np.flatnonzero(moved)[0])
         labels = [index[[first]].tolist()[0] for index in (theta, x)]
         warn_user(
-            "theta and x have the same index labels in another order, and rows are paired by "
-            f"position: row {first} of theta, labelled {labels[0]!r}, goes with row {first} of "
-            f"x, labelled {labels[1]!r}. To align them, give x.loc[theta.index]; if the order is "
-            "right, give x.set_axis(theta.index).",
+            f"theta and {argument} have the same index labels in another order, and rows are "
+            f"paired by position: row {first} of theta, labelled {labels[0]!r}, goes with row "
+            f"{first} of {argument}, labelled {labels[1]!r}. To align them, give "
+            f"{argument}.loc[theta.index]; if the order is right, give "
+            f"{argument}.set_axis(theta.index).",
             UserWarning,
         )
 
 
-def check_pairs(theta: Any, x: Any) -> None:
+def check_pairs(theta: Any, x: Any, sample_weight: Any = None) -> None:
     """
     Hold that theta and x have one length, and warn where their labels are in another order.
 
@@ -161,6 +164,8 @@ def check_pairs(theta: Any, x: Any) -> None:
     ----------
     theta, x : array-like, Series or DataFrame
         What the user gave, readable as such.
+    sample_weight : array-like or Series, default=None
+        Weights, whose labels are looked at, too.
 
     Raises
     ------
@@ -175,3 +180,5 @@ def check_pairs(theta: Any, x: Any) -> None:
     check_lengths(theta=plain(theta, "theta"), x=plain(x, "x"))
     if all(isinstance(table, pd.DataFrame | pd.Series) for table in (theta, x)):
         warn_of_other_order(theta.index, x.index)
+    if isinstance(theta, pd.DataFrame) and isinstance(sample_weight, pd.Series):
+        warn_of_other_order(theta.index, sample_weight.index, "sample_weight")

@@ -13,7 +13,7 @@ from sklearn.utils.validation import validate_data
 
 from sksbi.exceptions import TrainingWarning
 from sksbi.priors import Prior
-from sksbi.priors.reach import reach
+from sksbi.priors.reach import differences, reach
 from sksbi.tables.layout import Observations
 from sksbi.tables.names import (
     check_unique,
@@ -35,9 +35,13 @@ __all__ = [
     "read_theta",
     "theta_table",
     "warn_of_far_theta",
+    "warn_of_other_theta",
 ]
 
 Support = tuple[Array, Array]
+
+_SHOWN = 3
+_DIFFERENT, _UNLIKELY = 0.05, 1e-9
 _WAY_OUT = "leave out such rows of theta and x"
 
 
@@ -230,6 +234,37 @@ def warn_of_far_theta(theta: Array, prior: Prior, names: Sequence[Any]) -> None:
         )
 
 
+def warn_of_other_theta(theta: Array, prior: Prior, names: Sequence[Any]) -> None:
+    """
+    Warn of parameters of another distribution than the prior's, for what multiplies the prior.
+
+    Parameters
+    ----------
+    theta : ndarray of shape (n, D)
+        The parameters of all simulations, failed ones too.
+    prior : Prior
+        The prior.
+    names : sequence
+        The parameters' names.
+
+    Warns
+    -----
+    TrainingWarning
+        If one differs beyond chance, and by more than a twentieth.
+    """
+    distance, p_value = differences(theta, prior)
+    worst = int(distance.argmax())
+    if distance[worst] > _DIFFERENT and p_value[worst] < _UNLIKELY:
+        warn_user(
+            f"theta's values of {names[worst]!r} do not follow the prior: their distribution "
+            f"functions differ by up to {distance[worst]:.2f}. If simulations that failed were left "
+            "out, the posterior will be wrong: keep them, as simulate(..., on_error='keep') does. "
+            "If the prior has other units, give the right one. If theta was drawn from another "
+            "distribution on purpose, the posterior is that of the prior that was given.",
+            TrainingWarning,
+        )
+
+
 def _difference(names: list[str], prior: Prior) -> str:
     """Say what has to change for names to become the prior's."""
     own = list(prior.names or [])
@@ -349,6 +384,6 @@ def _check_draws_match(theta: pd.DataFrame, observations: Observations) -> None:
     if n % m or not labels.equals(observations.index.repeat(n // m)):
         raise ValueError(
             "theta as a table of draws must have the observations of x, in order, with as many "
-            f"draws each: x has {list(observations.index)}, theta {list(labels.unique())} in {n} "
-            "rows. To pair rows with rows, give theta.to_numpy() and one x a row."
+            f"draws each: x has {m}, {list(observations.index[:_SHOWN])} and so on, theta "
+            f"{list(labels.unique()[:_SHOWN])} and so on in {n} rows. To pair rows with rows, give theta.to_numpy() and one x a row."
         )

@@ -167,6 +167,7 @@ def test_trials_of_one_theta_are_one_observation(pairs):
     (drawn,) = display.samples.values()
     np.testing.assert_array_equal(drawn, nre.sample(trials, 50, iid=True))
     display = TraceDisplay.from_estimator(nre, trials, n_samples=200, iid=True)
-    np.testing.assert_array_equal(display.chains, nre.sample_chains(trials, 200, iid=True))
+    chains = nre.sample_chains(trials, 200, iid=True)
+    assert all(any(np.array_equal(one, chain) for chain in chains) for one in display.chains)
     with pytest.raises(ValueError, match="iid=True if its rows are independent trials"):
         TraceDisplay.from_estimator(nre, trials, n_samples=200)

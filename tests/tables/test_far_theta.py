@@ -54,3 +54,18 @@ def test_fit_warns() -> None:
     for estimator in (NPE(prior, flow="maf", max_epochs=1), ClassifierRatio(prior=prior)):
         with pytest.warns(TrainingWarning, match=r"'mean' lie outside \[-4.753, 4.753\].*50"):
             estimator.fit(theta, theta)
+
+
+@pytest.mark.parametrize("prior", [{"a": stats.uniform(0, 1)}, stats.multivariate_normal(0, 1)])
+def test_a_ratio_that_is_learnt_from_theta_of_another_distribution_warns(prior: object) -> None:
+    """Four in five of the lower half are gone, which moves the distribution function by .33."""
+    rng = np.random.default_rng(0)
+    theta = check_prior(prior).sample(3_000, random_state=0)
+    lower = theta[:, 0] < np.median(theta)
+    kept = ~lower | (rng.random(3_000) < 0.2)
+    x = theta + rng.normal(size=theta.shape)
+    nre = NRE(prior, max_epochs=1, random_state=0)
+    with pytest.warns(TrainingWarning, match=r"do not follow the prior.* up to 0\.3"):
+        nre.fit(theta[kept], x[kept])
+    nre.fit(theta, x)  # a warning would be an error
+    nre.fit(theta, np.where(kept[:, None], x, np.nan))
