@@ -29,9 +29,9 @@ from sksbi.utils.types import Array, Rows
 
 __all__ = ["DensityAt", "DensityPosterior"]
 
-_DRAWING_BATCH = 16_384
+_DRAWING_BATCH, _SHORT = 16_384, 65_536
 _TRIES, _EACH, _MOST_CANDIDATES = 100, 16, 4_096
-_SHARE_DRAWS, _SHARE_SEED, _ENOUGH_INSIDE = (256, 3_840), 0, 64
+_SHARE_DRAWS, _SHARE_SEED, _ENOUGH_INSIDE = (256, 4_096), 0, 64
 
 
 class DensityPosterior(Normalised):
@@ -49,7 +49,7 @@ class DensityPosterior(Normalised):
     record : Record or None, default=None
         What new observations are held against.
     verbose : int, default=0
-        Whether drawing shows a progress bar.
+        Whether more than 65,536 draws at once show a progress bar.
     """
 
     def __init__(
@@ -87,12 +87,13 @@ class DensityAt(NormalisedAt):
         super().__init__(posterior.prior, len(x), posterior.record)
         self.posterior, self.x, self.context = posterior, x, context
         self.density, self.theta_space = posterior.density, posterior.theta_space
-        self.shares = np.full(len(x), np.nan)
+        # Those of all observations that these were taken from, and the places there.
+        self.shares, self.places = np.full(len(x), np.nan), np.arange(len(x))
 
     def take(self, rows: Rows | slice) -> DensityAt:
         """Take some of the observations."""
         taken = type(self)(self.posterior, self.x[rows], self.context[rows])
-        taken.shares = self.shares[rows].copy()
+        taken.shares, taken.places = self.shares, self.places[rows]
         return taken
 
     def _draw(self, n: int, generator: np.random.Generator, *, log_prob: bool) -> Draws:
@@ -101,7 +102,7 @@ class DensityAt(NormalisedAt):
         noise = torch_generator(generator)
 
         def draw(some: Rows, n_each: int) -> tuple[Array, Array]:
-            return self._draw_some(rows[some].repeat(n_each), noise)
+            return self._draw_some(rows[some].repeat(n_each), noise, redrawn=n_each > 1)
 
         u, theta = self._draw_finite(rows, draw)
         shape = (self.n_observations, n)
@@ -115,11 +116,13 @@ class DensityAt(NormalisedAt):
     def _draw_alike(self, n: int, generator: np.random.Generator) -> Draws:
         """Draw with the same noise for every observation."""
         rows, numbers = np.divmod(np.arange(self.n_observations * n), n)
+        # All rounds are of one seed: what is drawn next does not depend on how many there are.
+        noise = torch_generator(generator)
 
         def draw(some: Rows, n_each: int) -> tuple[Array, Array]:
             own = (numbers[some][:, None] * n_each + np.arange(n_each)).ravel()
-            noise = torch_generator(generator)
-            return self._draw_some(rows[some].repeat(n_each), noise, (own, n * n_each))
+            alike, redrawn = (own, n * n_each), n_each > 1
+            return self._draw_some(rows[some].repeat(n_each), noise, alike, redrawn=redrawn)
 
         theta = self._draw_finite(rows, draw, alike=True)[1]
         return Draws(theta.reshape(self.n_observations, n, -1))
@@ -151,11 +154,16 @@ class DensityAt(NormalisedAt):
         return u, theta
 
     def _draw_some(
-        self, rows: Rows, noise: torch.Generator, alike: tuple[Rows, int] | None = None
+        self,
+        rows: Rows,
+        noise: torch.Generator,
+        alike: tuple[Rows, int] | None = None,
+        *,
+        redrawn: bool = False,
     ) -> tuple[Array, Array]:
         """Draw once for every row that is asked for: u, and theta, NaN where it is not finite."""
-        verbose = self.posterior.verbose
-        parts = tqdm(batches(len(rows), _DRAWING_BATCH), desc="sample", disable=not verbose)
+        quiet = not self.posterior.verbose or redrawn or len(rows) <= _SHORT
+        parts = tqdm(batches(len(rows), _DRAWING_BATCH), desc="sample", disable=quiet)
         contexts, state, draws = torch.from_numpy(rows), noise.get_state(), []
         for part in parts:
             same = None
@@ -186,17 +194,21 @@ class DensityAt(NormalisedAt):
         """Take the share of draws that lie where the prior is positive, by fixed seed, its log."""
         if not is_cut(self.prior):
             return 0.0
-        for row in np.unique(rows[np.isnan(self.shares[rows])]):
-            noise = torch.Generator().manual_seed(_SHARE_SEED)
-            n_inside, n_drawn = 0.0, 0
-            for size in _SHARE_DRAWS:
-                theta = self._draw_some(np.full(size, row), noise)[1]
-                n_inside += float(np.count_nonzero(~np.isnan(theta[:, 0])))
-                n_drawn += size
-                if n_inside >= _ENOUGH_INSIDE:
-                    break
-            self.shares[row] = max(n_inside, 0.5) / n_drawn
-        return np.log(self.shares[rows])
+        missing = np.unique(rows[np.isnan(self.shares[self.places[rows]])])
+        for n in _SHARE_DRAWS:
+            parts = batches(len(missing), _DRAWING_BATCH // n)
+            inside = [self._count_inside(missing[part], n) for part in parts]
+            counts = np.concatenate([np.zeros(0), *inside])
+            self.shares[self.places[missing]] = np.maximum(counts, 0.5) / n
+            missing = missing[counts < _ENOUGH_INSIDE]
+        return np.log(self.shares[self.places[rows]])
+
+    def _count_inside(self, rows: Rows, n: int) -> Rows:
+        """Count where the prior is positive, of n draws with the same noise for every row."""
+        noise = torch.Generator().manual_seed(_SHARE_SEED)
+        numbers = np.tile(np.arange(n), len(rows))
+        theta = self._draw_some(rows.repeat(n), noise, (numbers, n))[1]
+        return np.count_nonzero(~np.isnan(theta[:, 0]).reshape(-1, n), axis=1)
 
     def _log_density(self, u: Array, rows: Rows) -> Array:
         """Evaluate the network at u[i], in the context of rows[i]."""

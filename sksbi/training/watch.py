@@ -86,6 +86,9 @@ def warn_of_worse_than_nothing(
     """
     Warn where held-out losses are worse than without any x, by two standard errors.
 
+    Rows where one of both is not finite are left out: rounded, theta may lie where the prior is
+    zero.
+
     Parameters
     ----------
     losses : ndarray of shape (n,)
@@ -101,8 +104,10 @@ def warn_of_worse_than_nothing(
     lr : float
         The highest learning rate.
     """
+    known = np.isfinite(losses) & np.isfinite(uninformed)
+    losses, uninformed, weights = losses[known], uninformed[known], weights[known]
     worse = losses.astype(float) - uninformed
-    if len(worse) < _FEWEST or not np.isfinite(worse).all():
+    if len(worse) < _FEWEST:
         return
     share = weights / weights.sum()
     mean = float(share @ worse)

@@ -149,6 +149,16 @@ def test_members_that_disagree_within_the_range_of_x_are_warned_of(
         npe.sample(np.array([[1.0, 0.0], [0.0, 0.0], [0.0, 1.0]]), 10)
 
 
+@pytest.mark.parametrize("edge", [np.inf, np.nan])
+def test_rows_without_a_finite_loss_do_not_end_the_comparison(edge: float) -> None:
+    """The other twenty are worse by 1 on average, with a standard error of .1 / sqrt(20)."""
+    uninformed = np.r_[np.full(20, 2.0), edge]
+    losses = np.r_[np.tile([2.9, 3.1], 10), 0.0]
+    message = r"on 20 simulations held out, the loss is 3, .* is 2: worse by 1 \+- 0.02"
+    with pytest.warns(TrainingWarning, match=message):
+        warn_of_worse_than_nothing(losses, uninformed, np.ones(21), "the prior", 1.0, 1e-3)
+
+
 @QUIET
 def test_members_that_agree_are_not(on_the_ring: NPE) -> None:
     on_the_ring.sample(np.array([1.0, 0.1]), 10)
