@@ -257,8 +257,8 @@ def warn_of_other_theta(theta: Array, prior: Prior, names: Sequence[Any]) -> Non
     if distance[worst] > _DIFFERENT and p_value[worst] < _UNLIKELY:
         warn_user(
             f"theta's values of {names[worst]!r} do not follow the prior: their distribution "
-            f"functions differ by up to {distance[worst]:.2f}. If simulations that failed were left "
-            "out, the posterior will be wrong: keep them, as simulate(..., on_error='keep') does. "
+            f"functions differ by up to {distance[worst]:.2f}. If simulations that failed were "
+            "left out, the posterior will be wrong: keep them, as simulate(..., on_error='keep') does. "
             "If the prior has other units, give the right one. If theta was drawn from another "
             "distribution on purpose, the posterior is that of the prior that was given.",
             TrainingWarning,
@@ -385,5 +385,6 @@ def _check_draws_match(theta: pd.DataFrame, observations: Observations) -> None:
         raise ValueError(
             "theta as a table of draws must have the observations of x, in order, with as many "
             f"draws each: x has {m}, {list(observations.index[:_SHOWN])} and so on, theta "
-            f"{list(labels.unique()[:_SHOWN])} and so on in {n} rows. To pair rows with rows, give theta.to_numpy() and one x a row."
+            f"{list(labels.unique()[:_SHOWN])} and so on in {n} rows. To pair rows with rows, give "
+            "theta.to_numpy() and one x a row."
         )

@@ -146,6 +146,7 @@ def test_two_fits_are_alike() -> None:
     )
 
 
+@pytest.mark.filterwarnings("ignore:theta's values of .* do not follow the prior")
 def test_without_failures_nothing_changes() -> None:
     theta, x = THETA[OK][:300], TABLE[OK][:300]
     tiny = NRE(PRIOR, max_epochs=2, random_state=0)
@@ -307,6 +308,7 @@ def test_bad_input_is_named(call: Any, message: str) -> None:
         call(NRE(PRIOR, max_epochs=1, random_state=0).fit(THETA[:400], x))
 
 
+@pytest.mark.filterwarnings("ignore:theta's values of .* do not follow the prior")
 def test_a_warm_start_remembers_how_likely_success_is() -> None:
     """Also where the next pairs hold no failures, and where the next fit breaks."""
     nre = NRE(PRIOR, warm_start=True, max_epochs=2, random_state=0).fit(THETA, X)

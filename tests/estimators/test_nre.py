@@ -164,6 +164,7 @@ def test_the_score_of_sorted_rows_is_that_of_shuffled_rows(gauss: NRE) -> None:
         assert gauss.score(theta[order], x[order]) == pytest.approx(-losses.mean(), abs=tolerance)
 
 
+@pytest.mark.filterwarnings("ignore:theta's values of .* do not follow the prior")
 def test_weights_turn_the_prior_of_the_rows_into_the_prior_that_was_declared() -> None:
     """Without them, p(x) is that of the wider prior."""
     rng = np.random.default_rng(0)
@@ -189,6 +190,7 @@ def flat_mlp(shape: int | tuple[int, ...]) -> nn.Module:
     return MLP(int(np.prod(shape)), 3, hidden_features=(8,))
 
 
+@pytest.mark.filterwarnings("ignore:theta's values of .* do not follow the prior")
 @pytest.mark.parametrize(
     "x", [X[:, 0], IMAGES[..., 0], IMAGES], ids=["one number", "series", "images"]
 )
