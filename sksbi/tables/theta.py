@@ -258,7 +258,7 @@ def warn_of_other_theta(theta: Array, prior: Prior, names: Sequence[Any]) -> Non
         warn_user(
             f"theta's values of {names[worst]!r} do not follow the prior: their distribution "
             f"functions differ by up to {distance[worst]:.2f}. If simulations that failed were "
-            "left out, the posterior will be wrong: keep them, as simulate(..., on_error='keep') does. "
+            "left out, the posterior will be wrong: simulate(..., on_error='keep') keeps them. "
             "If the prior has other units, give the right one. If theta was drawn from another "
             "distribution on purpose, the posterior is that of the prior that was given.",
             TrainingWarning,
