@@ -4,6 +4,7 @@ import asyncio
 import datetime
 import decimal
 import functools
+import gc
 import math
 import os
 import pickle
@@ -16,6 +17,7 @@ import threading
 import time
 import types
 import warnings
+import weakref
 
 import joblib
 import numpy as np
@@ -918,3 +920,34 @@ def test_an_early_word_where_nothing_succeeds(monkeypatch):
         pytest.raises(ValueError, match="no luck"),
     ):
         run_simulator(lambda t: (_ for _ in ()).throw(ValueError("no luck")), THETA)
+
+
+@pytest.mark.parametrize("on_error", ["drop", "keep"])
+def test_failures_do_not_keep_what_the_simulator_made(on_error):
+    """Of a hundred chunks, each with a failure, the first error alone holds its frames."""
+    made, alive = [], []
+
+    class Large:
+        pass
+
+    def simulator(theta):
+        large = Large()
+        made.append(weakref.ref(large))
+        if theta[0] == 999:
+            gc.collect()
+            alive.append(sum(reference() is not None for reference in made))
+        if theta[0] % 2:
+            raise ValueError("odd")
+        return 1.0
+
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        numbers = np.arange(1_000.0)[:, None]
+        theta, x = run_simulator(simulator, numbers, chunk_size=10, on_error=on_error)
+    assert np.isnan(x).sum() == (500 if on_error == "keep" else 0)
+    assert len(x) == (1_000 if on_error == "keep" else 500)
+    # The first error, the last row of its chunk, and the chunk that runs.
+    assert alive[0] <= 6
+    if on_error == "drop":
+        words = r"^500 of 1000 simulations failed: 500 ValueError.* \(row 1\): ValueError: odd"
+        assert re.match(words, str(caught[0].message))

@@ -159,7 +159,8 @@ class Run:
     def _add(self, chunk: Chunk) -> None:
         """Take in a chunk; raise if the run should not go on."""
         self._check_form(chunk)
-        self.chunks.append(chunk)
+        # An error holds the frames it came through, and so whatever the simulator had made.
+        self.chunks.append(replace(chunk, failure=None))
         self.ended[chunk.start : chunk.stop] = True
         self.good[chunk.rows] = True
         self.kinds += chunk.kinds
