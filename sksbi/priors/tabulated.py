@@ -13,10 +13,12 @@ smooth, and ends in straight lines.
 
 from __future__ import annotations
 
+import copy
 import threading
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any
 
@@ -65,6 +67,8 @@ _INEXACT = tuple(
 _SLOW = (type(stats.levy_stable), type(stats.studentized_range))
 _KNOTS = np.array([0, 0.5, 1, 1.5, 2, 3, 4, 5, 6, 8, 10, 12, 14, 16])
 _QUIET_LOCK = threading.RLock()
+# What every instance of a family has; other attributes are settings.
+_USUAL = frozenset(vars(stats.norm))
 
 
 @contextmanager
@@ -139,7 +143,7 @@ class Tabulated:
     """
 
     def __init__(self, distribution: rv_frozen) -> None:
-        self.distribution = distribution
+        self.distribution = distribution = _without_shift(distribution)
         *shapes, self._loc, self._scale = parameters_of(distribution).values()
         self._shapes = tuple(shapes)
 
@@ -169,7 +173,9 @@ class Tabulated:
         if isinstance(self.distribution.dist, _SLOW) and self._table is not None:
             y = (np.asarray(x, dtype=np.float64) - self._loc) / self._scale
             return self._table.log_density(y) - np.log(self._scale)
-        with quiet():
+        # Of scipy's densities only those without a table, and users' own, may warn by themselves.
+        is_plain = _is_of_scipy(self.distribution.dist) and self.is_table
+        with np.errstate(all="ignore") if is_plain else quiet():
             return self.distribution.logpdf(x)
 
     def rvs(self, size: int, random_state: np.random.Generator) -> Array:
@@ -190,20 +196,22 @@ class Tabulated:
         """
         family, general = type(self.distribution.dist), stats.rv_continuous
         is_searched = family._rvs is general._rvs and family._ppf is general._ppf
-        if is_searched and self.is_table:
-            return self.ppf(ndtr(random_state.standard_normal(size)))
+        if is_searched and self._table is not None:
+            z = random_state.standard_normal(size)
+            return self._loc + self._scale * self._table.quantile(z)
         with quiet():
             return self.distribution.rvs(size=size, random_state=random_state)
 
     @property
     def _table(self) -> _Table | None:
         """Build the table, once in a process."""
-        dist = self.distribution.dist
-        if type(dist).__module__.startswith("scipy.stats"):
-            family: Any = type(dist)
-            return _known_table(family, self._shapes, dist.a, dist.b)
         if "_own" not in vars(self):
-            self._own = _make_table(dist, self._shapes)
+            dist = self.distribution.dist
+            settings = _settings(dist)
+            if settings is None:
+                self._own = _make_table(dist, self._shapes)
+            else:
+                self._own = _known_table(_Standard(type(dist), settings, self._shapes, dist))
         return self._own
 
     def _score(self, x: ArrayLike, sign: float, name: str) -> Array:
@@ -226,10 +234,57 @@ class Tabulated:
         return {name: value for name, value in vars(self).items() if name != "_own"}
 
 
+@dataclass(frozen=True)
+class _Standard:
+    """A standard distribution of scipy's own: what tells it from others, and itself."""
+
+    family: type
+    settings: tuple[tuple[str, Any], ...]
+    shapes: tuple[float, ...]
+    dist: stats.rv_continuous = field(compare=False)
+
+
 @lru_cache(maxsize=128)
-def _known_table(family: Any, shapes: tuple[float, ...], low: float, high: float) -> _Table | None:
+def _known_table(standard: _Standard) -> _Table | None:
     """Build the table of a distribution of scipy's own."""
-    return _make_table(family(a=low, b=high, shapes=None, name="tabulated"), shapes)
+    return _make_table(standard.dist, standard.shapes)
+
+
+def _is_of_scipy(dist: stats.rv_continuous) -> bool:
+    """Tell scipy's own families from users'."""
+    return type(dist).__module__.startswith("scipy.stats")
+
+
+def _settings(dist: stats.rv_continuous) -> tuple[tuple[str, Any], ...] | None:
+    """Collect what a family and its instance are set to; None where that cannot be compared."""
+    own = {name: value for name, value in vars(dist).items() if name not in _USUAL}
+    if not _is_of_scipy(dist) or not all(map(_is_plain, own.values())):
+        return None
+    names = {name for family in type(dist).__mro__ for name in vars(family)}
+    names = {name for name in names if not name.startswith("__")} | set(own) | {"a", "b", "xtol"}
+    found = [(name, getattr(dist, name)) for name in sorted(names)]
+    return tuple((name, value) for name, value in found if _is_plain(value))
+
+
+def _is_plain(value: object) -> bool:
+    """Tell numbers, words and tuples of them."""
+    if isinstance(value, tuple):
+        return all(map(_is_plain, value))
+    return isinstance(value, str | int | float | np.number | None)
+
+
+def _without_shift(distribution: rv_frozen) -> rv_frozen:
+    """Write the stable distribution whose F, but not log density, scipy shifts by the scale."""
+    dist: Any = distribution.dist
+    if not isinstance(dist, type(stats.levy_stable)) or dist.parameterization != "S1":
+        return distribution
+    alpha, beta, loc, scale = parameters_of(distribution).values()
+    if alpha != 1:
+        return distribution
+    twin = copy.deepcopy(distribution)
+    twin.args = (alpha, beta, loc + 2 * beta * scale * np.log(scale) / np.pi, scale)
+    twin.kwds, twin.dist.parameterization = {}, "S0"
+    return twin
 
 
 def _make_table(dist: stats.rv_continuous, shapes: tuple[float, ...]) -> _Table | None:
