@@ -4,6 +4,7 @@ import asyncio
 import datetime
 import decimal
 import functools
+import gc
 import math
 import os
 import pickle
@@ -16,6 +17,7 @@ import threading
 import time
 import types
 import warnings
+import weakref
 
 import joblib
 import numpy as np
@@ -865,6 +867,20 @@ def test_a_vectorised_run_goes_on_with_whole_chunks():
     np.testing.assert_array_equal(resumed, run_simulator(simulator, THETA, **options)[1])
 
 
+def test_an_interruption_tells_of_what_has_failed_so_far():
+    def simulator(theta):
+        if theta[0] == THETA[5, 0]:
+            raise KeyboardInterrupt
+        if theta[0] == THETA[1, 0]:
+            raise ZeroDivisionError("at the second")
+        return theta.sum()
+
+    told = "^1 of 5 simulations failed: 1 ZeroDivisionError.*on_error='keep'"
+    with pytest.warns(SimulationWarning, match=told), pytest.raises(SimulationInterrupted) as info:
+        run_simulator(simulator, THETA)
+    assert info.value.rows.tolist() == [0, 2, 3, 4]
+
+
 def test_an_interruption_before_the_first_result_holds_nothing():
     def simulator(theta):
         raise KeyboardInterrupt
@@ -924,3 +940,34 @@ def test_an_early_word_where_nothing_succeeds(monkeypatch):
 def test_vectorized_is_true_or_false(vectorized):
     with pytest.raises(TypeError, match="vectorized must be True or False, got"):
         run_simulator(lambda theta: theta.sum(), np.zeros((3, 2)), vectorized=vectorized)
+
+
+@pytest.mark.parametrize("on_error", ["drop", "keep"])
+def test_failures_do_not_keep_what_the_simulator_made(on_error):
+    """Of a hundred chunks, each with a failure, the first error alone holds its frames."""
+    made, alive = [], []
+
+    class Large:
+        pass
+
+    def simulator(theta):
+        large = Large()
+        made.append(weakref.ref(large))
+        if theta[0] == 999:
+            gc.collect()
+            alive.append(sum(reference() is not None for reference in made))
+        if theta[0] % 2:
+            raise ValueError("odd")
+        return 1.0
+
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        numbers = np.arange(1_000.0)[:, None]
+        theta, x = run_simulator(simulator, numbers, chunk_size=10, on_error=on_error)
+    assert np.isnan(x).sum() == (500 if on_error == "keep" else 0)
+    assert len(x) == (1_000 if on_error == "keep" else 500)
+    # The first error, the last row of its chunk, and the chunk that runs.
+    assert alive[0] <= 6
+    if on_error == "drop":
+        words = r"^500 of 1000 simulations failed: 500 ValueError.* \(row 1\): ValueError: odd"
+        assert re.match(words, str(caught[0].message))

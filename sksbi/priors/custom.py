@@ -15,7 +15,6 @@ from sksbi.priors.joint import JointPrior
 from sksbi.priors.maps import BoxMap, UnboundedMap
 from sksbi.utils.containers import as_floats
 from sksbi.utils.random import draw_seed
-from sksbi.utils.tensors import to_numpy
 from sksbi.utils.types import Array
 from sksbi.utils.warn import warn_user
 
@@ -80,7 +79,7 @@ class CustomPrior(JointPrior):
 
     def _sample(self, n: int, generator: np.random.Generator) -> Array:
         """Ask the object, by an int."""
-        return _as_array(self.spec.sample(n, random_state=draw_seed(generator)))
+        return as_floats(self.spec.sample(n, random_state=draw_seed(generator)), "prior.sample")
 
     def _log_prob(self, theta: Array) -> Array:
         """Ask the object, and check what it says."""
@@ -116,11 +115,6 @@ class CustomPrior(JointPrior):
         named = copy.copy(made)
         named.names = names
         return named
-
-
-def _as_array(values: Any) -> Array:
-    """Convert what an object returns, tensors with gradients too."""
-    return np.asarray(to_numpy(values), dtype=np.float64)
 
 
 def _first_draws(spec: Any) -> Array:

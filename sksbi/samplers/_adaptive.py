@@ -21,19 +21,24 @@ from scipy.special import logsumexp
 from tqdm.auto import tqdm
 
 from sksbi.samplers._mixture import StudentMixture, fit_mixture
-from sksbi.samplers.base import checked
-from sksbi.samplers.target import Target, systematic
+from sksbi.samplers.base import LogProb, checked
+from sksbi.samplers.target import Target, check_weights, chunks, systematic
 from sksbi.utils.types import Array
 
 __all__ = ["contract"]
 
-_FEWEST, _MOST_PER_ROUND = 250, 5_000
+_FEWEST, _ENOUGH, _MOST_ROUNDS = 250, 5_000, 40
 _COUNTING, _PER_COLUMN, _MOST_SHARE = 50, 10, 0.25
 _POINTS_PER_FIT, _HALVINGS, _GOOD_ROUNDS = 500, 40, 2
 
 
 def contract(
-    target: Target, n_samples: int, most: int, generator: np.random.Generator, verbose: bool
+    target: Target,
+    n_samples: int,
+    most: int,
+    generator: np.random.Generator,
+    verbose: bool,
+    number: int = 0,
 ) -> tuple[Array, Array]:
     """
     Find weighted points of one target, worth as many independent ones as are wanted.
@@ -50,6 +55,8 @@ def contract(
         Where the noise comes from.
     verbose : bool
         Whether a progress bar is shown.
+    number : int, default=0
+        Which target this is, for errors.
 
     Returns
     -------
@@ -57,28 +64,55 @@ def contract(
         The points.
     log_weights : ndarray of shape (n,)
         The logs of their weights, up to a constant.
+
+    Raises
+    ------
+    ValueError
+        If no candidate has a finite ratio.
     """
-    n = int(np.clip(n_samples // 2, _FEWEST, _MOST_PER_ROUND))
-    log_ratio = checked(target.log_ratio)
+    n = int(np.clip(n_samples // 2, _FEWEST, max(_ENOUGH, -(-most // _MOST_ROUNDS))))
     z = target.reference.sample((1, n), generator)[0]
-    log_w = log_ratio(z[None])[0]
+    log_w = _in_chunks(checked(target.log_ratio), z)
     mixtures: list[StudentMixture] = []
-    points, log_p = np.empty((0, z.shape[1])), np.empty(0)
+    points, log_p, log_q = np.empty((0, z.shape[1])), np.empty(0), np.empty(0)
     n_good = 0
     with tqdm(total=most, desc="Candidates", disable=not verbose) as bar:
         bar.update(n)
         while n + len(points) < most and n_good < _GOOD_ROUNDS:
+            check_weights(log_w[None], number)
             mixtures.append(_fit(z, log_w, generator))
-            new = mixtures[-1].sample(n, generator)
-            with np.errstate(invalid="ignore"):
-                value = log_ratio(new)[0] + checked(target.reference.log_prob)(new)[0]
-            points, log_p = np.concatenate([points, new[0]]), np.concatenate([log_p, value])
-            each = [mixture.normalised_log_prob(points[None])[0] for mixture in mixtures]
-            z, log_w = points, log_p - logsumexp(each, axis=0)
+            new = mixtures[-1].sample(n, generator)[0]
+            # Old points meet the new mixture only, and new points all of them.
+            before = np.logaddexp(log_q, _log_sum(mixtures[-1:], points))
+            log_q = np.concatenate([before, _log_sum(mixtures, new)])
+            log_p = np.concatenate([log_p, _log_density(target, new)])
+            points = np.concatenate([points, new])
+            z, log_w = points, log_p - log_q
             n_good = n_good + 1 if _effective(log_w) >= n_samples else 0
             bar.update(n)
         bar.total = bar.n
+    check_weights(log_w[None], number)
     return z, log_w
+
+
+def _in_chunks(function: LogProb, z: Array) -> Array:
+    """Evaluate a function of points (1, n, D) at points (n, D), some at a time."""
+    parts = [function(z[None, part])[0] for part in chunks(len(z), 1)]
+    return np.concatenate([np.empty(0), *parts])
+
+
+def _log_density(target: Target, z: Array) -> Array:
+    """Evaluate the log density of a target."""
+    with np.errstate(invalid="ignore"):
+        return _in_chunks(checked(target.log_ratio), z) + _in_chunks(
+            checked(target.reference.log_prob), z
+        )
+
+
+def _log_sum(mixtures: list[StudentMixture], z: Array) -> Array:
+    """Evaluate the log of the sum of the mixtures' densities."""
+    each = [_in_chunks(mixture.normalised_log_prob, z) for mixture in mixtures]
+    return np.asarray(logsumexp(each, axis=0))
 
 
 def _effective(log_w: Array) -> float:

@@ -153,9 +153,9 @@ class ImportanceResampling(Sampler):
     ) -> tuple[Array, ChainStatistics]:
         """Let candidates contract onto one target after the other, and choose."""
         draws, ess = [], []
-        for target in targets:
-            most = _TIMES * max(n_samples, _FEWEST)
-            z, log_weights = contract(target, n_samples, most, generator, verbose)
+        most = _TIMES * max(n_samples, _FEWEST)
+        for i, target in enumerate(targets):
+            z, log_weights = contract(target, n_samples, most, generator, verbose, i)
             chosen = systematic(log_weights[None], n_samples, generator)[0]
             draws.append(z[generator.permutation(chosen)])
             ess.append(_describe(log_weights[None], z.shape[1]).ess[0])

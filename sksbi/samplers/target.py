@@ -18,7 +18,7 @@ from sksbi.samplers.base import checked, real_numbers
 from sksbi.utils.types import Array, Rows
 from sksbi.utils.validation import check_count
 
-__all__ = ["Reference", "Target", "chunks", "resample_reference", "systematic"]
+__all__ = ["Reference", "Target", "check_weights", "chunks", "resample_reference", "systematic"]
 
 _POINTS_PER_CALL = 100_000
 
@@ -165,6 +165,30 @@ def chunks(n: int, m: int) -> list[slice]:
     return [slice(start, min(start + size, n)) for start in range(0, n, size)]
 
 
+def check_weights(log_weights: Array, first: int = 0) -> None:
+    """
+    Hold that every target has a candidate with a weight.
+
+    Parameters
+    ----------
+    log_weights : ndarray of shape (m, k)
+        The logs of the weights, up to a constant a row.
+    first : int, default=0
+        The number of the first row's target.
+
+    Raises
+    ------
+    ValueError
+        If a row has no finite weight.
+    """
+    is_finite = np.isfinite(log_weights.max(axis=1))
+    if not is_finite.all():
+        raise ValueError(
+            "log_ratio must be finite for at least one candidate of every target, got none among "
+            f"the {log_weights.shape[1]} of target {first + int(np.argmin(is_finite))}."
+        )
+
+
 def systematic(log_weights: Array, n: int, generator: np.random.Generator) -> Rows:
     """
     Draw n indices of every row by weight, by systematic resampling.
@@ -191,12 +215,8 @@ def systematic(log_weights: Array, n: int, generator: np.random.Generator) -> Ro
     ValueError
         If a row has no finite weight.
     """
+    check_weights(log_weights)
     top = log_weights.max(axis=1)
-    if not np.isfinite(top).all():
-        raise ValueError(
-            "log_ratio must be finite for at least one candidate of every target, got none among "
-            f"the {log_weights.shape[1]} of target {int(np.argmin(np.isfinite(top)))}."
-        )
     levels = (np.arange(n) + generator.random((len(top), 1))) / n
     chosen = np.empty((len(top), n), dtype=np.intp)
     for row, (values, highest) in enumerate(zip(log_weights, top, strict=True)):

@@ -21,32 +21,32 @@ _SHARE = 0.01  # of failures, from which p(theta | success) is told from p(theta
 _SLIPS = (AttributeError, IndexError, KeyError, RuntimeError, TypeError, ValueError)
 
 
-def warn_dropped(failure: Failure, kinds: Counter[str], theta: Table) -> None:
-    """Warn of rows left out, and above a share of them say who may not learn from the rest."""
-    share = kinds.total() / len(theta)
+def warn_dropped(failure: Failure, kinds: Counter[str], theta: Table, n: int) -> None:
+    """Warn of rows left out of n, and above a share of them say who may not learn from the rest."""
+    share = kinds.total() / n
     advice = (
         ", so theta follows p(theta | success). NPE is right as it is; ratio and likelihood "
         "estimators (NRE, ClassifierRatio) are not: simulate with on_error='keep' for them, and "
         "they learn p(success | theta)"
     )
+    counted = _count(failure, kinds, theta, n)
     warn_user(
-        f"{_count(failure, kinds, theta)}. They were left out{advice if share > _SHARE else ''}.",
-        SimulationWarning,
+        f"{counted}. They were left out{advice if share > _SHARE else ''}.", SimulationWarning
     )
 
 
 def warn_early(failure: Failure, kinds: Counter[str], theta: Table) -> None:
     """Warn before the end that nothing has succeeded."""
-    counted = _count(failure, kinds, theta)
+    counted = _count(failure, kinds, theta, len(theta))
     warn_user(f"No simulation has succeeded so far. {counted}.", SimulationWarning)
 
 
-def _count(failure: Failure, kinds: Counter[str], theta: Table) -> str:
+def _count(failure: Failure, kinds: Counter[str], theta: Table, n: int) -> str:
     """Count failures by kind, the most frequent first, and tell of the first."""
     counts = ", ".join(f"{count} {kind}" for kind, count in kinds.most_common())
     error = f"{type(failure.error).__name__}: {failure.error}".rstrip(".")
     return (
-        f"{kinds.total()} of {len(theta)} simulations failed: {counts}. The first, at "
+        f"{kinds.total()} of {n} simulations failed: {counts}. The first, at "
         f"{_where(theta, failure.row)}: {error}"
     )
 

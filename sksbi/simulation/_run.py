@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from dataclasses import replace
 from time import perf_counter
 from typing import Any, cast
@@ -13,7 +14,7 @@ import pandas as pd
 from joblib import delayed, effective_n_jobs
 from tqdm.auto import tqdm
 
-from sksbi.exceptions import SimulationInterrupted
+from sksbi.exceptions import SimulationInterrupted, SimulationWarning
 from sksbi.simulation._cut import HEAD, Cutter, Piece
 from sksbi.simulation._diary import Diary, keeping_diary
 from sksbi.simulation._report import explain, warn_dropped, warn_early
@@ -159,7 +160,8 @@ class Run:
     def _add(self, chunk: Chunk) -> None:
         """Take in a chunk; raise if the run should not go on."""
         self._check_form(chunk)
-        self.chunks.append(chunk)
+        # An error holds the frames it came through, and so whatever the simulator had made.
+        self.chunks.append(replace(chunk, failure=None))
         self.ended[chunk.start : chunk.stop] = True
         self.good[chunk.rows] = True
         self.kinds += chunk.kinds
@@ -215,7 +217,7 @@ class Run:
     def _result(self) -> tuple[Table, Table]:
         """Give theta and x of a run that has come to its end."""
         if self.failure is not None and self.runner.on_error == "drop":
-            warn_dropped(self.failure, self.kinds, self.theta)
+            warn_dropped(self.failure, self.kinds, self.theta, len(self.theta))
         theta, x, _ = self._assemble()
         return theta, cast(Table, x)
 
@@ -223,4 +225,9 @@ class Run:
         """Make the exception that gives back what is done, and can go on."""
         theta, x, rows = self._assemble()
         left = take(self.theta, ~self.ended)
-        return SimulationInterrupted.of(theta, x, rows, left, self.finish)
+        stop = SimulationInterrupted.of(theta, x, rows, left, self.finish)
+        if self.failure is not None and self.runner.on_error == "drop":
+            n = int(np.count_nonzero(self.ended))
+            with suppress(SimulationWarning):  # where warnings are errors, nothing may be lost
+                warn_dropped(self.failure, self.kinds, self.theta, n)
+        return stop

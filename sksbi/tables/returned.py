@@ -8,10 +8,9 @@ from numbers import Real
 import numpy as np
 import pandas as pd
 from pandas.api.extensions import ExtensionArray
-from torch import Tensor
 
 from sksbi.tables.simulated import Table, Value, check_text, is_missing
-from sksbi.utils.tensors import to_numpy
+from sksbi.utils.containers import plain
 
 __all__ = ["check_table", "check_value"]
 
@@ -123,7 +122,9 @@ def _column(values: object, name: Hashable, start: int) -> np.ndarray | Extensio
 def _to_array(result: object, where: str) -> np.ndarray:
     """Copy what a simulator returned into an array that holds at least one value."""
     try:
-        array = np.array(_plain(result))
+        read = plain(result, where)
+        # Records have names, which an array would drop.
+        array = np.array(result if isinstance(read, pd.DataFrame | dict) else read)
     except (TypeError, ValueError, RuntimeError) as error:
         raise ValueError(
             f"The simulator must return a number, an array, a dict or a Series, got at {where} a "
@@ -133,22 +134,6 @@ def _to_array(result: object, where: str) -> np.ndarray:
     if array.size == 0:
         raise ValueError(f"{_NOTHING}, got an array of shape {array.shape} at {where}.")
     return array
-
-
-def _plain(result: object) -> object:
-    """Turn tensors and masked arrays, those in a list too, into arrays; masked means NaN."""
-    if isinstance(result, list | tuple):
-        return [_plain(value) for value in result]
-    if isinstance(result, Tensor):
-        return to_numpy(result)
-    if not isinstance(result, np.ma.MaskedArray):
-        return result
-    if not np.ma.is_masked(result):
-        return result.data
-    if result.dtype.kind not in "biuf":
-        return np.ma.filled(result.astype(object), np.nan)
-    dtype = result.dtype if result.dtype.kind == "f" else float
-    return np.ma.filled(result.astype(dtype), np.nan)
 
 
 def _numbers(array: np.ndarray, where: Where) -> np.ndarray:

@@ -3,8 +3,10 @@
 import numpy as np
 import pytest
 from scipy import stats
+from scipy.special import logsumexp
 
-from sksbi.samplers import ImportanceResampling, Target
+from sksbi.samplers import ImportanceResampling, Target, _adaptive
+from sksbi.samplers._mixture import StudentMixture, fit_mixture
 
 
 class Normal:
@@ -121,6 +123,70 @@ def test_a_number_of_candidates_is_kept_to():
     assert sum(count) == 5_000
 
 
+<<<<<<< HEAD
 def test_starts_of_another_width_are_refused():
     with pytest.raises(ValueError, match="initial must have 1 columns, as the reference"):
         ImportanceResampling(1_000)(SHIFTED, np.zeros((1, 4, 3)), 10, 0)
+=======
+def ring(D):
+    """A target that is never worth enough: a thin ring of radius 1 in two of D dimensions."""
+
+    def log_prob(z):
+        return -2e4 * (z[..., 0] ** 2 + z[..., 1] ** 2 - 1) ** 2 - 0.5 * (z[..., 2:] ** 2).sum(-1)
+
+    return costly([log_prob], D)
+
+
+def test_weights_are_those_of_all_mixtures_together(monkeypatch):
+    """The density of what candidates come from is the mean of the mixtures', at all of them."""
+    mixtures = []
+
+    def fit(*args):
+        mixtures.append(fit_mixture(*args))
+        return mixtures[-1]
+
+    monkeypatch.setattr(_adaptive, "fit_mixture", fit)
+    target, _ = ring(3)
+    alone = target.select(0)
+    z, log_w = _adaptive.contract(alone, 1_000, 10_000, np.random.default_rng(0), False)
+    assert len(mixtures) == 19
+    each = [mixture.normalised_log_prob(z[None])[0] for mixture in mixtures]
+    np.testing.assert_allclose(log_w, alone(z[None])[0] - logsumexp(each, axis=0), rtol=1e-12)
+    # The normalising constant by polar coordinates, int exp(-2e4 (r^2 - 1)^2) r dr dphi, by r^2.
+    expected = np.pi * np.sqrt(np.pi / 2e4) * np.sqrt(2 * np.pi)
+    w = np.exp(log_w) / 500
+    error = np.sqrt((w**2).sum())
+    assert error < 0.2 * expected
+    assert w.sum() == pytest.approx(expected, abs=4 * error)
+
+
+def test_the_rounds_are_few_however_many_draws_are_wanted(monkeypatch):
+    """Of R rounds each asks R mixtures about its own points, and one about those before."""
+    asked = []
+    ask = StudentMixture.normalised_log_prob
+
+    def count(mixture, z):
+        asked.append(z.shape[1])
+        return ask(mixture, z)
+
+    monkeypatch.setattr(StudentMixture, "normalised_log_prob", count)
+    monkeypatch.setattr(_adaptive, "_ENOUGH", 100)
+    target, points = ring(4)
+    z, _ = _adaptive.contract(target.select(0), 1_000, 16_000, np.random.default_rng(0), False)
+    assert sum(points) == 16_000
+    assert len(z) == 39 * 400
+    assert sum(asked) == 39**2 * 400
+
+
+def test_no_weight_at_all_is_refused_of_the_target_that_has_none():
+    def one(z):
+        return -0.5 * (z**2).sum(axis=-1)
+
+    def nowhere(z):
+        return np.full(z.shape[:-1], -np.inf)
+
+    target, count = costly([one, nowhere], 2)
+    with pytest.raises(ValueError, match="none among the 250 of target 1"):
+        ImportanceResampling().run(target, np.zeros((2, 1, 2)), 100, 0)
+    assert count[-1] == 250
+>>>>>>> 1ec9137e656af6880ce9e8865ef6016b1ee651e8
