@@ -123,11 +123,11 @@ def test_a_number_of_candidates_is_kept_to():
     assert sum(count) == 5_000
 
 
-<<<<<<< HEAD
 def test_starts_of_another_width_are_refused():
     with pytest.raises(ValueError, match="initial must have 1 columns, as the reference"):
         ImportanceResampling(1_000)(SHIFTED, np.zeros((1, 4, 3)), 10, 0)
-=======
+
+
 def ring(D):
     """A target that is never worth enough: a thin ring of radius 1 in two of D dimensions."""
 
@@ -189,4 +189,3 @@ def test_no_weight_at_all_is_refused_of_the_target_that_has_none():
     with pytest.raises(ValueError, match="none among the 250 of target 1"):
         ImportanceResampling().run(target, np.zeros((2, 1, 2)), 100, 0)
     assert count[-1] == 250
->>>>>>> 1ec9137e656af6880ce9e8865ef6016b1ee651e8
