@@ -40,6 +40,8 @@ from sksbi.nn import MLP
 from sksbi.pipeline import make_pipeline
 from sksbi.samplers import ImportanceResampling, MetropolisHastings
 
+pytestmark = pytest.mark.filterwarnings("ignore:theta's values of .* do not follow the prior")
+
 TINY = {
     "flow": "maf",
     "transforms": 2,

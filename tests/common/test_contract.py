@@ -410,6 +410,7 @@ def test_dtypes_of_x(posterior: BaseEstimator, arrays: Arrays, dtype: str) -> No
     same(clone(posterior).fit(theta, x), clone(posterior).fit(theta, wide), wide[:3])
 
 
+@pytest.mark.filterwarnings("ignore:theta's values of .* do not follow the prior")
 @pytest.mark.parametrize("dtype", ["bool", "int8", "int64", "float16", "float32"])
 def test_dtypes_of_theta(posterior: BaseEstimator, arrays: Arrays, dtype: str) -> None:
     theta, x = np.round(arrays[0]).clip(1, 2).astype(dtype), arrays[1]

@@ -335,8 +335,10 @@ def test_a_progress_bar_is_shown_when_verbose(
     assert f"{len(npe.history_)}/{TINY['max_epochs']}" in err
     assert "train_loss=" in err
     assert "valid_loss=" in err
-    npe.sample(X[0], 10)
+    npe.sample(X[0], 65_537)
     assert "sample: 100%" in capsys.readouterr().err
+    npe.map(np.tile(X, (2, 1)))
+    assert "map: 100%" in capsys.readouterr().err
 
 
 def test_nothing_is_shown_otherwise(capsys: pytest.CaptureFixture[str]) -> None:

@@ -234,6 +234,7 @@ FAMILIES = {
 }
 
 
+@pytest.mark.filterwarnings("ignore:theta's values of .* do not follow the prior")
 @pytest.mark.parametrize("make", FAMILIES.values(), ids=FAMILIES)
 def test_a_row_alone_is_predicted_as_among_others(make: Callable) -> None:
     """By the same noise: what differs is the rounding of matrix products, in float32."""
@@ -295,6 +296,7 @@ class UniformTriangle:
         return np.where(theta[:, 0] < theta[:, 1], np.log(2), -np.inf)
 
 
+@pytest.mark.filterwarnings("ignore:theta's values of .* do not follow the prior")
 def test_rows_in_doubt_are_warned_of_once(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("sksbi.estimators.regressor._DRAWS_PER_BATCH", 40)
     regressor = PosteriorRegressor(NPE(**TINY), n_samples=20, random_state=0).fit(X, Y)

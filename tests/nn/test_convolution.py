@@ -143,7 +143,7 @@ def test_the_scale_of_x_is_seen() -> None:
         (ConvNet2d, {"in_shape": (0, 9)}, ValueError, "in_shape must be an int >= 1, got 0"),
         (ConvNet1d, {"kernel_size": 4}, ValueError, "kernel_size must be odd, got 4"),
         (ConvNet1d, {"kernel_size": -1}, ValueError, "kernel_size must be .* got -1"),
-        (ConvNet1d, {"channels": ()}, ValueError, r"channels must hold .* got \(\)"),
+        (ConvNet1d, {"channels": ()}, ValueError, r"channels must be a sequence .* got \(\)"),
         (ConvNet1d, {"channels": (8, 0)}, ValueError, "width in channels must be .* got 0"),
         (ConvNet1d, {"cells": 0}, ValueError, "cells must be an int >= 1, got 0"),
         (ConvNet1d, {"out_features": 0}, ValueError, "out_features must be an int >= 1, got 0"),

@@ -100,7 +100,7 @@ def test_copies_are_equal(copy: object) -> None:
         ({"out_features": 0}, ValueError, "out_features must be an int >= 1, got 0"),
         ({"pooling": "median"}, ValueError, r"pooling must be .*\['max', .*got 'median'"),
         ({"pooling": ()}, ValueError, r"pooling must be one or several of .* got \(\)"),
-        ({"element_features": ()}, ValueError, r"element_features must hold .* got \(\)"),
+        ({"element_features": ()}, ValueError, r"element_features must be a sequence .* got \(\)"),
         ({"element_features": (8, -1)}, ValueError, "width in element_features must .* got -1"),
     ],
 )

@@ -496,10 +496,10 @@ def test_far_values_have_a_finite_density_and_gradient() -> None:
         ({"members": 0}, "members must be an int >= 1, got 0"),
         ({"members": True}, "members must be an int >= 1, got True"),
         ({"members": "2"}, "members must be an int >= 1, got '2'"),
-        ({"hidden_features": ()}, r"hidden_features must hold the widths .*got \(\)"),
-        ({"hidden_features": 64}, r"hidden_features must hold the widths .*got 64"),
-        ({"hidden_features": (8, 0)}, "each of hidden_features must be an int >= 1, got 0"),
-        ({"hidden_features": [3.5]}, "each of hidden_features must be an int >= 1, got 3.5"),
+        ({"hidden_features": ()}, r"hidden_features must be a sequence .*got \(\)"),
+        ({"hidden_features": 64}, r"hidden_features must be a sequence .*got 64"),
+        ({"hidden_features": (8, 0)}, "every width in hidden_features must be an int >= 1, got 0"),
+        ({"hidden_features": [3.5]}, "every width in hidden_features must be an int >= 1, got 3.5"),
     ],
 )
 def test_bad_sizes_are_refused(options: dict, match: str) -> None:
