@@ -107,7 +107,8 @@ def scorer() -> Task:
 
 def score() -> Task:
     """Score 2,000 rows by the estimator."""
-    return lambda: fitted_npe(2).score(*normal_pairs(2_000, 2, 1))
+    npe = fitted_npe(2)
+    return lambda: npe.score(*normal_pairs(2_000, 2, 1))
 
 
 def three_scorers() -> Task:
@@ -133,28 +134,33 @@ def regressor() -> Task:
 
 def npe_map() -> Task:
     """Find 200 modes in five dimensions."""
-    return lambda: fitted_npe(5).map(normal_pairs(200, 5, 1)[1])
+    npe = fitted_npe(5)
+    return lambda: npe.map(normal_pairs(200, 5, 1)[1])
 
 
 def nre_map() -> Task:
     """Find 20 modes of a ratio."""
-    return lambda: fitted_nre().map(normal_pairs(20, 2, 1)[1])
+    nre = fitted_nre()
+    return lambda: nre.map(normal_pairs(20, 2, 1)[1])
 
 
 def vonmises_map() -> Task:
     """Find a mode under a prior whose quantiles are searched for."""
-    return lambda: fitted_directions().map([0.3])
+    npe = fitted_directions()
+    return lambda: npe.map([0.3])
 
 
 def vonmises_draws() -> Task:
     """Draw under such a prior."""
-    return lambda: fitted_directions().sample([0.3], 10_000)
+    npe = fitted_directions()
+    return lambda: npe.sample([0.3], 10_000)
 
 
 def trials(n: int) -> Task:
     """Draw given many trials."""
     x = np.random.default_rng(1).normal(0.3, 1, (n, 1))
-    return lambda: fitted_trees().sample(x, 1_000, iid=True)
+    trees = fitted_trees()
+    return lambda: trees.sample(x, 1_000, iid=True)
 
 
 def npe_fit() -> Task:
