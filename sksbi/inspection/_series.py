@@ -143,8 +143,7 @@ def _split_columns(table: Panel, names: list[str] | None, kind: str) -> dict[str
     width = table.simulated.shape[1]
     if names is None and kind == "auto" and width >= _SHORTEST:
         return {"x": table}
-    if names is None:
-        names = ["x"] if width == 1 else [f"x_{j}" for j in range(width)]
+    names = names or _plain_names(width)
     series = dict(_series(names)) if kind == "auto" else {}
     stem_of = {j: stem for stem, (columns, _) in series.items() for j in columns}
     panels: dict[str, Panel] = {}
@@ -157,6 +156,11 @@ def _split_columns(table: Panel, names: list[str] | None, kind: str) -> dict[str
             columns, where = series[stem]
             panels[stem] = table.take(columns, where)
     return panels
+
+
+def _plain_names(width: int) -> list[str]:
+    """Name columns without names."""
+    return ["x"] if width == 1 else [f"x_{j}" for j in range(width)]
 
 
 def _series(names: list[str]) -> Iterator[tuple[str, tuple[list[int], pd.Index]]]:
