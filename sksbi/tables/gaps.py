@@ -9,6 +9,7 @@ import pandas as pd
 from scipy.sparse import issparse
 
 from sksbi.exceptions import MisspecificationWarning
+from sksbi.utils.containers import shape_of
 from sksbi.utils.failures import are_failed
 from sksbi.utils.types import Mask
 from sksbi.utils.warn import warn_user
@@ -39,7 +40,7 @@ def gaps_of(x: Any) -> Mask | None:
     >>> gaps_of(np.array([[1.0, np.nan], [np.nan, np.nan]])).tolist()
     [False, True]
     """
-    if issparse(x) or np.ndim(x) != 2:
+    if issparse(x) or len(shape_of(x, "x")) != 2:
         return None
     missing = np.asarray(pd.isna(x if isinstance(x, pd.DataFrame) else np.asarray(x)))
     if not missing.any():
