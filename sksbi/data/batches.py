@@ -1,5 +1,5 @@
 """
-Pairs (theta, x) as a network sees them, and batches that are slices of them.
+Pairs as a network sees them, and batches that are slices of them.
 
 A DataLoader, which collates row by row, costs more than the training step of a small network.
 """
@@ -16,44 +16,96 @@ from torch.utils.data import Dataset
 
 from sksbi.utils.types import Rows
 
-__all__ = ["Batches", "TensorPairs"]
+__all__ = ["Batches", "TensorPairs", "count_passes"]
+
+_MOST_PASSES = 10
 
 
 class TensorPairs(Dataset[Any]):
     """
-    Pairs in the network's units, as whole tensors.
+    Pairs in the network's units, as whole tensors: what it is given, and what its output judges.
+
+    Where x consists of independent trials of one theta, a row stands for as many pairs; what is
+    taken of it is one of them, so that no two pairs of a batch share their theta.
 
     Parameters
     ----------
-    theta : Tensor of shape (n, D)
-        The parameters, as the network sees them.
-    x : Tensor of shape (n, ...)
-        The observations, as the network sees them.
+    context : Tensor of shape (n, ...)
+        What the network is given: x, or for a likelihood theta.
+    target : Tensor of shape (n, ...)
+        What its output judges: theta, or for a likelihood x.
     weight : Tensor of shape (n,)
         The weights, of mean 1.
+    trials : {"context", "target"} or None, default=None
+        Which of the two has trials as its second dimension; None: there are none.
     """
 
-    def __init__(self, theta: Tensor, x: Tensor, weight: Tensor) -> None:
-        self.theta, self.x, self.weight = theta, x, weight
+    def __init__(
+        self, context: Tensor, target: Tensor, weight: Tensor, trials: str | None = None
+    ) -> None:
+        self.context, self.target, self.weight, self.trials = context, target, weight, trials
 
     def __len__(self) -> int:
-        return len(self.theta)
+        return len(self.weight)
+
+    @property
+    def n_trials(self) -> int:
+        """The number of trials of a row."""
+        return 1 if self.trials is None else getattr(self, self.trials).shape[1]
 
     def __getitem__(self, rows: Tensor | slice) -> tuple[Tensor, tuple[Tensor, Tensor]]:
-        return self.x[rows], (self.theta[rows], self.weight[rows])
+        return self.pairs(rows, 0)
+
+    def pairs(self, rows: Tensor | slice, trial: Tensor | int) -> tuple[Tensor, Any]:
+        """Take a pair of every row: its trial of this number, or of the number of each."""
+        context, target = self.context, self.target
+        at = (rows, trial)
+        context = context[at] if self.trials == "context" else context[rows]
+        target = target[at] if self.trials == "target" else target[rows]
+        return context, (target, self.weight[rows])
+
+    def flat(self, most: int) -> TensorPairs:
+        """Make trials rows: as many of each row as give at most so many, but one at least."""
+        if self.trials is None:
+            return self
+        n = max(1, min(self.n_trials, most // len(self)))
+        parts = {"context": self.context, "target": self.target}
+        other = "target" if self.trials == "context" else "context"
+        parts[self.trials] = parts[self.trials][:, :n].flatten(0, 1)
+        parts[other] = parts[other].repeat_interleave(n, dim=0)
+        return TensorPairs(**parts, weight=self.weight.repeat_interleave(n))
 
     def to(self, device: str) -> TensorPairs:
         """Move all tensors to a device."""
-        return TensorPairs(self.theta.to(device), self.x.to(device), self.weight.to(device))
+        tensors = (t.to(device) for t in (self.context, self.target, self.weight))
+        return TensorPairs(*tensors, self.trials)
 
     def of_mean_weight_one(self) -> TensorPairs:
         """Scale the weights to mean 1, so that a mean loss is a weighted mean."""
-        return TensorPairs(self.theta, self.x, self.weight / self.weight.mean())
+        weight = self.weight / self.weight.mean()
+        return TensorPairs(self.context, self.target, weight, self.trials)
 
     def take(self, rows: Rows) -> TensorPairs:
         """Take some rows."""
         at = torch.from_numpy(rows)
-        return TensorPairs(self.theta[at], self.x[at], self.weight[at])
+        return TensorPairs(self.context[at], self.target[at], self.weight[at], self.trials)
+
+
+def count_passes(n_trials: int) -> int:
+    """
+    Tell how often an epoch goes through the rows, each time with another trial of each.
+
+    Parameters
+    ----------
+    n_trials : int
+        The number of trials of a row.
+
+    Returns
+    -------
+    int
+        All of them, 10 at most: of more, other epochs see others.
+    """
+    return min(n_trials, _MOST_PASSES)
 
 
 class Batches:
@@ -81,16 +133,26 @@ class Batches:
     ) -> None:
         self.dataset, self.batch_size = dataset, batch_size
         self.shuffle, self.generator = shuffle, generator
+        self.passes = count_passes(dataset.n_trials)
 
     def __len__(self) -> int:
-        return ceil(len(self.dataset) / self.batch_size)
+        return self.passes * ceil(len(self.dataset) / self.batch_size)
 
     def __iter__(self) -> Iterator[tuple[Tensor, tuple[Tensor, Tensor]]]:
-        n = len(self.dataset)
-        edges = [n * i // len(self) for i in range(len(self) + 1)]
-        bounds = zip(edges[:-1], edges[1:], strict=True)
+        n, n_trials = len(self.dataset), self.dataset.n_trials
+        n_batches = len(self) // self.passes
+        edges = [n * i // n_batches for i in range(n_batches + 1)]
+        bounds = list(zip(edges[:-1], edges[1:], strict=True))
         if not self.shuffle:
-            yield from (self.dataset[start:stop] for start, stop in bounds)
+            for trial in range(self.passes):
+                yield from (self.dataset.pairs(slice(start, stop), trial) for start, stop in bounds)
             return
-        order = torch.randperm(n, generator=self.generator).to(self.dataset.theta.device)
-        yield from (self.dataset[order[start:stop]] for start, stop in bounds)
+        device, numbers = self.dataset.weight.device, torch.zeros(n, dtype=torch.long)
+        if n_trials > 1:
+            numbers = torch.randint(n_trials, (n,), generator=self.generator)
+        for k in range(self.passes):
+            order = torch.randperm(n, generator=self.generator).to(device)
+            trial = ((numbers + k) % n_trials).to(device)
+            for start, stop in bounds:
+                rows = order[start:stop]
+                yield self.dataset.pairs(rows, trial[rows] if n_trials > 1 else 0)

@@ -156,7 +156,7 @@ class AskingMixin(ABC):
         observations, posterior = self._ask(x, iid, warns=False, method="log_prob")
         pairs = pair_rows(self, theta, observations, self.prior_)
         log_p = posterior.log_prob(pairs.theta, pairs.rows)
-        if iid:
+        if iid or self.x_layout_.trials:
             doubts = posterior.doubts_of_points(pairs.theta, pairs.rows, log_p)
             warn_of_doubts(doubts, observations, self.parameter_names_)
         return log_p.reshape(pairs.shape)
@@ -225,7 +225,7 @@ class AskingMixin(ABC):
         parts = batches(len(observations.values), _MODES_BATCH)
         bar = tqdm(parts, desc="map", disable=not getattr(self, "verbose", 0) or len(parts) < 2)
         modes = [posterior.take(part).modes(self._for_modes()) for part in bar]
-        if iid:
+        if iid or self.x_layout_.trials:
             doubts = posterior.doubts_of_mode(self._for_modes())
             warn_of_doubts(doubts, observations, self.parameter_names_)
         return rows_table(np.concatenate(modes), observations, self.theta_columns_)
@@ -277,7 +277,7 @@ class AskingMixin(ABC):
                 f"x must hold simulations that succeeded, got {len(x)} rows of positive weight, "
                 "all of them NaN throughout."
             )
-        return float(self._posterior().score(array, x, weights))
+        return float(self._posterior().score(array, x, weights, trials=self.x_layout_.trials))
 
     def _ask(
         self, x, iid=False, *, warns=True, needs_density=True, method="sample"
@@ -291,10 +291,11 @@ class AskingMixin(ABC):
                 "prior=None: give the prior that theta was drawn from, as in "
                 f"{type(getattr(self, 'estimator', self)).__name__}(prior=prior), and fit."
             )
-        trials = check_flag(iid, "iid")
+        layout = self.x_layout_
+        trials = check_flag(iid, "iid") or layout.trials
         posterior.check_takes(trials)
-        observations = self.x_layout_.read_trials(x) if trials else self.x_layout_.read(x)
-        names = self.x_layout_.names
+        observations = layout.read_trials(x) if trials else layout.read(x)
+        names = layout.names
         is_far = warns and warn_of_outliers(self.typical_x_, observations, names, trials=trials)
         asked = posterior.at(observations.values, trials=trials)
         if warns and not is_far:

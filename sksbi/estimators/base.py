@@ -72,6 +72,7 @@ class BaseInference(ReadableMixin, AskingMixin, BaseEstimator, ABC):
 
     _estimates = "posterior"
     _takes_any_table = False
+    _has_trials = False
 
     __metadata_request__fit = {"theta": UNUSED, "x": UNUSED}
     __metadata_request__score = {"theta": UNUSED, "x": UNUSED}
@@ -159,8 +160,10 @@ class BaseInference(ReadableMixin, AskingMixin, BaseEstimator, ABC):
         self._prepare()
         given, theta = theta, theta_table(theta)
         array = read_theta(self, theta, reset=not resumes, minimum=2)
-        layout, x_array = ObservationLayout.learn(x, encoded=self._takes_any_table)
-        check_pairs(given, x, sample_weight)
+        layout, x_array = ObservationLayout.learn(
+            x, encoded=self._takes_any_table, trials=self._has_trials
+        )
+        check_pairs(given, x if len(x_array) == len(x) else x_array, sample_weight)
         if resumes and layout != self.x_layout_:
             raise ValueError(
                 f"x must be as in the fit that warm_start goes on from, {self.x_layout_}, got "
@@ -180,8 +183,8 @@ class BaseInference(ReadableMixin, AskingMixin, BaseEstimator, ABC):
         generator = np.random.default_rng(self.seed_)
         self._learn_success(pairs, generator)
         interrupt = self._fit(pairs, generator)
-        before = self.typical_x_ if resumes else None
-        self.typical_x_ = TypicalObservations(pairs.x) if before is None else before.joined(pairs.x)
+        x, before = layout.flat(pairs.x), self.typical_x_ if resumes else None
+        self.typical_x_ = TypicalObservations(x) if before is None else before.joined(x)
         return interrupt
 
     def _learn_success(self, pairs, generator):

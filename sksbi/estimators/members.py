@@ -45,6 +45,11 @@ class PooledMixin:
         """What members estimate."""
         return getattr(self.estimator, "_estimates", "posterior")
 
+    @property
+    def _has_trials(self) -> bool:
+        """Whether their observations consist of trials."""
+        return getattr(self.estimator, "_has_trials", False)
+
     def _posterior(self) -> Posterior:
         """Pool the members' posteriors."""
         first, *others = (member._posterior() for member in self.estimators_)

@@ -12,14 +12,13 @@ import joblib
 import numpy as np
 import pandas as pd
 import torch
-from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
+from sklearn.utils._param_validation import HasMethods, Interval
 
 from sksbi import training
-from sksbi.data import Pairs, TensorPairs
+from sksbi.data import Pairs, TensorPairs, count_passes
 from sksbi.estimators.base import BaseInference
 from sksbi.estimators.passed_on import PassedOnMixin
 from sksbi.losses import build_criterion
-from sksbi.preprocessing import ObservationSpace, ParameterSpace
 from sksbi.priors import Prior
 from sksbi.tables.names import check_pairs
 from sksbi.tables.theta import check_against_prior, read_theta
@@ -27,10 +26,8 @@ from sksbi.utils.devices import check_device, device_or_cpu
 from sksbi.utils.random import (
     borrowed_global_generator,
     draw_seed,
-    seeded_copy,
     torch_generator,
 )
-from sksbi.utils.validation import check_instance
 
 __all__ = ["NeuralEstimator"]
 
@@ -69,14 +66,7 @@ class NeuralEstimator(PassedOnMixin, BaseInference):
     _least_steps: int
     _least_rows: int
     _parameter_constraints = {
-        "embedding": [torch.nn.Module, callable, None],
         "theta_transformer": [HasMethods(["fit_transform", "inverse_transform"]), None],
-        "x_transformer": [
-            HasMethods(["fit_transform", "transform"]),
-            StrOptions({"passthrough"}),
-            None,
-        ],
-        "x_features": [HasMethods(["fit_transform", "transform"]), StrOptions({"auto"}), None],
         "lr": [Interval(Real, 0, None, closed="neither")],
         "batch_size": [Interval(Integral, 1, None, closed="left"), None],
         "max_epochs": [Interval(Integral, 1, None, closed="left"), None],
@@ -108,13 +98,6 @@ class NeuralEstimator(PassedOnMixin, BaseInference):
             raise AttributeError(f"this {type(self).__name__} has no history_ before fit.")
         return pd.DataFrame(self._history)
 
-    @property
-    def x_kept_(self):
-        """The columns of x, after x_transformer, that the network sees: an array of bool."""
-        if not self.__sklearn_is_fitted__():
-            raise AttributeError(f"this {type(self).__name__} has no x_kept_ before fit.")
-        return self._x_space.kept_.copy()
-
     def _fit(self, pairs, generator):
         """Scale, divide, build and train; the fitted state changes at the end only."""
         resumed = self.net_ if self._resumes() else None
@@ -122,17 +105,17 @@ class NeuralEstimator(PassedOnMixin, BaseInference):
         rows = training.divide(self.validation_fraction, pairs, least, generator)
         if resumed:
             spaces = self._theta_space, self._x_space
-            features = spaces[1].transform(pairs.x)
+            seen = self._encode(spaces, pairs)
         else:
             # What a transformer draws is not to move the weights and the order of the rows.
             own = generator.spawn(1)[0]
-            *spaces, features = self._learn_spaces(pairs, rows[0], own)
-        train, valid = self._split(spaces, _encoded(spaces[0], pairs, features), *rows)
+            spaces, seen = self._learn_spaces(pairs, rows[0], own)
+        train, valid = self._split(spaces, seen, *rows)
         training.warn_of_few(len(pairs))
         if valid is not None and least > 1:
             # Rows of a batch are paired with each other: sorted ones would meet their likes only.
             valid = valid.take(np.random.default_rng(0).permutation(len(valid)))
-        spec = self._make_spec(train, self._spec if resumed else None)
+        spec = self._make_spec(spaces, train, self._spec if resumed else None)
         net = self._build_net(
             spec, draw_seed(generator), len(train), valid, torch_generator(generator)
         )
@@ -140,7 +123,7 @@ class NeuralEstimator(PassedOnMixin, BaseInference):
         interrupt = None
         try:
             training.begin(net, train.to(net.device), resumed, seed, compile_first=self.compile)
-            self._judge(net, spaces[0], valid)
+            _judge(self, net, spaces, valid)
             self._remember(net, valid, seed, pairs)
         except KeyboardInterrupt as error:
             if not training.go_back_to_best(net):
@@ -154,21 +137,12 @@ class NeuralEstimator(PassedOnMixin, BaseInference):
         self.interrupted_ = interrupt is not None
         return interrupt
 
-    def _judge(self, net, theta_space, valid):
-        """Warn of a training that learnt nothing."""
-        if not training.warn_of_rising_loss(net.history, net.lr) and valid is not None:
-            with torch.no_grad():
-                losses = self._held_out_losses(net, theta_space, valid.to(net.device))
-            weights = valid.weight.cpu().double().numpy()
-            trained = net.history[-1]["train_loss"]
-            training.warn_of_worse_than_nothing(*losses, weights, self._uninformed, trained, net.lr)
-
     def _remember(self, net, valid, seed, pairs):
         """Keep of the rows held out, or of all, what later answers are compared with."""
 
     @abstractmethod
-    def _held_out_losses(self, net, theta_space, valid):
-        """Compute losses on rows held out: the network's, and those of a guess without x."""
+    def _held_out_losses(self, net, spaces, valid):
+        """Compute losses on rows held out: the network's, and those of a guess without context."""
 
     def _prepare(self):
         """Forget what was learnt, or hold that what shapes the network is as it was."""
@@ -187,33 +161,24 @@ class NeuralEstimator(PassedOnMixin, BaseInference):
                     "warm_start=False to begin anew."
                 )
 
+    @abstractmethod
     def _learn_spaces(self, pairs, rows, generator):
-        """Fit the maps from the user's units to the network's, and apply that of x."""
-        _check_features(self)
-        keep_shape = pairs.x.ndim > 2 and self.embedding is not None
-        keep_shape |= isinstance(self.embedding, torch.nn.Module)
-        names = ("theta_transformer", "x_transformer", "x_features")
-        for name in names:
-            check_instance(getattr(self, name), name)
-        theta_transformer, x_transformer, x_features = (
-            t if t is None or isinstance(t, str) else seeded_copy(t, generator)
-            for t in (getattr(self, name) for name in names)
-        )
-        theta_space = ParameterSpace(self.prior_, theta_transformer)
-        theta_space.fit(pairs.theta, pairs.weight)
-        if self.embedding is not None and x_features == "auto":
-            x_features = None
-        x_space = ObservationSpace(x_transformer, keep_shape, x_features)
-        u = None if x_features is None else theta_space.to_network(pairs.theta)[0]
-        return theta_space, x_space, x_space.fit_transform(pairs.x, u, generator, rows)
+        """Fit the maps between the user's units and the network's; apply them to all pairs."""
+
+    @abstractmethod
+    def _encode(self, spaces, pairs):
+        """Apply the maps: what the network sees of pairs."""
+
+    @abstractmethod
+    def _sizes(self, spaces, pairs):
+        """Note what the network's shape depends on beside the parameters."""
 
     def _split(self, spaces, pairs, train, valid):
         """Make the training and the validation set, of as many rows as a loss takes."""
         choice = self.validation_fraction
         held_out = None
         if isinstance(choice, tuple):
-            own = _read_validation(self, choice)
-            held_out = _encoded(spaces[0], own, spaces[1].transform(own.x))
+            held_out = self._encode(spaces, _read_validation(self, choice))
         elif valid is not None:
             held_out = pairs.take(valid)
             held_out = held_out.of_mean_weight_one() if len(held_out) else held_out
@@ -227,10 +192,10 @@ class NeuralEstimator(PassedOnMixin, BaseInference):
             )
         return pairs if len(train) == len(pairs) else pairs.take(train), held_out
 
-    def _make_spec(self, pairs, resumed):
+    def _make_spec(self, spaces, pairs, resumed):
         """Note all that it takes to build the net again, in this fit or after loading."""
-        n, n_theta = pairs.theta.shape
-        sizes = {"n_rows": n, "n_theta": n_theta, "x_shape": tuple(pairs.x.shape[1:])}
+        sizes = {"n_rows": len(pairs), "n_passes": count_passes(pairs.n_trials)}
+        sizes |= self._sizes(spaces, pairs)
         names = (*_shaping(self)[1:], *_SETTINGS, "device")
         spec = {name: getattr(self, name) for name in names} | self._passed_on()
         spec = deepcopy(spec) | sizes
@@ -246,9 +211,13 @@ class NeuralEstimator(PassedOnMixin, BaseInference):
         options = {
             k[len("criterion__") :]: v for k, v in passed_on.items() if k.startswith("criterion__")
         }
-        batch_size = spec["batch_size"] or _default_batch_size(n_train, self._batch_scale)
+        n_passes = spec["n_passes"]
+        batch_size = spec["batch_size"] or _default_batch_size(
+            n_passes * n_train, self._batch_scale
+        )
+        n_steps = n_passes * ceil(n_train / batch_size)
         max_epochs = spec["max_epochs"] or _default_epochs(
-            n_train, batch_size, self._least_epochs, self._least_steps
+            n_steps, self._least_epochs, self._least_steps
         )
         with borrowed_global_generator(seed):
             criterion = build_criterion(spec["criterion"], self._estimates, **options)
@@ -262,6 +231,7 @@ class NeuralEstimator(PassedOnMixin, BaseInference):
                 passed_on=passed_on,
                 keep_best=self.warm_start,
                 n_train=n_train,
+                n_passes=n_passes,
                 valid=None if valid is None else valid.to(device),
                 generator=generator,
             )
@@ -280,25 +250,20 @@ class NeuralEstimator(PassedOnMixin, BaseInference):
             training.load_state(self.net_, state["net_"])
 
 
+def _judge(estimator, net, spaces, valid):
+    """Warn of a training that learnt nothing."""
+    if training.warn_of_rising_loss(net.history, net.lr) or valid is None:
+        return
+    with torch.no_grad():
+        losses = estimator._held_out_losses(net, spaces, valid.to(net.device))
+    weights = np.tile(valid.weight.cpu().double().numpy(), count_passes(valid.n_trials))
+    trained = net.history[-1]["train_loss"]
+    training.warn_of_worse_than_nothing(*losses, weights, estimator._uninformed, trained, net.lr)
+
+
 def _shaping(estimator):
     """Name the parameters that a warm start cannot change."""
-    spaces = ("theta_transformer", "x_transformer", "x_features")
-    return ("prior", *spaces, *estimator._architecture)
-
-
-def _check_features(estimator):
-    """Hold that features are asked for where there are some."""
-    features = estimator.x_features
-    if features is None or isinstance(features, str):
-        return
-    taken = "embedding" if estimator.embedding is not None else None
-    taken = "x_transformer" if estimator.x_transformer == "passthrough" else taken
-    if taken is not None:
-        raise ValueError(
-            f"x_features={features!r} makes features of the columns of x, and "
-            f"{taken}={getattr(estimator, taken)!r} hands x to the network without: give one of "
-            "the two, or the features as x_transformer."
-        )
+    return ("prior", "theta_transformer", "x_transformer", *estimator._architecture)
 
 
 def _read_validation(estimator, pair):
@@ -323,9 +288,9 @@ def _default_batch_size(n_train, scale):
     return min(1_000, max(32, round(scale * n_train**0.5)))
 
 
-def _default_epochs(n_train, batch_size, least_epochs, least_steps):
+def _default_epochs(n_steps, least_epochs, least_steps):
     """Take few epochs, and up to 200 where a small set would give too few steps."""
-    return min(200, max(least_epochs, ceil(least_steps / ceil(n_train / batch_size))))
+    return min(200, max(least_epochs, ceil(least_steps / n_steps)))
 
 
 def _same(a, b):
@@ -336,13 +301,3 @@ def _same(a, b):
         return joblib.hash(a) == joblib.hash(b)
     except (PicklingError, AttributeError, TypeError):
         return False
-
-
-def _encoded(theta_space, pairs, features):
-    """Bring pairs to the network's units, as tensors."""
-    u, _ = theta_space.to_network(pairs.theta)
-    return TensorPairs(
-        torch.from_numpy(u.astype(np.float32)),
-        torch.from_numpy(features),
-        torch.from_numpy(pairs.weight.astype(np.float32)),
-    )

@@ -19,6 +19,7 @@ from sklearn.utils._param_validation import Interval
 
 from sksbi.data import Batches
 from sksbi.estimators.neural import NeuralEstimator
+from sksbi.estimators.observed import OBSERVED, ObservedMixin
 from sksbi.nn import ConditionalDensity, build_flow
 from sksbi.nn.embedded import build_embedding
 from sksbi.posteriors.density import DensityPosterior
@@ -31,7 +32,7 @@ __all__ = ["NPE"]
 _MANY_ROWS, _HIDDEN_FOR_MANY = 50_000, (128, 128)
 
 
-class NPE(NeuralEstimator):
+class NPE(ObservedMixin, NeuralEstimator):
     """
     Neural posterior estimation: p(theta | x) by a conditional normalizing flow.
 
@@ -176,8 +177,8 @@ class NPE(NeuralEstimator):
     _batch_scale = 2.0
     _least_epochs, _least_steps = 28, 1350
     _least_rows = 1
-    _architecture = ("flow", "transforms", "hidden_features", "embedding", "criterion")
-    _parameter_constraints = NeuralEstimator._parameter_constraints | {
+    _architecture = ("flow", "transforms", "hidden_features", "embedding", "x_features", "criterion")
+    _parameter_constraints = NeuralEstimator._parameter_constraints | OBSERVED | {
         "transforms": [Interval(Integral, 1, None, closed="left"), None],
     }
 
@@ -248,16 +249,16 @@ class NPE(NeuralEstimator):
         """What a fit is compared with."""
         return "the normal distribution of theta" if self.prior_ is None else "the prior"
 
-    def _held_out_losses(self, net, theta_space, valid):
+    def _held_out_losses(self, net, spaces, valid):
         """Compute minus log-densities in the network's units: the flow's, and the prior's."""
         module = net.module_.eval()
         parts = [module(x).log_prob(u) for x, (u, _) in Batches(valid, EVALUATION_BATCH)]
         log_q = torch.cat(parts).cpu().double().numpy()
-        u = valid.theta.cpu().double().numpy()
+        u = valid.target.cpu().double().numpy()
         if self.prior_ is None:
             return -log_q, -norm.logpdf(u).sum(axis=1)
-        theta = theta_space.from_network(u)
-        return -log_q, theta_space.to_network(theta)[1] - self.prior_.log_prob(theta)
+        theta = spaces[0].from_network(u)
+        return -log_q, spaces[0].to_network(theta)[1] - self.prior_.log_prob(theta)
 
     def _remember(self, net, valid, seed, pairs):
         """Record how the members agree, and how their mixture covers, on the rows held out."""

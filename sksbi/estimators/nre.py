@@ -21,6 +21,7 @@ from sklearn.utils._param_validation import Interval
 
 from sksbi.data import Batches
 from sksbi.estimators.neural import NeuralEstimator
+from sksbi.estimators.observed import OBSERVED, ObservedMixin
 from sksbi.estimators.ratio import RatioMixin
 from sksbi.estimators.sampled import SamplerMixin
 from sksbi.nn import ConditionalRatio, build_ratio_network
@@ -33,7 +34,7 @@ from sksbi.utils.batches import EVALUATION_BATCH
 __all__ = ["NRE"]
 
 
-class NRE(SamplerMixin, RatioMixin, NeuralEstimator):
+class NRE(SamplerMixin, RatioMixin, ObservedMixin, NeuralEstimator):
     """
     Neural ratio estimation: r(theta, x) = p(theta | x) / p(theta) by a classifier.
 
@@ -178,7 +179,7 @@ class NRE(SamplerMixin, RatioMixin, NeuralEstimator):
     ['mean', 'sd']
     """
 
-    _parameter_constraints = NeuralEstimator._parameter_constraints | {
+    _parameter_constraints = NeuralEstimator._parameter_constraints | OBSERVED | {
         "batch_size": [Interval(Integral, 2, None, closed="left"), None],
         "sampler": [str, callable],
     }
@@ -187,7 +188,7 @@ class NRE(SamplerMixin, RatioMixin, NeuralEstimator):
     _batch_scale = 2 / 3
     _least_epochs, _least_steps = 20, 2800
     _least_rows = 2
-    _architecture = ("network", "hidden_features", "embedding", "criterion")
+    _architecture = ("network", "hidden_features", "embedding", "x_features", "criterion")
 
     def __init__(
         self,
@@ -247,7 +248,7 @@ class NRE(SamplerMixin, RatioMixin, NeuralEstimator):
         network = build_ratio_network(spec["network"], spec["n_theta"], width, **options)
         return ConditionalRatio(network, embedding)
 
-    def _held_out_losses(self, net, theta_space, valid):
+    def _held_out_losses(self, net, spaces, valid):
         """Compute losses, the network's and those of ratios of one, with the same partners."""
         module, criterion = net.module_.eval(), net.criterion_.criterion.eval()
         takes_weights = getattr(criterion, "takes_weights", False)

@@ -195,7 +195,7 @@ class Posterior(ABC):
         """
 
     @abstractmethod
-    def score(self, theta: Array, x: Array, weights: Array) -> float:
+    def score(self, theta: Array, x: Array, weights: Array, *, trials: bool = False) -> float:
         """
         Compute the weighted mean of a proper score, higher is better.
 
@@ -203,10 +203,12 @@ class Posterior(ABC):
         ----------
         theta : ndarray of shape (n, D)
             Parameters.
-        x : ndarray of shape (n, ...)
+        x : ndarray of shape (n, ...), with trials (n, trials, ...)
             What was simulated from them; NaN throughout where that failed.
         weights : ndarray of shape (n,)
             Weights of the rows.
+        trials : bool, default=False
+            Whether a row of x consists of independent trials, over which the family sums.
 
         Returns
         -------

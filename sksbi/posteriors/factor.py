@@ -21,7 +21,15 @@ from sksbi.utils.derangement import derangement
 from sksbi.utils.failures import are_failed
 from sksbi.utils.types import Array, Rows
 
-__all__ = ["Factor", "FactorAt", "MeanRatio", "OfTrials", "Ratio"]
+__all__ = [
+    "Factor",
+    "FactorAt",
+    "Likelihood",
+    "MeanLikelihood",
+    "MeanRatio",
+    "OfTrials",
+    "Ratio",
+]
 
 
 _EVALUATIONS = 1_000_000
@@ -128,6 +136,22 @@ class Factor(ABC):
             The function of theta that is left.
         """
 
+    def at_trials(self, x: Array) -> OfTrials:
+        """
+        Fix observations of several trials each.
+
+        Parameters
+        ----------
+        x : ndarray of shape (m, trials, ...)
+            The observations.
+
+        Returns
+        -------
+        OfTrials
+            The factor at these.
+        """
+        return OfTrials(self.at(x.reshape(-1, *x.shape[2:])), x.shape[1])
+
     @abstractmethod
     def pooled(self, others: Sequence[Self]) -> Factor:
         """
@@ -153,7 +177,7 @@ class Factor(ABC):
         ----------
         theta : ndarray of shape (n, D)
             Parameters.
-        x : ndarray of shape (n, ...)
+        x : ndarray of shape (n, trials, ...)
             What was simulated from them; NaN throughout where that failed.
         weights : ndarray of shape (n,)
             Weights of the rows.
@@ -182,24 +206,31 @@ class Ratio(Factor):
         """
         happened = np.flatnonzero(~are_failed(x))
         rows, others = np.arange(len(happened)), derangement(theta, np.random.default_rng(0))
-        log_ratio, u = self.at(x[happened]), self.units(theta)
+        log_ratio, u = self.at_trials(x[happened]), self.units(theta)
         others, own = others[happened], weights[happened]
         joint = np.average(log_expit(log_ratio(u[happened], rows)), weights=own)
         marginal = log_expit(-log_ratio(u[others], rows))
         return float(joint + np.average(marginal, weights=own * weights[others])) / 2
 
 
-class MeanRatio(Ratio):
-    """
-    The mean of several ratios.
+class Likelihood(Factor):
+    """Base of the factors that are p(x | theta), densities in the units of x."""
 
-    Parameters
-    ----------
-    members : sequence of Ratio
-        The ratios, each with units of its own.
-    """
+    def pooled(self, others: Sequence[Self]) -> Likelihood:
+        """Average this and other likelihoods."""
+        return MeanLikelihood([self, *others]) if others else self
 
-    def __init__(self, members: Sequence[Ratio]) -> None:
+    def score(self, theta: Array, x: Array, weights: Array) -> float:
+        """Compute the mean of log q(x | theta), summed over trials, where simulations succeeded."""
+        happened = np.flatnonzero(~are_failed(x))
+        log_q = self.at_trials(x[happened])(self.units(theta[happened]), np.arange(len(happened)))
+        return float(np.average(log_q, weights=weights[happened]))
+
+
+class _Mean(Factor):
+    """The mean of several factors of one kind, each with units of its own."""
+
+    def __init__(self, members: Sequence[Factor]) -> None:
         self.members = members
 
     def units(self, theta: Array) -> Array:
@@ -219,6 +250,28 @@ class MeanRatio(Ratio):
         """Fix trials for every member."""
         ends = np.cumsum([member.n_units for member in self.members])
         return _MeanAt([member.at(x) for member in self.members], ends[:-1])
+
+
+class MeanRatio(_Mean, Ratio):
+    """
+    The mean of several ratios.
+
+    Parameters
+    ----------
+    members : sequence of Ratio
+        The ratios.
+    """
+
+
+class MeanLikelihood(_Mean, Likelihood):
+    """
+    The mean of several likelihoods.
+
+    Parameters
+    ----------
+    members : sequence of Likelihood
+        The likelihoods.
+    """
 
 
 class _MeanAt(FactorAt):

@@ -45,7 +45,7 @@ class Normalised(Posterior):
         """
         return Mixture([self, *others])
 
-    def score(self, theta: Array, x: Array, weights: Array) -> float:
+    def score(self, theta: Array, x: Array, weights: Array, *, trials: bool = False) -> float:
         """
         Average the log-density over the simulations that succeeded.
 
@@ -57,6 +57,8 @@ class Normalised(Posterior):
             What was simulated from them; NaN throughout where that failed.
         weights : ndarray of shape (n,)
             Weights of the rows.
+        trials : bool, default=False
+            Whether a row of x consists of independent trials, which a density cannot take.
 
         Returns
         -------
@@ -66,7 +68,7 @@ class Normalised(Posterior):
         failed = are_failed(x)
         if failed.any():
             theta, x, weights = theta[~failed], x[~failed], weights[~failed]
-        log_q = self.at(x).log_prob(theta, np.arange(len(theta)))
+        log_q = self.at(x, trials=trials).log_prob(theta, np.arange(len(theta)))
         return float(np.average(log_q, weights=weights))
 
 

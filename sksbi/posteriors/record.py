@@ -154,8 +154,8 @@ def record_held_out(
         return None
     valid = valid.take(rows.numpy())
     with torch.no_grad():
-        context = torch.cat([density.embed(x) for x in valid.x.split(EVALUATION_BATCH)])
-    return HeldOutRecord(density.flow, valid.theta, context, seed)
+        context = torch.cat([density.embed(x) for x in valid.context.split(EVALUATION_BATCH)])
+    return HeldOutRecord(density.flow, valid.target, context, seed)
 
 
 def _tail() -> int:

@@ -16,6 +16,7 @@ have nothing to do with theta, that is the constant.
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
@@ -26,13 +27,13 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import StratifiedKFold
 
 from sksbi.data import Pairs
-from sksbi.posteriors.factor import FactorAt, Ratio
+from sksbi.posteriors.factor import Factor, FactorAt, Likelihood, Ratio
 from sksbi.preprocessing import ParameterSpace
 from sksbi.priors import Prior
 from sksbi.utils.random import draw_seed
 from sksbi.utils.types import Array, Mask, Rows
 
-__all__ = ["RatioTimesSuccess", "Success", "learn_success"]
+__all__ = ["LikelihoodTimesSuccess", "RatioTimesSuccess", "Success", "learn_success"]
 
 _FOLDS, _FEWEST = 5, 2
 _MOST_PRODUCTS = 10
@@ -208,40 +209,67 @@ def _shares(
     return shares
 
 
-class RatioTimesSuccess(Ratio):
+class _TimesSuccess(Factor):
     """
-    Ratio of simulations that succeeded, times the relative probability of success.
+    Factor of simulations that succeeded, times a power of the probability of success.
 
     In its units the logarithm of the latter stands behind theta: it is known once for all trials.
 
     Parameters
     ----------
-    ratio : Ratio
-        The ratio.
+    factor : Factor
+        The factor.
     success : Success
-        The probability.
+        The probability that all of so many trials succeed.
+    n_trials : int, default=1
+        How many.
     """
 
-    def __init__(self, ratio: Ratio, success: Success) -> None:
-        self.ratio, self.success = ratio, success
+    def __init__(self, factor: Factor, success: Success, n_trials: int = 1) -> None:
+        self.factor, self.success, self.n_trials = factor, success, n_trials
 
     @property
     def n_units(self) -> int:
-        """One more than the ratio has."""
-        return self.ratio.n_units + 1
+        """One more than the factor has."""
+        return self.factor.n_units + 1
 
     def units(self, theta: Array) -> Array:
-        """Bring theta to the ratio's units, and set the logarithm beside them."""
-        return np.column_stack([self.ratio.units(theta), self.success.log_ratio(theta)])
+        """Bring theta to the factor's units, and set the logarithm beside them."""
+        log_success = self.success.log_ratio(theta) + self._log_mean
+        return np.column_stack([self.factor.units(theta), log_success / self.n_trials])
 
     def units_from_unbounded(self, z: Array) -> Array:
         """Bring points of the prior's unbounded space to the same units."""
-        log_success = self.success.log_ratio_from_unbounded(z)
-        return np.column_stack([self.ratio.units_from_unbounded(z), log_success])
+        log_success = self.success.log_ratio_from_unbounded(z) + self._log_mean
+        own = self.factor.units_from_unbounded(z)
+        return np.column_stack([own, log_success / self.n_trials])
+
+    @property
+    @abstractmethod
+    def _log_mean(self) -> float:
+        """What is added to log p(success | theta) / p(success)."""
 
     def at(self, x: Array) -> FactorAt:
         """Fix trials."""
-        return _TimesSuccessAt(self.ratio.at(x))
+        return _TimesSuccessAt(self.factor.at(x))
+
+
+class RatioTimesSuccess(_TimesSuccess, Ratio):
+    """Ratio of simulations that succeeded, times the relative probability of success."""
+
+    @property
+    def _log_mean(self) -> float:
+        """Nothing: a ratio is relative, too."""
+        return 0.0
+
+
+class LikelihoodTimesSuccess(_TimesSuccess, Likelihood):
+    """Likelihood of simulations that succeeded, times the probability of success."""
+
+    @property
+    def _log_mean(self) -> float:
+        """The logarithm of the probability on average."""
+        return float(np.log(self.success.mean))
 
 
 class _TimesSuccessAt(FactorAt):

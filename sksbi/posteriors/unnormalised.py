@@ -66,10 +66,7 @@ class PriorTimes(Posterior):
 
     def _at(self, x: Array) -> PriorTimesAt:
         """Fix observations (m, trials, ...)."""
-        m, n_trials = x.shape[:2]
-        return PriorTimesAt(
-            self, m, OfTrials(self.factor.at(x.reshape(-1, *x.shape[2:])), n_trials)
-        )
+        return PriorTimesAt(self, len(x), self.factor.at_trials(x))
 
     def pooled(self, others: Sequence[Self]) -> PriorTimes:
         """
@@ -82,9 +79,9 @@ class PriorTimes(Posterior):
         normaliser = found[0].pooled(found[1:]) if found else None
         return PriorTimes(self.prior, factor, self.sampler, self.verbose, normaliser)
 
-    def score(self, theta: Array, x: Array, weights: Array) -> float:
+    def score(self, theta: Array, x: Array, weights: Array, *, trials: bool = False) -> float:
         """Score the factor."""
-        return self.factor.score(theta, x, weights)
+        return self.factor.score(theta, x if trials else x[:, None], weights)
 
 
 class PriorTimesAt(PosteriorAt):

@@ -91,6 +91,8 @@ class ObservationLayout:
         The columns, if x was a table with columns that are no strings, and not 0, 1, ...
     gaps : ndarray of bool, of shape (L,), or None, default=None
         Which columns had missing values, if there may be some.
+    trials : bool, default=False
+        Whether every observation consists of independent trials; shape and names are a trial's.
     """
 
     shape: tuple[int, ...]
@@ -98,10 +100,11 @@ class ObservationLayout:
     encoder: TableEncoder | None = None
     labels: tuple[Hashable, ...] | None = None
     gaps: Mask | None = field(default=None, compare=False)
+    trials: bool = False
 
     @classmethod
     def learn(
-        cls, x: ArrayLike, *, encoded: bool = False
+        cls, x: ArrayLike, *, encoded: bool = False, trials: bool = False
     ) -> tuple[ObservationLayout, NDArray[np.float64]]:
         """
         Validate x in fit and remember its layout.
@@ -112,12 +115,15 @@ class ObservationLayout:
             The observations, finite numbers; rows that are all NaN are failed simulations.
         encoded : bool, default=False
             Whether missing and categorical values are taken, too, and become numbers.
+        trials : bool, default=False
+            Whether every observation consists of independent trials: x is (n, trials, ...), or a
+            DataFrame whose last index level is the trial.
 
         Returns
         -------
         layout : ObservationLayout
             The layout.
-        values : ndarray of shape (n, ...), float64
+        values : ndarray of shape (n, ...) or (n, trials, ...), float64
             The observations.
         """
         x = plain(x, "x")
@@ -128,9 +134,44 @@ class ObservationLayout:
             labels = None if names else labels_of(x.columns)
         encoder, gaps = (TableEncoder.learn(x), gaps_of(x)) if encoded else (None, None)
         values = _numbers(x, encoder, names)
+        if trials:
+            values = _in_trials(x, values)
         if values.ndim > 1 and 0 in values.shape[1:]:
             raise ValueError(f"x must have at least one feature, got shape {values.shape}.")
-        return cls(values.shape[1:], names, encoder, labels, gaps), values
+        shape = values.shape[2:] if trials else values.shape[1:]
+        return cls(shape, names, encoder, labels, gaps, trials), values
+
+    def flat(self, x: NDArray[np.float64]) -> NDArray[np.float64]:
+        """
+        Put the trials of all observations below each other.
+
+        Parameters
+        ----------
+        x : ndarray of shape (n, ...) or (n, trials, ...)
+            Observations, as read.
+
+        Returns
+        -------
+        ndarray of shape (n, ...) or (n * trials, ...)
+            x itself where observations do not consist of trials.
+        """
+        return x.reshape(-1, *self.shape) if self.trials else x
+
+    def count_trials(self, x: NDArray[np.float64]) -> int:
+        """
+        Count the trials of an observation.
+
+        Parameters
+        ----------
+        x : ndarray of shape (n, ...) or (n, trials, ...)
+            Observations, as read.
+
+        Returns
+        -------
+        int
+            1 where observations do not consist of trials.
+        """
+        return x.shape[1] if self.trials else 1
 
     def read(self, x: Any, *, simulated: bool = False) -> Observations:
         """
@@ -153,6 +194,12 @@ class ObservationLayout:
         ValueError
             If the shape or the columns are not those of fit, or an observation is NaN throughout.
         """
+        if self.trials:
+            return self.read_trials(x, simulated=simulated)
+        return self._read(x, simulated=simulated)
+
+    def _read(self, x: Any, *, simulated: bool) -> Observations:
+        """Validate observations, or trials one by one."""
         x = plain(x, "x")
         index = x.index if isinstance(x, pd.DataFrame | pd.Series) else None
         x = self._unlabelled(x)
@@ -167,7 +214,7 @@ class ObservationLayout:
             return Observations(values, single, pd.RangeIndex(len(values)))
         return Observations(values, False, index, labelled=True)
 
-    def read_trials(self, x: Any) -> Observations:
+    def read_trials(self, x: Any, *, simulated: bool = False) -> Observations:
         """
         Validate observations that consist of independent trials.
 
@@ -177,6 +224,8 @@ class ObservationLayout:
             One observation of shape (trials, ...), or a batch of shape (m, trials, ...). As a
             DataFrame a batch has the trials as its last index level, and the observations as those
             before, with as many trials each.
+        simulated : bool, default=False
+            Whether they come from simulations, some of which may have failed.
 
         Returns
         -------
@@ -190,7 +239,7 @@ class ObservationLayout:
         """
         x = plain(x, "x")
         if isinstance(x, pd.DataFrame) and x.index.nlevels > 1:
-            return self._read_table_of_trials(x)
+            return self._read_table_of_trials(x, simulated=simulated)
         if isinstance(x, Mapping) or (isinstance(x, pd.Series) and len(self.shape) == 1):
             raise self._trials_error(f"a {type(x).__name__}")
         x = self._unlabelled(x)
@@ -201,32 +250,29 @@ class ObservationLayout:
         single = n_more == 1
         rows = x if single else np.reshape(x, (-1, *self.shape))
         values = _numbers(rows, self.encoder, self.names).reshape(shape)
-        refuse_failures(rows)
-        warn_of_new_gaps(rows, self.gaps)
+        if not simulated:
+            refuse_failures(rows)
+            warn_of_new_gaps(rows, self.gaps)
         values = values[None] if single else values
         return Observations(values, single, pd.RangeIndex(len(values)))
 
-    def _read_table_of_trials(self, x: pd.DataFrame) -> Observations:
+    def _read_table_of_trials(self, x: pd.DataFrame, *, simulated: bool) -> Observations:
         """Read a table whose last index level is the trial."""
-        labels = outer_labels(x.index)
-        index = labels.unique()
-        trials = len(x) // max(len(index), 1)
-        if not labels.equals(index.repeat(trials)):
-            counts = labels.value_counts(sort=False).to_dict()
-            raise ValueError(
-                "x with iid=True as a table with several index levels must have as many trials for "
-                f"every observation, one observation after the other, got {counts} trials."
-            )
-        values = self.read(x).values
+        index, trials = trials_of_table(x)
+        values = self._read(x, simulated=simulated).values
         return Observations(values.reshape(len(index), trials, *self.shape), False, index, True)
 
     def _trials_error(self, got: str) -> ValueError:
         """Say what x may look like with iid=True."""
         shape = "".join(f", {size}" for size in self.shape)
         return ValueError(
-            f"x with iid=True must be one observation of shape (trials{shape}) or a batch of shape "
+            f"x {self._of_trials()} must be one observation of shape (trials{shape}) or a batch of shape "
             f"(m, trials{shape}), got {got}."
         )
+
+    def _of_trials(self) -> str:
+        """Tell why x consists of trials."""
+        return "of an estimator with x_trials=True" if self.trials else "with iid=True"
 
     def _is_single(self, x: Any) -> bool:
         """Tell one observation from a batch by the dimensions."""
@@ -279,6 +325,57 @@ class ObservationLayout:
             )
         if self.names is None and len(self.shape) == 1:
             warn_of_other_labels(labels, self.labels or range(self.shape[0]), "x")
+
+
+def trials_of_table(x: pd.DataFrame) -> tuple[pd.Index, int]:
+    """
+    Read the index of a table whose last level is the trial.
+
+    Parameters
+    ----------
+    x : DataFrame
+        The table.
+
+    Returns
+    -------
+    index : Index
+        The labels of the observations.
+    n_trials : int
+        The number of trials of every observation.
+
+    Raises
+    ------
+    ValueError
+        If the observations differ in it, or do not stand together.
+    """
+    labels = outer_labels(x.index)
+    index = labels.unique()
+    n_trials = len(x) // max(len(index), 1)
+    if not labels.equals(index.repeat(n_trials)):
+        counts = labels.value_counts(sort=False).to_dict()
+        raise ValueError(
+            "x of trials as a table with several index levels must have as many trials for "
+            f"every observation, one observation after the other, got {counts} trials."
+        )
+    return index, n_trials
+
+
+def _in_trials(x: Any, values: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Arrange what was read in fit as observations of trials: (n, trials, ...)."""
+    if isinstance(x, pd.DataFrame):
+        if x.index.nlevels < 2:
+            raise ValueError(
+                "x with x_trials=True as a DataFrame must have the trial as its last index level, "
+                f"below the observation, got an index of one level and {len(x)} rows."
+            )
+        index, n_trials = trials_of_table(x)
+        return values.reshape(len(index), n_trials, *values.shape[1:])
+    if values.ndim < 2:
+        raise ValueError(
+            "x with x_trials=True must have shape (n, trials) or (n, trials, ...), got "
+            f"{values.shape}."
+        )
+    return values
 
 
 def _numbers(

@@ -45,6 +45,7 @@ from sksbi.utils.validation import check_count
 
 __all__ = ["begin", "build_net", "draws_globally", "go_back_to_best", "train"]
 
+_MOST_STARTING = 200_000
 _OPTIONAL = {"best_weights": BestWeights, "progress": Progress, "early_stopping": EarlyStopping}
 
 
@@ -83,6 +84,7 @@ def build_net(
     verbose: int,
     passed_on: Mapping[str, object],
     n_train: int,
+    n_passes: int = 1,
     valid: TensorPairs | None,
     generator: torch.Generator | None,
     keep_best: bool = False,
@@ -93,13 +95,15 @@ def build_net(
     Parameters
     ----------
     module, criterion : torch.nn.Module
-        The criterion maps (module(x), theta) to losses of shape (n,).
+        The criterion maps (module(context), target) to losses of shape (n,).
     optimizer, lr, batch_size, max_epochs, patience, callbacks, device, verbose : object
         As in the estimators.
     passed_on : mapping
         The parameters with the prefixes of skorch.
     n_train : int
         Number of rows to train on, from which the schedule is planned.
+    n_passes : int, default=1
+        How often an epoch goes through them.
     valid : TensorPairs or None
         The validation set; None validates nothing and stops never.
     generator : torch.Generator or None
@@ -118,7 +122,7 @@ def build_net(
     batch_size = check_count(
         passed_on.get("iterator_train__batch_size", batch_size), "iterator_train__batch_size"
     )
-    steps = max_epochs * ceil(n_train / batch_size)
+    steps = max_epochs * n_passes * ceil(n_train / batch_size)
     patience = None if valid is None else patience
     named = _named_callbacks(callbacks, steps, patience, verbose, keep_best)
     check_callback_names(passed_on, named, _OPTIONAL)
@@ -216,7 +220,8 @@ def begin(
         load_state(net, pack_state(resumed, optimizer=same))
         _hold_start(net, pairs)
     elif hasattr(net.module_, "start"):
-        net.module_.start(pairs.theta, pairs.x, pairs.weight)
+        some = pairs.flat(_MOST_STARTING)
+        net.module_.start(some.target, some.context, some.weight)
     if compile_first:
         compile_networks(net, pairs)
     is_global = draws_globally(net, pairs)

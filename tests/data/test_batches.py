@@ -12,7 +12,7 @@ from sksbi.data import Batches, TensorPairs
 def pairs(n: int) -> TensorPairs:
     """Make pairs whose theta, x and weight all tell the row."""
     rows = torch.arange(float(n))
-    return TensorPairs(rows[:, None], rows[:, None].expand(n, 4) + 0.5, rows + 100)
+    return TensorPairs(rows[:, None].expand(n, 4) + 0.5, rows[:, None], rows + 100)
 
 
 def epoch(batches: Batches) -> list[list[int]]:

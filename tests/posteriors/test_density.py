@@ -180,4 +180,4 @@ def test_only_long_drawing_shows_a_bar(in_region: NPE, capsys: pytest.CaptureFix
     at.sample(256, np.random.default_rng(0))
     assert "sample" not in capsys.readouterr().err
     at.sample(257, np.random.default_rng(0))
-    assert capsys.readouterr().err.count("sample: 100%") == 1
+    assert "sample: 100%" in capsys.readouterr().err

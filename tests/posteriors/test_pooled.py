@@ -150,7 +150,7 @@ def test_ratios_are_pooled_as_ratios() -> None:
     theta = np.random.default_rng(0).normal(size=(500, 1))
     x = theta + np.random.default_rng(1).normal(size=(500, 1))
     alone = [prior_times(ratio).score(theta, x, np.ones(500)) for ratio in RATIOS]
-    assert min(alone) < factor.score(theta, x, np.ones(500)) < 0
+    assert min(alone) < factor.score(theta, x[:, None], np.ones(500)) < 0
 
 
 def test_trials_are_taken_by_slices_without_a_step() -> None:

@@ -88,7 +88,7 @@ def pairs(n: int, seed: int = 0) -> TensorPairs:
     x = rng.normal(size=(n, 2))
     theta = np.sin(2 * x) + rng.normal(size=(n, 2))
     weight = rng.uniform(0.5, 1.5, n)
-    arrays = (theta, x, weight / weight.mean())
+    arrays = (x, theta, weight / weight.mean())
     return TensorPairs(*(torch.from_numpy(a.astype(np.float32)) for a in arrays))
 
 
@@ -128,7 +128,7 @@ def loss(net: NeuralNet, data: TensorPairs) -> float:
     """Compute the weighted mean loss."""
     module = deepcopy(net.module_).eval()
     with torch.no_grad():
-        return (-module(data.x).log_prob(data.theta) * data.weight).mean().item()
+        return (-module(data.context).log_prob(data.target) * data.weight).mean().item()
 
 
 def weights(net: NeuralNet) -> Tensor:
@@ -258,7 +258,7 @@ def test_gradients_are_clipped(value: float) -> None:
 
 
 def test_gradients_are_clipped_unless_told_otherwise() -> None:
-    steep = TensorPairs(1e4 * TRAIN.theta, TRAIN.x, TRAIN.weight)
+    steep = TensorPairs(TRAIN.context, 1e4 * TRAIN.target, TRAIN.weight)
     net = fit(train=steep, callbacks=[("mine", Recorder())])
     assert max(recorder(net).norms_) <= 5.005
 
