@@ -3,8 +3,17 @@
 from sksbi.estimators.calibrated_posterior import CalibratedPosterior
 from sksbi.estimators.classifier_ratio import ClassifierRatio
 from sksbi.estimators.ensemble import Ensemble
+from sksbi.estimators.nle import NLE
 from sksbi.estimators.npe import NPE
 from sksbi.estimators.nre import NRE
 from sksbi.estimators.regressor import PosteriorRegressor
 
-__all__ = ["NPE", "NRE", "CalibratedPosterior", "ClassifierRatio", "Ensemble", "PosteriorRegressor"]
+__all__ = [
+    "NLE",
+    "NPE",
+    "NRE",
+    "CalibratedPosterior",
+    "ClassifierRatio",
+    "Ensemble",
+    "PosteriorRegressor",
+]

@@ -71,7 +71,7 @@ class BaseInference(ReadableMixin, AskingMixin, BaseEstimator, ABC):
     """
 
     _estimates = "posterior"
-    _takes_any_table = False
+    _takes_any_table, _may_miss = False, True
     _has_trials = False
 
     __metadata_request__fit = {"theta": UNUSED, "x": UNUSED}
@@ -161,7 +161,10 @@ class BaseInference(ReadableMixin, AskingMixin, BaseEstimator, ABC):
         given, theta = theta, theta_table(theta)
         array = read_theta(self, theta, reset=not resumes, minimum=2)
         layout, x_array = ObservationLayout.learn(
-            x, encoded=self._takes_any_table, trials=self._has_trials
+            x,
+            encoded=self._takes_any_table,
+            trials=self._has_trials,
+            may_miss=self._may_miss,
         )
         check_pairs(given, x if len(x_array) == len(x) else x_array, sample_weight)
         if resumes and layout != self.x_layout_:

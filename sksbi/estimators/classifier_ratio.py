@@ -32,7 +32,7 @@ from sklearn.utils.validation import has_fit_parameter
 from sksbi.estimators.base import BaseInference
 from sksbi.estimators.ratio import RatioMixin
 from sksbi.estimators.sampled import SamplerMixin
-from sksbi.posteriors.normaliser import keep_rows
+from sksbi.posteriors.normaliser import NormaliserRecord, keep_rows
 from sksbi.posteriors.ratios import PairwiseRatio
 from sksbi.training import warn_of_few
 from sksbi.utils.random import seeded_copy
@@ -292,7 +292,8 @@ class ClassifierRatio(SamplerMixin, RatioMixin, MetaEstimatorMixin, BaseInferenc
 
     def _posterior(self):
         """Assemble the posterior."""
-        return self._prior_times(PairwiseRatio(self._classify, self.prior_, *self._reach))
+        ratio = PairwiseRatio(self._classify, self.prior_, *self._reach)
+        return self._prior_times(ratio, NormaliserRecord(ratio, self._some_x))
 
     def _classify(self, theta, x):
         """Turn the classifier's probabilities into clipped log-ratios."""

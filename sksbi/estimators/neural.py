@@ -15,7 +15,7 @@ import torch
 from sklearn.utils._param_validation import HasMethods, Interval
 
 from sksbi import training
-from sksbi.data import Pairs, TensorPairs, count_passes
+from sksbi.data import Pairs, count_passes
 from sksbi.estimators.base import BaseInference
 from sksbi.estimators.passed_on import PassedOnMixin
 from sksbi.losses import build_criterion

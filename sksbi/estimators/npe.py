@@ -177,10 +177,21 @@ class NPE(ObservedMixin, NeuralEstimator):
     _batch_scale = 2.0
     _least_epochs, _least_steps = 28, 1350
     _least_rows = 1
-    _architecture = ("flow", "transforms", "hidden_features", "embedding", "x_features", "criterion")
-    _parameter_constraints = NeuralEstimator._parameter_constraints | OBSERVED | {
-        "transforms": [Interval(Integral, 1, None, closed="left"), None],
-    }
+    _architecture = (
+        "flow",
+        "transforms",
+        "hidden_features",
+        "embedding",
+        "x_features",
+        "criterion",
+    )
+    _parameter_constraints = (
+        NeuralEstimator._parameter_constraints
+        | OBSERVED
+        | {
+            "transforms": [Interval(Integral, 1, None, closed="left"), None],
+        }
+    )
 
     def __init__(
         self,

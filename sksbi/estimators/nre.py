@@ -26,7 +26,7 @@ from sksbi.estimators.ratio import RatioMixin
 from sksbi.estimators.sampled import SamplerMixin
 from sksbi.nn import ConditionalRatio, build_ratio_network
 from sksbi.nn.embedded import build_embedding
-from sksbi.posteriors.normaliser import keep_rows
+from sksbi.posteriors.normaliser import NormaliserRecord, keep_rows
 from sksbi.posteriors.ratios import NetworkRatio
 from sksbi.training import check_passed_on
 from sksbi.utils.batches import EVALUATION_BATCH
@@ -80,6 +80,11 @@ class NRE(SamplerMixin, RatioMixin, ObservedMixin, NeuralEstimator):
         alone, and what it returns is scaled robustly. One that learns from theta, such as a
         regression, is best fitted in folds, as our own is: else the network trusts it too much.
         None: all columns go to the network.
+    x_trials : bool, default=False
+        Whether x in fit consists of independent trials of each theta: of shape (n, trials, ...), or
+        a DataFrame whose last index level is the trial. What is learnt is the ratio of one trial;
+        one observation is then (trials, ...), a batch (m, trials, ...), of any number of trials,
+        and ``score`` sums over them.
     criterion : str or callable, default="contrastive"
         The loss: "contrastive" (CNRE), "binary" (NRE), "balanced" (BNRE), "balanced_contrastive",
         a class or a factory of a module (function theta -> log r, theta) -> losses (n,); see
@@ -179,16 +184,28 @@ class NRE(SamplerMixin, RatioMixin, ObservedMixin, NeuralEstimator):
     ['mean', 'sd']
     """
 
-    _parameter_constraints = NeuralEstimator._parameter_constraints | OBSERVED | {
-        "batch_size": [Interval(Integral, 2, None, closed="left"), None],
-        "sampler": [str, callable],
-    }
+    _parameter_constraints = (
+        NeuralEstimator._parameter_constraints
+        | OBSERVED
+        | {
+            "batch_size": [Interval(Integral, 2, None, closed="left"), None],
+            "x_trials": ["boolean"],
+            "sampler": [str, callable],
+        }
+    )
     _estimates = "ratio"
     _uninformed = "a ratio that is one everywhere"
     _batch_scale = 2 / 3
     _least_epochs, _least_steps = 20, 2800
     _least_rows = 2
-    _architecture = ("network", "hidden_features", "embedding", "x_features", "criterion")
+    _architecture = (
+        "network",
+        "hidden_features",
+        "embedding",
+        "x_features",
+        "x_trials",
+        "criterion",
+    )
 
     def __init__(
         self,
@@ -200,6 +217,7 @@ class NRE(SamplerMixin, RatioMixin, ObservedMixin, NeuralEstimator):
         theta_transformer=None,
         x_transformer=None,
         x_features="auto",
+        x_trials=False,
         criterion="contrastive",
         sampler="auto",
         optimizer="muon",
@@ -223,6 +241,7 @@ class NRE(SamplerMixin, RatioMixin, ObservedMixin, NeuralEstimator):
         self.theta_transformer = theta_transformer
         self.x_transformer = x_transformer
         self.x_features = x_features
+        self.x_trials = x_trials
         self.criterion = criterion
         self.sampler = sampler
         self.optimizer = optimizer
@@ -238,6 +257,11 @@ class NRE(SamplerMixin, RatioMixin, ObservedMixin, NeuralEstimator):
         self.verbose = verbose
         self.random_state = random_state
         self._set_passed_on(passed_on)
+
+    @property
+    def _has_trials(self):
+        """Whether observations consist of trials."""
+        return bool(self.x_trials)
 
     def _build_module(self, spec):
         """Embed x, then let the network see theta and that."""
@@ -264,9 +288,13 @@ class NRE(SamplerMixin, RatioMixin, ObservedMixin, NeuralEstimator):
 
     def _remember(self, net, valid, seed, pairs):
         """Keep x, over which ratios average to one."""
-        self._some_x = keep_rows(pairs.x, pairs.weight)
+        layout = self.x_layout_
+        self._n_trials = layout.count_trials(pairs.x)
+        weight = pairs.weight.repeat(self._n_trials)
+        self._some_x = keep_rows(layout.flat(pairs.x), weight)
 
     def _posterior(self):
         """Assemble the posterior."""
         ratio = NetworkRatio(self.net_.module_, self._theta_space, self._x_space)
-        return self._prior_times(ratio)
+        record = NormaliserRecord(ratio, self._some_x)
+        return self._prior_times(ratio, record, self._n_trials)

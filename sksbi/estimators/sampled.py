@@ -9,15 +9,19 @@ import numpy as np
 from sklearn.utils.metaestimators import available_if
 
 from sksbi.posteriors.base import PosteriorAt
-from sksbi.posteriors.factor import Ratio
+from sksbi.posteriors.factor import Factor, Ratio
 from sksbi.posteriors.normaliser import NormaliserRecord
-from sksbi.posteriors.success import RatioTimesSuccess, Success, learn_success
+from sksbi.posteriors.success import (
+    LikelihoodTimesSuccess,
+    RatioTimesSuccess,
+    Success,
+    learn_success,
+)
 from sksbi.posteriors.unnormalised import PriorTimes
 from sksbi.priors import Prior
 from sksbi.samplers import build_sampler
 from sksbi.tables.layout import Observations
 from sksbi.tables.theta import warn_of_other_theta
-from sksbi.utils.types import Array
 from sksbi.utils.validation import check_count, check_memory
 
 __all__ = ["ChainsMixin", "SamplerMixin"]
@@ -85,7 +89,6 @@ class ChainsMixin:
 class SamplerMixin(ChainsMixin):
     """The posterior as prior times a factor, by the sampler that is a parameter."""
 
-    _some_x: Array
     _success: Success | None
     prior_: Prior | None
     sampler: str | Callable[..., Any]
@@ -105,10 +108,13 @@ class SamplerMixin(ChainsMixin):
             own = generator.spawn(1)[0]
             self._success = learn_success(pairs.with_failures(), self.prior_, own)
 
-    def _prior_times(self, ratio: Ratio) -> PriorTimes:
-        """Assemble the posterior."""
-        normaliser = NormaliserRecord(ratio, self._some_x)
+    def _prior_times(
+        self, factor: Factor, record: NormaliserRecord | None, n_trials: int = 1
+    ) -> PriorTimes:
+        """Assemble the posterior; of so many trials one simulation consists."""
         if self._success is not None:
-            ratio = RatioTimesSuccess(ratio, self._success)
+            is_ratio = isinstance(factor, Ratio)
+            kind = RatioTimesSuccess if is_ratio else LikelihoodTimesSuccess
+            factor = kind(factor, self._success, n_trials)
         sampler = build_sampler(self.sampler)
-        return PriorTimes(self.prior_, ratio, sampler, self.verbose, normaliser)
+        return PriorTimes(self.prior_, factor, sampler, self.verbose, record)

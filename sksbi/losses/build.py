@@ -17,6 +17,7 @@ __all__ = ["build_criterion", "criterion_names"]
 
 _CRITERIA: dict[str, dict[str, Callable[..., nn.Module]]] = {
     "posterior": {"negative_log_likelihood": NegativeLogLikelihood},
+    "likelihood": {"negative_log_likelihood": NegativeLogLikelihood},
     "ratio": {
         "balanced": BalancedBinaryCrossEntropy,
         "balanced_contrastive": BalancedContrastive,
@@ -32,8 +33,8 @@ def criterion_names(estimates: str = "posterior") -> list[str]:
 
     Parameters
     ----------
-    estimates : {"posterior", "ratio"}, default="posterior"
-        What the module that is trained gives: distributions over theta, or functions
+    estimates : {"posterior", "likelihood", "ratio"}, default="posterior"
+        What the module that is trained gives: distributions over theta, or over x, or functions
         theta -> log r(theta, x).
 
     Returns
@@ -68,7 +69,7 @@ def build_criterion(
     criterion : str or callable
         A name of :func:`criterion_names`, or anything that is called as ``criterion(**options)``
         and returns a module (output, theta) -> losses of shape (n,).
-    estimates : {"posterior", "ratio"}, default="posterior"
+    estimates : {"posterior", "likelihood", "ratio"}, default="posterior"
         Which names there are: see :func:`criterion_names`.
     **options : object
         Passed on to the constructor.

@@ -1,9 +1,11 @@
 """Neural networks: conditional densities, ratios, embeddings. Only torch and zuko."""
 
+from sksbi.nn.categorical import MaskedCategorical
 from sksbi.nn.convolution import ConvNet1d, ConvNet2d
 from sksbi.nn.deep_set import DeepSet
 from sksbi.nn.density import ConditionalDensity
 from sksbi.nn.flows import build_flow, flow_names
+from sksbi.nn.likelihood import ConditionalLikelihood, MixedDistribution
 from sksbi.nn.mlp import MLP, ResidualMLP
 from sksbi.nn.ratio import (
     ConditionalRatio,
@@ -18,11 +20,14 @@ from sksbi.nn.spline_flow import SplineFlow, SplineMixture
 __all__ = [
     "MLP",
     "ConditionalDensity",
+    "ConditionalLikelihood",
     "ConditionalRatio",
     "ConvNet1d",
     "ConvNet2d",
     "DeepSet",
     "LogRatio",
+    "MaskedCategorical",
+    "MixedDistribution",
     "RatioMLP",
     "RationalQuadraticTransform",
     "ResidualMLP",

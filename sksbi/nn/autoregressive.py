@@ -69,6 +69,8 @@ class MaskedNetworks(nn.Module):
         The number of parameters for every feature.
     hidden_features : sequence of int
         The widths of the hidden layers.
+    context_units : float, default=0.0
+        The share of hidden units that see the context alone, below 1. The others see it, too.
     """
 
     linear_mask: Tensor
@@ -80,13 +82,16 @@ class MaskedNetworks(nn.Module):
         context: int,
         outputs: int,
         hidden_features: Sequence[int],
+        context_units: float = 0.0,
     ) -> None:
         super().__init__()
         self.members, self.outputs, self.places = members, outputs, order.tolist()
         n_features = len(order)
         degrees = [order]
         for width in hidden_features:
-            degrees.append(torch.arange(width) * n_features // width)
+            alone = int(context_units * width)
+            seeing = torch.arange(width - alone) * n_features // (width - alone)
+            degrees.append(torch.cat([torch.zeros(alone, dtype=torch.long), seeing]))
         last = order.repeat(outputs)
         self.weights, self.biases = nn.ParameterList(), nn.ParameterList()
         first = _uniform(members * hidden_features[0], context, fan=context + 1)

@@ -30,7 +30,7 @@ from sksbi.nn.affine import affine, invert_affine, unsquashed
 from sksbi.nn.autoregressive import MaskedNetworks, step_size
 from sksbi.nn.spline import BOUND, invert_spline, spline
 from sksbi.utils.settings import check_widths
-from sksbi.utils.validation import check_count
+from sksbi.utils.validation import check_count, check_real
 
 __all__ = ["SplineFlow", "SplineMixture"]
 
@@ -59,6 +59,10 @@ class SplineFlow(nn.Module):
         The number of bins of a spline.
     members : int, default=4
         The number of flows in the mixture.
+    context_units : float, default=0.0
+        The share of hidden units that see the context alone, at least 0 and below 1. The other
+        units, which see theta before a place as well, are shared out among the D places: where D is
+        large and the context tells most, as in a likelihood, few would be left for it.
 
     References
     ----------
@@ -85,6 +89,7 @@ class SplineFlow(nn.Module):
         hidden_features: Sequence[int] = (64, 64),
         bins: int = 5,
         members: int = 4,
+        context_units: float = 0.0,
     ) -> None:
         super().__init__()
         features = check_count(features, "features")
@@ -92,6 +97,8 @@ class SplineFlow(nn.Module):
         transforms = check_count(transforms, "transforms")
         bins, members = check_count(bins, "bins", low=2), check_count(members, "members")
         hidden_features = check_widths(hidden_features, "hidden_features")
+        if context_units != 0:
+            context_units = check_real(context_units, "context_units", high=1.0)
         self.features, self.members = features, members
         self.step_size = step_size(context)
         ascending = torch.arange(features)
@@ -102,6 +109,7 @@ class SplineFlow(nn.Module):
                 context,
                 2 if i == 0 and transforms > 1 else 3 * bins - 1,
                 hidden_features,
+                context_units,
             )
             for i in range(transforms)
         )

@@ -93,6 +93,10 @@ class ObservationLayout:
         Which columns had missing values, if there may be some.
     trials : bool, default=False
         Whether every observation consists of independent trials; shape and names are a trial's.
+    dtypes : Series or None, default=None
+        The columns and their dtypes, if x was a table.
+    may_miss : bool, default=True
+        Whether single values may be missing, where there is an encoder.
     """
 
     shape: tuple[int, ...]
@@ -101,10 +105,12 @@ class ObservationLayout:
     labels: tuple[Hashable, ...] | None = None
     gaps: Mask | None = field(default=None, compare=False)
     trials: bool = False
+    dtypes: pd.Series | None = field(default=None, compare=False)
+    may_miss: bool = True
 
     @classmethod
     def learn(
-        cls, x: ArrayLike, *, encoded: bool = False, trials: bool = False
+        cls, x: ArrayLike, *, encoded: bool = False, trials: bool = False, may_miss: bool = True
     ) -> tuple[ObservationLayout, NDArray[np.float64]]:
         """
         Validate x in fit and remember its layout.
@@ -115,6 +121,8 @@ class ObservationLayout:
             The observations, finite numbers; rows that are all NaN are failed simulations.
         encoded : bool, default=False
             Whether missing and categorical values are taken, too, and become numbers.
+        may_miss : bool, default=True
+            Whether missing values are among these.
         trials : bool, default=False
             Whether every observation consists of independent trials: x is (n, trials, ...), or a
             DataFrame whose last index level is the trial.
@@ -132,14 +140,16 @@ class ObservationLayout:
             check_unique(x.columns, "x")
             names = compare_names(BaseEstimator(), x, "x", reset=True)
             labels = None if names else labels_of(x.columns)
-        encoder, gaps = (TableEncoder.learn(x), gaps_of(x)) if encoded else (None, None)
-        values = _numbers(x, encoder, names)
+        encoder = TableEncoder.learn(x) if encoded else None
+        gaps = gaps_of(x) if encoded and may_miss else None
+        values = _numbers(x, encoder, names, may_miss=may_miss)
         if trials:
             values = _in_trials(x, values)
         if values.ndim > 1 and 0 in values.shape[1:]:
             raise ValueError(f"x must have at least one feature, got shape {values.shape}.")
         shape = values.shape[2:] if trials else values.shape[1:]
-        return cls(shape, names, encoder, labels, gaps, trials), values
+        dtypes = x.dtypes if isinstance(x, pd.DataFrame) else None
+        return cls(shape, names, encoder, labels, gaps, trials, dtypes, may_miss), values
 
     def flat(self, x: NDArray[np.float64]) -> NDArray[np.float64]:
         """
@@ -206,7 +216,7 @@ class ObservationLayout:
         single = self._is_single(x)
         dtype = object if self.encoder is not None and self.encoder.has_labels else None
         rows = np.asarray(x, dtype)[None] if single else x
-        values = _numbers(rows, self.encoder, self.names)
+        values = self._numbers(rows)
         if not simulated:
             refuse_failures(rows)
             warn_of_new_gaps(rows, self.gaps)
@@ -249,7 +259,7 @@ class ObservationLayout:
             raise self._trials_error(f"shape {shape}")
         single = n_more == 1
         rows = x if single else np.reshape(x, (-1, *self.shape))
-        values = _numbers(rows, self.encoder, self.names).reshape(shape)
+        values = self._numbers(rows).reshape(shape)
         if not simulated:
             refuse_failures(rows)
             warn_of_new_gaps(rows, self.gaps)
@@ -262,12 +272,16 @@ class ObservationLayout:
         values = self._read(x, simulated=simulated).values
         return Observations(values.reshape(len(index), trials, *self.shape), False, index, True)
 
+    def _numbers(self, x: ArrayLike) -> NDArray[np.float64]:
+        """Turn observations (n, ...) into numbers."""
+        return _numbers(x, self.encoder, self.names, may_miss=self.may_miss)
+
     def _trials_error(self, got: str) -> ValueError:
         """Say what x may look like with iid=True."""
         shape = "".join(f", {size}" for size in self.shape)
         return ValueError(
-            f"x {self._of_trials()} must be one observation of shape (trials{shape}) or a batch of shape "
-            f"(m, trials{shape}), got {got}."
+            f"x {self._of_trials()} must be one observation of shape (trials{shape}) or a batch of "
+            f"shape (m, trials{shape}), got {got}."
         )
 
     def _of_trials(self) -> str:
@@ -379,12 +393,19 @@ def _in_trials(x: Any, values: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def _numbers(
-    x: ArrayLike, encoder: TableEncoder | None, names: Sequence[str] | None
+    x: ArrayLike,
+    encoder: TableEncoder | None,
+    names: Sequence[str] | None,
+    *,
+    may_miss: bool = True,
 ) -> NDArray[np.float64]:
-    """Turn observations (n, ...) into numbers: unless there is an encoder, no row has gaps."""
-    if encoder is not None:
+    """Turn observations (n, ...) into numbers, without gaps unless these may be."""
+    if encoder is not None and may_miss:
         return encoder.encode(x)
-    values = check_numbers(x, "x", columns=names, way_out=_WAY_OUT, **_MAY_FAIL)
+    if encoder is not None and encoder.has_labels:
+        values = encoder.encode(x)
+    else:
+        values = check_numbers(x, "x", columns=names, way_out=_WAY_OUT, **_MAY_FAIL)
     gaps = np.isnan(values) if np.isnan(values.sum()) else np.zeros(1, bool)
     if gaps.any():
         gaps[are_failed(values)] = False

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from sksbi.tables.layout import Observations
 
-__all__ = ["draws_table", "parameters_table", "rows_table", "summary_table"]
+__all__ = ["draws_table", "parameters_table", "rows_table", "summary_table", "with_level"]
 
 
 def draws_table(
@@ -39,7 +39,7 @@ def draws_table(
         return draws[0] if observations.single else draws
     table = pd.DataFrame(draws.reshape(-1, draws.shape[2]), columns=list(columns))
     if not observations.single:
-        table.index = _with_level(observations.index, pd.RangeIndex(draws.shape[1], name="draw"))
+        table.index = with_level(observations.index, pd.RangeIndex(draws.shape[1], name="draw"))
     return table
 
 
@@ -135,14 +135,30 @@ def parameters_table(
     """
     index = pd.Index(list(names), name="parameter")
     if not observations.single:
-        index = _with_level(observations.index, index)
+        index = with_level(observations.index, index)
     return pd.DataFrame({key: value.ravel() for key, value in columns.items()}, index=index)
 
 
-def _with_level(outer: pd.Index, inner: pd.Index) -> pd.MultiIndex:
-    """Put all of an inner level under every label of the observations."""
+def with_level(outer: pd.Index, inner: pd.Index, name: str = "observation") -> pd.MultiIndex:
+    """
+    Put all of an inner level under every label of an outer one.
+
+    Parameters
+    ----------
+    outer : Index
+        The labels, of one level or several.
+    inner : Index
+        The level to put under each.
+    name : str, default="observation"
+        What the outer level is called, if it is one.
+
+    Returns
+    -------
+    MultiIndex
+        All pairs.
+    """
     m, n = len(outer), len(inner)
-    outer = _named(outer, inner.name)
+    outer = _named(outer, inner.name, name)
     if not isinstance(outer, pd.MultiIndex):
         outer = pd.MultiIndex.from_arrays([outer])
     own, places = pd.MultiIndex.from_arrays([inner]), np.arange(m * n) % n
@@ -151,10 +167,10 @@ def _with_level(outer: pd.Index, inner: pd.Index) -> pd.MultiIndex:
     return pd.MultiIndex(levels, codes, names=[*outer.names, inner.name])
 
 
-def _named(index: pd.Index, taken: Hashable = None) -> pd.Index:
-    """Name one level observation; keep the names of several, but for that of the one below."""
+def _named(index: pd.Index, taken: Hashable = None, name: str = "observation") -> pd.Index:
+    """Name one level; keep the names of several, but for that of the one below."""
     if index.nlevels == 1:
-        return index.rename("observation")
+        return index.rename(name)
     own = (name is not None and name == taken for name in index.names)
     return index.set_names(
         [f"observation_{n}" if twice else n for n, twice in zip(index.names, own, strict=True)]

@@ -1,0 +1,357 @@
+r"""
+Neural likelihood estimation.
+
+A flow learns the density of x in the context of theta, by maximum likelihood over simulated pairs.
+With it the posterior is
+
+.. math::
+    p(\theta | x_1, \dots, x_T) \propto p(\theta) \prod_t q(x_t | \theta)
+
+for any number of independent trials, from one fit. Draws take a sampler.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from scipy.stats import norm
+from sklearn.utils._param_validation import HasMethods, StrOptions
+from torch import nn
+
+from sksbi.data import Batches, TensorPairs
+from sksbi.estimators.likelihood import LikelihoodMixin
+from sksbi.estimators.neural import NeuralEstimator
+from sksbi.estimators.sampled import SamplerMixin
+from sksbi.nn import ConditionalDensity, ConditionalLikelihood, MaskedCategorical, build_flow
+from sksbi.posteriors.likelihoods import NetworkLikelihood
+from sksbi.preprocessing import InvertibleSpace, ParameterSpace, ParameterViews
+from sksbi.training import check_passed_on
+from sksbi.utils.batches import EVALUATION_BATCH
+from sksbi.utils.columns import find_columns
+from sksbi.utils.random import seeded_copy
+from sksbi.utils.validation import check_instance
+
+__all__ = ["NLE"]
+
+_CONTEXT_UNITS = 0.5
+
+
+class NLE(SamplerMixin, LikelihoodMixin, NeuralEstimator):
+    """
+    Neural likelihood estimation: p(x | theta) by a conditional normalizing flow.
+
+    theta stands where scikit-learn has X, x where it has y, so that ``GridSearchCV`` and its kin
+    search the hyperparameters. The posterior is prior times likelihood, also of many independent
+    trials of one theta, and draws come from a sampler that moves in the prior's unbounded space, so
+    every draw lies inside the support of the prior. x may have discrete columns beside continuous
+    ones. Where x has very many columns, take ``NPE`` or ``NRE``, which need no density of them.
+
+    Parameters
+    ----------
+    prior : dict, list, distribution, object or None, default=None
+        The prior that theta was drawn from: a dict {name: frozen scipy.stats distribution} as in
+        ``RandomizedSearchCV``, a list of them, a scipy.stats multivariate or a torch distribution,
+        or an object with ``sample(n, random_state)``, ``log_prob(theta)`` and optionally ``names``
+        and ``support``. None: the fit gives likelihoods and scores only; ``sample``,
+        ``log_prob``, ``summary`` and ``map`` need the prior.
+    flow : str or callable, default="nsf"
+        The density of the columns of x that are not discrete: a name of :func:`sksbi.nn.flow_names`
+        or what is called as ``flow(features, context, **options)``.
+    transforms : int or None, default=None
+        The number of transforms of the flow; None: the flow's own default.
+    hidden_features : sequence of int or None, default=None
+        The widths of the hidden layers in the flow; None: the flow's own default.
+    theta_transformer : estimator or None, default=None
+        A scikit-learn transformer of theta in the prior's unbounded space, whose log-determinant is
+        known: StandardScaler, MinMaxScaler, MaxAbsScaler, RobustScaler, PowerTransformer, PCA of
+        full rank or a Pipeline of them. The powers of a PowerTransformer are held where it reaches
+        the whole real line.
+    x_transformer : estimator or None, default=None
+        A scikit-learn transformer of the columns of x that are not discrete, whose log-determinant
+        is known: the same as for theta. A monotone map of every column follows, chosen by the data
+        among identity, asinh, logarithm and root.
+    x_discrete : "auto", bool or sequence of str or int, default="auto"
+        Which columns of x are discrete, by name or position. "auto": bool and categorical columns,
+        and those of at most ten values, with five rows a value at least. True: all; False: none.
+        Other columns of whole numbers are counts, which become continuous by noise between -1/2 and
+        1/2.
+    x_trials : bool, default=False
+        Whether x in fit consists of independent trials of each theta: of shape (n, trials, ...), or
+        a DataFrame whose last index level is the trial. What is learnt is the likelihood of one
+        trial; one observation is then (trials, ...), a batch (m, trials, ...), of any number of
+        trials, and ``score`` sums over them.
+    criterion : str or callable, default="negative_log_likelihood"
+        The loss: a name, a class or a factory of a module (distribution, x) -> losses (n,).
+    sampler : str, Sampler or callable, default="auto"
+        Where draws come from: "auto", "metropolis_hastings", "slice", "importance", "emcee", an
+        object of :mod:`sksbi.samplers`, whose parameters are searched as ``sampler__*``, or a
+        callable ``sampler(log_prob, initial, n_samples, random_state)``. Fit does not use it: what
+        is set later takes effect at once.
+    optimizer : str or callable, default="muon"
+        The optimizer: "muon" (:class:`sksbi.training.muon.Muon`), the name of one of torch's, a
+        class or a partial of one.
+    lr : float, default=5e-3
+        The highest learning rate of the one-cycle schedule.
+    batch_size : int or None, default=None
+        The number of pairs in a training step. None: twice the square root of their number, from 32
+        to 1,000.
+    max_epochs : int or None, default=None
+        The number of passes over the training set, over which the schedule extends. None: 28, and
+        up to 200 where few rows would give fewer than 1,350 steps. With more than 10 trials an
+        epoch sees 10 of each theta.
+    validation_fraction : float, splitter, tuple or None, default=0.1
+        What early stopping watches: a fraction of the rows, shuffled; a scikit-learn splitter, of
+        which the first split is taken; a pair (theta, x); or None, and there is no early stopping.
+    patience : int or None, default=8
+        After so many epochs without a better validation loss the training goes back to the best
+        weights, and the learning rate falls to zero in half as many epochs as it took to find them.
+        In the end the best weights are restored. None: no early stopping.
+    callbacks : list or None, default=None
+        Further skorch callbacks, or pairs (name, callback). Built in are ``lr_scheduler``,
+        ``gradient_clipping``, ``weight_averaging``, ``early_stopping`` and ``progress``: see
+        ``**passed_on``.
+    device : str, default="auto"
+        Where to train: "auto" (a GPU if there is one), "cpu", "cuda", ... Inputs and results are
+        always on the CPU.
+    compile : bool, default=False
+        Whether to compile the networks by ``torch.compile`` before training, which takes up to
+        minutes and a compiler. What is saved and loaded is not compiled.
+    warm_start : bool, default=False
+        Whether fit goes on from the present weights and scalings. Ctrl-C in fit then raises, and
+        keeps the best weights so far: the estimator is fitted, and the next fit goes on from them.
+    verbose : int, default=0
+        Whether to show progress bars.
+    random_state : None, int, RandomState or Generator, default=None
+        Seeds the initial weights, the split, the order of the rows, and the draws.
+    **passed_on : object
+        What goes on to skorch: ``module__*`` (options of the flow or network), ``criterion__*``,
+        ``optimizer__*``, ``iterator_train__*`` and ``callbacks__*``; for example
+        ``optimizer__weight_decay=0.1``, ``callbacks__gradient_clipping__gradient_clip_value=1.0``,
+        ``callbacks__lr_scheduler=None``.
+
+    Attributes
+    ----------
+    net_ : skorch.NeuralNet
+        The trained net; its module is ``net_.module_``.
+    history_ : DataFrame
+        One row an epoch: epoch, train_loss, valid_loss, lr, dur (seconds).
+    interrupted_ : bool
+        Whether Ctrl-C ended the training, and ``warm_start=True`` kept the best weights so far.
+    prior_ : Prior or None
+        The prior, adapted.
+    x_layout_ : ObservationLayout
+        Shape and columns of x in fit.
+    theta_columns_ : list or None
+        The columns of theta in fit, if it was a DataFrame.
+    n_features_in_ : int
+        The number of parameters D.
+    feature_names_in_ : ndarray of str
+        The parameters' names, if theta was a DataFrame.
+    seed_ : int
+        The integer that fit drew from ``random_state``.
+
+    References
+    ----------
+    .. [1] Sequential neural likelihood: fast likelihood-free inference with autoregressive flows
+       (Papamakarios et al., 2019) https://arxiv.org/abs/1805.07226
+    .. [2] Flexible and efficient simulation-based inference for models of decision-making
+       (Boelts et al., 2022) https://elifesciences.org/articles/77220
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from scipy import stats
+    >>> from sksbi import NLE, simulate
+    >>> prior = {"mean": stats.norm(0, 1), "sd": stats.uniform(0.5, 1.5)}
+    >>> def simulator(theta, rng):
+    ...     return {"x": rng.normal(theta["mean"], theta["sd"])}
+    >>> theta, x = simulate(simulator, prior, 500, random_state=0)
+    >>> nle = NLE(prior, max_epochs=5, random_state=0).fit(theta, x)
+    >>> nle.log_likelihood(theta, x).shape
+    (500,)
+    >>> nle.emulate({"mean": 0.0, "sd": 1.0}, 3).shape
+    (3, 1)
+    >>> nle.sample(np.zeros((20, 1)), 3, iid=True).columns.tolist()  # 20 trials
+    ['mean', 'sd']
+    """
+
+    _parameter_constraints = NeuralEstimator._parameter_constraints | {
+        "x_transformer": [HasMethods(["fit_transform", "transform", "inverse_transform"]), None],
+        "x_discrete": [StrOptions({"auto"}), "boolean", "array-like"],
+        "x_trials": ["boolean"],
+        "sampler": [str, callable],
+    }
+    _estimates = "likelihood"
+    _uninformed = "one density of x for all theta"
+    _batch_scale = 2.0
+    _least_epochs, _least_steps = 28, 1350
+    _least_rows = 1
+    _takes_any_table, _may_miss = True, False
+    _architecture = (
+        "flow",
+        "transforms",
+        "hidden_features",
+        "x_discrete",
+        "x_trials",
+        "criterion",
+    )
+
+    def __init__(
+        self,
+        prior=None,
+        *,
+        flow="nsf",
+        transforms=None,
+        hidden_features=None,
+        theta_transformer=None,
+        x_transformer=None,
+        x_discrete="auto",
+        x_trials=False,
+        criterion="negative_log_likelihood",
+        sampler="auto",
+        optimizer="muon",
+        lr=5e-3,
+        batch_size=None,
+        max_epochs=None,
+        validation_fraction=0.1,
+        patience=8,
+        callbacks=None,
+        device="auto",
+        compile=False,
+        warm_start=False,
+        verbose=0,
+        random_state=None,
+        **passed_on,
+    ):
+        self.prior = prior
+        self.flow = flow
+        self.transforms = transforms
+        self.hidden_features = hidden_features
+        self.theta_transformer = theta_transformer
+        self.x_transformer = x_transformer
+        self.x_discrete = x_discrete
+        self.x_trials = x_trials
+        self.criterion = criterion
+        self.sampler = sampler
+        self.optimizer = optimizer
+        self.lr = lr
+        self.batch_size = batch_size
+        self.max_epochs = max_epochs
+        self.validation_fraction = validation_fraction
+        self.patience = patience
+        self.callbacks = callbacks
+        self.device = device
+        self.compile = compile
+        self.warm_start = warm_start
+        self.verbose = verbose
+        self.random_state = random_state
+        self._set_passed_on(passed_on)
+
+    @property
+    def _has_trials(self):
+        """Whether observations consist of trials."""
+        return bool(self.x_trials)
+
+    def _learn_spaces(self, pairs, rows, generator):
+        """Fit the maps between the user's units and the network's; apply them to all pairs."""
+        names = ("theta_transformer", "x_transformer")
+        for name in names:
+            check_instance(getattr(self, name), name)
+        theta_transformer, x_transformer = (
+            None if t is None else seeded_copy(t, generator)
+            for t in (getattr(self, name) for name in names)
+        )
+        theta_space = ParameterSpace(self.prior_, theta_transformer)
+        views = ParameterViews(theta_space.fit(pairs.theta, pairs.weight), pairs.theta)
+        layout = self.x_layout_
+        x, n_trials = layout.flat(pairs.x), layout.count_trials(pairs.x)
+        discrete = _find_discrete(self.x_discrete, layout)
+        x_space = InvertibleSpace(x_transformer, discrete, layout.names)
+        x_space.fit(x, views(pairs.theta).repeat(n_trials, axis=0), generator)
+        return (views, x_space), self._encoded((views, x_space), pairs, generator)
+
+    def _encode(self, spaces, pairs):
+        """Apply the maps: what the network sees of pairs."""
+        return self._encoded(spaces, pairs, np.random.default_rng(0))
+
+    def _encoded(self, spaces, pairs, generator):
+        """Bring pairs to the network's units, counts spread by noise."""
+        views, x_space = spaces
+        target = x_space.to_network(self.x_layout_.flat(pairs.x), generator)[0]
+        if self.x_trials:
+            target = target.reshape(len(pairs), -1, target.shape[1])
+        arrays = (views(pairs.theta), target, pairs.weight)
+        tensors = (torch.from_numpy(array.astype(np.float32)) for array in arrays)
+        return TensorPairs(*tensors, "target" if self.x_trials else None)
+
+    def _sizes(self, spaces, pairs):
+        """Note what the network's shape depends on beside the parameters."""
+        views, x_space = spaces
+        return {
+            "n_views": views.n_views,
+            "n_continuous": x_space.n_continuous,
+            "n_values": x_space.n_values,
+        }
+
+    def _build_module(self, spec):
+        """Build the probabilities of discrete columns, and a flow for the others."""
+        options = check_passed_on(spec, "module__", build_flow)
+        for name in ("transforms", "hidden_features"):
+            if spec[name] is not None:
+                options[name] = spec[name]
+        if spec["flow"] == "nsf":
+            options.setdefault("context_units", _CONTEXT_UNITS)
+        n_views, n_values = spec["n_views"], spec["n_values"]
+        density = categorical = None
+        if n_values:
+            categorical = MaskedCategorical(n_values, n_views, unseen=1 / (1 + spec["n_rows"]))
+        if spec["n_continuous"]:
+            width = n_views + sum(n_values)
+            flow = build_flow(spec["flow"], spec["n_continuous"], width, **options)
+            density = ConditionalDensity(flow, nn.Flatten())
+        return ConditionalLikelihood(density, categorical)
+
+    def _held_out_losses(self, net, spaces, valid):
+        """Compute minus log-densities in the network's units: the flow's, and one without theta."""
+        module = net.module_.eval()
+        batches = list(Batches(valid, EVALUATION_BATCH))
+        log_q = torch.cat([module.log_prob_at(x, c) for c, (x, _) in batches])
+        x = torch.cat([x for _, (x, _) in batches])
+        return -log_q.cpu().double().numpy(), _uninformed_losses(*module.split(x))
+
+    def _remember(self, net, valid, seed, pairs):
+        """Keep of how many trials a simulation consisted."""
+        self._n_trials = self.x_layout_.count_trials(pairs.x)
+
+    def _posterior(self):
+        """Assemble the posterior."""
+        likelihood = NetworkLikelihood(self.net_.module_, self._theta_space, self._x_space)
+        return self._prior_times(likelihood, None, self._n_trials)
+
+
+def _find_discrete(choice, layout):
+    """Tell which columns are discrete, by what the user says, or None: by their values."""
+    width = int(np.prod(layout.shape, dtype=int))
+    if isinstance(choice, bool | np.bool_):
+        return np.full(width, bool(choice))
+    if isinstance(choice, str):
+        return None
+    columns = list(choice)
+    names = None if layout.names is None else list(layout.names)
+    found = np.zeros(width, bool)
+    if columns:
+        try:
+            found[find_columns(columns, names, width)] = True
+        except (TypeError, ValueError) as error:
+            raise type(error)(f"x_discrete={choice!r} must name columns of x: {error}") from error
+    return found
+
+
+def _uninformed_losses(y, codes):
+    """Compute minus log-densities of normal columns and frequencies, without theta."""
+    y, codes = y.cpu().double().numpy(), codes.cpu().numpy()
+    log_p = norm.logpdf(y, y.mean(axis=0), np.maximum(y.std(axis=0), 1e-6)).sum(axis=1)
+    for column in codes.T:
+        _, place, times = np.unique(column, return_inverse=True, return_counts=True)
+        log_p = log_p + np.log(times / len(column))[place]
+    return -log_p

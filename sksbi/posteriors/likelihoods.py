@@ -1,0 +1,115 @@
+"""Likelihoods that were learnt: densities of x by a network in the context of theta."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from sksbi.nn import ConditionalLikelihood
+from sksbi.posteriors.factor import FactorAt, Likelihood
+from sksbi.preprocessing import InvertibleSpace, ParameterViews
+from sksbi.utils.batches import EVALUATION_BATCH, batches
+from sksbi.utils.devices import device_of
+from sksbi.utils.random import torch_generator
+from sksbi.utils.types import Array, Rows
+
+__all__ = ["NetworkLikelihood"]
+
+# The squares of what a network sees must be floats.
+_FARTHEST = 1e9
+
+
+class NetworkLikelihood(Likelihood):
+    """
+    Likelihood by a density of x in the context of theta, in the units of x.
+
+    Parameters
+    ----------
+    network : ConditionalLikelihood
+        The trained density.
+    views : ParameterViews
+        The map from theta to what the network is given.
+    x_space : InvertibleSpace
+        The map between x and the network's units.
+    """
+
+    def __init__(
+        self, network: ConditionalLikelihood, views: ParameterViews, x_space: InvertibleSpace
+    ) -> None:
+        self.network, self.views, self.x_space = network.eval(), views, x_space
+
+    @property
+    def n_units(self) -> int:
+        """The number of views."""
+        return self.views.n_views
+
+    def units(self, theta: Array) -> Array:
+        """Compute the views of theta."""
+        return self.views(theta)
+
+    def units_from_unbounded(self, z: Array) -> Array:
+        """Compute the views at points of the prior's unbounded space."""
+        return self.views.from_unbounded(z)
+
+    def at(self, x: Array) -> FactorAt:
+        """Bring trials to the network's units."""
+        target, ladj = self.x_space.to_network(x)
+        target = np.nan_to_num(np.clip(target, -_FARTHEST, _FARTHEST)).astype(np.float32)
+        return _LikelihoodAt(
+            self.network, torch.from_numpy(target).to(device_of(self.network)), ladj
+        )
+
+    def draw(self, theta: Array, n: int, generator: np.random.Generator) -> Array:
+        """
+        Draw observations.
+
+        Parameters
+        ----------
+        theta : ndarray of shape (m, D)
+            Parameters.
+        n : int
+            The number of draws for each.
+        generator : numpy.random.Generator
+            Where the noise comes from.
+
+        Returns
+        -------
+        ndarray of shape (m, n, ...)
+            The draws.
+        """
+        noise, context = torch_generator(generator), _as_tensor(self.units(theta))
+        rows = torch.arange(len(theta)).repeat_interleave(n)
+        device = device_of(self.network)
+        parts = [
+            self.network.draw(context[rows[part]].to(device), noise).cpu()
+            for part in batches(len(rows), EVALUATION_BATCH)
+        ]
+        x = self.x_space.from_network(torch.cat(parts).double().numpy())
+        return x.reshape(len(theta), n, *x.shape[1:])
+
+
+class _LikelihoodAt(FactorAt):
+    """The density at fixed trials."""
+
+    def __init__(self, network: ConditionalLikelihood, target: Tensor, ladj: Array) -> None:
+        self.network, self.target, self.ladj = network, target, ladj
+
+    def __call__(self, u: Array, rows: Rows) -> Array:
+        """Evaluate pair by pair."""
+        context, numbers, device = _as_tensor(u), torch.from_numpy(rows), self.target.device
+        with torch.no_grad():
+            parts = [
+                self.network.log_prob_at(self.target[numbers[part]], context[part].to(device)).cpu()
+                for part in batches(len(u), EVALUATION_BATCH)
+            ]
+        return torch.cat(parts).double().numpy() + self.ladj[rows]
+
+    def take(self, rows: Rows | slice) -> FactorAt:
+        """Take some of the trials."""
+        return _LikelihoodAt(self.network, self.target[rows], self.ladj[rows])
+
+
+def _as_tensor(u: Array) -> Tensor:
+    """Round what a network is given to float32."""
+    return torch.from_numpy(np.clip(u, -_FARTHEST, _FARTHEST).astype(np.float32))

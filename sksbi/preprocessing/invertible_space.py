@@ -1,0 +1,257 @@
+"""
+The observations' way to a density of them, and back.
+
+Columns of x are discrete or continuous. A discrete one is known by the place of its value among
+those seen in fit, and has a probability. What is left has a density: counts of many values, spread
+evenly over the unit interval around them, then perhaps a transformer, then a monotone map of every
+column. All of it is invertible,
+
+    log q(x | theta) = log P(d | theta) + log q(y | d, theta) + log |det dy/dx|,
+
+so that q is a density in the units of x: for counts, a probability.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from sklearn.base import BaseEstimator, clone
+
+from sksbi.exceptions import TrainingWarning
+from sksbi.preprocessing.jacobian import in_domain, log_abs_det_jacobian
+from sksbi.preprocessing.monotone import choose_maps
+from sksbi.utils.subset import some_rows
+from sksbi.utils.types import Array, Mask
+from sksbi.utils.validation import check_numbers
+from sksbi.utils.warn import warn_user
+
+__all__ = ["InvertibleSpace"]
+
+_FEW, _ROWS_PER_VALUE, _MOST_VALUES = 10, 5, 1_000
+_MOST_ROWS = 20_000
+_REPEATED, _TIMES = 0.01, 5
+
+
+class InvertibleSpace:
+    """
+    The invertible map between x and what a density of it is learnt in.
+
+    Parameters
+    ----------
+    transformer : estimator or None
+        A scikit-learn transformer with a known log-determinant, applied to the columns that are not
+        discrete.
+    discrete : ndarray of bool, of shape (L,), or None, default=None
+        Which columns are discrete. None: those of at most ten values, and of five rows a value.
+    names : sequence or None, default=None
+        The columns, for messages.
+
+    Attributes
+    ----------
+    shape_ : tuple of int
+        The shape of one observation.
+    discrete_, counts_ : ndarray of bool, of shape (L,)
+        Which columns are discrete, and which of the others are counts.
+    values_ : list of ndarray
+        The values of every discrete column, ascending.
+    """
+
+    def __init__(
+        self,
+        transformer: BaseEstimator | None = None,
+        discrete: Mask | None = None,
+        names: Sequence[Any] | None = None,
+    ) -> None:
+        self.transformer = None if transformer is None else clone(transformer)
+        self.discrete, self.names = discrete, names
+
+    def fit(
+        self, x: Array, context: Array, generator: np.random.Generator | None = None
+    ) -> InvertibleSpace:
+        """
+        Learn which columns are what, and their maps.
+
+        Parameters
+        ----------
+        x : ndarray of shape (n, ...)
+            The observations, finite.
+        context : ndarray of shape (n, C)
+            What a network is given of their theta.
+        generator : numpy.random.Generator or None, default=None
+            Spreads the counts.
+
+        Returns
+        -------
+        InvertibleSpace
+            Itself.
+        """
+        generator = np.random.default_rng(0) if generator is None else generator
+        self.shape_, columns = x.shape[1:], x.reshape(len(x), -1)
+        values = [_distinct(column) for column in columns.T]
+        self.discrete_ = _are_few(values, len(x)) if self.discrete is None else self.discrete
+        for j in np.flatnonzero(self.discrete_):
+            if len(values[j]) > _MOST_VALUES:
+                raise ValueError(
+                    f"x_discrete must name columns of at most {_MOST_VALUES:,} values, got "
+                    f"{self._name(j)} with {len(values[j]):,} or more."
+                )
+        self.values_ = [values[j] for j in np.flatnonzero(self.discrete_)]
+        rest = columns[:, ~self.discrete_]
+        self.counts_ = np.array([bool((column == np.round(column)).all()) for column in rest.T])
+        self.counts_ = self.counts_.astype(bool)
+        self._warn_of_repeated(rest)
+        y = self._spread(rest, generator)
+        self.maps_ = []
+        if y.shape[1]:
+            if self.transformer is not None:
+                self._fit_transformer(y)
+                y = self._transformed(y)
+            n = min(len(x), _MOST_ROWS)
+            counts = self.counts_ if self.transformer is None else np.zeros(y.shape[1], bool)
+            rows = np.linspace(0, len(x) - 1, n).astype(int)
+            rows = np.random.default_rng(0).permutation(rows)
+            self.maps_ = choose_maps(y[rows], counts, context[rows])
+        return self
+
+    @property
+    def n_values(self) -> list[int]:
+        """The number of values of every discrete column."""
+        return [len(values) for values in self.values_]
+
+    @property
+    def n_continuous(self) -> int:
+        """The number of other columns."""
+        return int(np.count_nonzero(~self.discrete_))
+
+    def to_network(
+        self, x: Array, generator: np.random.Generator | None = None
+    ) -> tuple[Array, Array]:
+        """
+        Map x to what a density is learnt in.
+
+        Parameters
+        ----------
+        x : ndarray of shape (n, ...)
+            The observations, finite.
+        generator : numpy.random.Generator or None, default=None
+            Spreads the counts; None leaves them in the middle of their intervals.
+
+        Returns
+        -------
+        target : ndarray of shape (n, L)
+            First the columns that have a density, then the places of discrete values among those of
+            fit, -1 for values that fit has not seen.
+        ladj : ndarray of shape (n,)
+            The log-determinant log |det dy/dx|.
+        """
+        columns = x.reshape(len(x), -1)
+        rest, ladj = columns[:, ~self.discrete_], np.zeros(len(x))
+        if generator is not None:
+            rest = self._spread(rest, generator)
+        if self.transformer is not None and rest.shape[1]:
+            defined = in_domain(self.transformer, rest)
+            ladj[~defined] = -np.inf
+            rest = np.where(defined[:, None], rest, 1.0)
+            ladj = ladj + log_abs_det_jacobian(self.transformer, rest)
+            rest = self._transformed(rest)
+        parts = []
+        with np.errstate(over="ignore", invalid="ignore"):
+            for one, column in zip(self.maps_, rest.T, strict=True):
+                y, log_slope = one.forward(column)
+                parts.append(y)
+                ladj = ladj + log_slope
+        for values, column in zip(self.values_, columns[:, self.discrete_].T, strict=True):
+            place = np.minimum(np.searchsorted(values, column), len(values) - 1)
+            parts.append(np.where(values[place] == column, place, -1))
+        return np.column_stack(parts), ladj
+
+    def from_network(self, target: Array) -> Array:
+        """
+        Map back.
+
+        Parameters
+        ----------
+        target : ndarray of shape (n, L)
+            As ``to_network`` gives it.
+
+        Returns
+        -------
+        ndarray of shape (n, ...)
+            Observations; counts are whole numbers again, none below 0 if none was in fit.
+        """
+        n_continuous = self.n_continuous
+        rest = np.empty((len(target), n_continuous))
+        for j, one in enumerate(self.maps_):
+            rest[:, j] = one.inverse(target[:, j])
+        if self.transformer is not None and n_continuous:
+            rest = self.transformer.inverse_transform(rest)
+        rest[:, self.counts_] = np.maximum(np.round(rest[:, self.counts_]), self.least_)
+        x = np.empty((len(target), len(self.discrete_)))
+        x[:, ~self.discrete_] = rest
+        codes = target[:, n_continuous:].astype(int)
+        for k, j in enumerate(np.flatnonzero(self.discrete_)):
+            x[:, j] = self.values_[k][codes[:, k]]
+        return x.reshape(-1, *self.shape_)
+
+    def _spread(self, rest: Array, generator: np.random.Generator) -> Array:
+        """Spread counts evenly over the intervals around them."""
+        counts = rest[:, self.counts_]
+        if not hasattr(self, "least_"):
+            least = counts.min(axis=0, initial=np.inf)
+            self.least_ = np.where(least >= 0, 0.0, -np.inf)
+        if not counts.shape[1]:
+            return rest
+        rest = rest.copy()
+        rest[:, self.counts_] = counts + generator.random(counts.shape) - 0.5
+        return rest
+
+    def _fit_transformer(self, y: Array) -> None:
+        """Fit the transformer, and hold that its log-determinant is known."""
+        name = f"x_transformer={self.transformer!r}"
+        try:
+            self.transformer.fit(y)
+            log_abs_det_jacobian(self.transformer, y[:1])
+        except (ValueError, TypeError) as error:
+            message = str(error).replace("theta_transformer", "x_transformer")
+            raise type(error)(f"{name} cannot be applied to x: {message}") from error
+
+    def _transformed(self, y: Array) -> Array:
+        """Apply the transformer."""
+        y = self.transformer.transform(y)
+        return np.asarray(check_numbers(y, f"x after x_transformer={self.transformer!r}"), float)
+
+    def _name(self, j: int) -> str:
+        """Name a column."""
+        return f"column {j if self.names is None else self.names[j]!r}"
+
+    def _warn_of_repeated(self, rest: Array) -> None:
+        """Warn of continuous columns in which single values have probability."""
+        some = some_rows(rest, 1_000_000, 1_000)
+        for j, column in zip(np.flatnonzero(~self.discrete_), some.T, strict=True):
+            values, times = np.unique(column, return_counts=True)
+            most = times.argmax()
+            is_count = bool((column == np.round(column)).all())
+            if is_count or times[most] < max(_TIMES, _REPEATED * len(column)):
+                continue
+            share = times[most] / len(column)
+            warn_user(
+                f"{self._name(j)} of x is {values[most]:.6g} in {share:.0%} of the simulations, "
+                "and a density gives no single value a probability: put an indicator column beside "
+                "it, 1 where it is that value, and there replace it by noise from a distribution "
+                "that does not depend on theta; or, if its values are few, name it in x_discrete.",
+                TrainingWarning,
+            )
+
+
+def _distinct(column: Array) -> Array:
+    """Find the values of a column, of many some."""
+    some = np.unique(column[: 100 * _FEW])
+    return some if len(some) > _MOST_VALUES else np.unique(column)
+
+
+def _are_few(values: Sequence[Array], n: int) -> Mask:
+    """Tell which columns have few values."""
+    most = min(_FEW, max(1, n // _ROWS_PER_VALUE))
+    return np.array([len(one) <= most for one in values])
