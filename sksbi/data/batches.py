@@ -69,16 +69,16 @@ class TensorPairs(Dataset[Any]):
         if self.trials is None:
             return self
         n = max(1, min(self.n_trials, most // len(self)))
-        parts = {"context": self.context, "target": self.target}
-        other = "target" if self.trials == "context" else "context"
-        parts[self.trials] = parts[self.trials][:, :n].flatten(0, 1)
-        parts[other] = parts[other].repeat_interleave(n, dim=0)
-        return TensorPairs(**parts, weight=self.weight.repeat_interleave(n))
+        context, target = (
+            part[:, :n].flatten(0, 1) if name == self.trials else part.repeat_interleave(n, dim=0)
+            for name, part in (("context", self.context), ("target", self.target))
+        )
+        return TensorPairs(context, target, self.weight.repeat_interleave(n))
 
     def to(self, device: str) -> TensorPairs:
         """Move all tensors to a device."""
-        tensors = (t.to(device) for t in (self.context, self.target, self.weight))
-        return TensorPairs(*tensors, self.trials)
+        context, target = self.context.to(device), self.target.to(device)
+        return TensorPairs(context, target, self.weight.to(device), self.trials)
 
     def of_mean_weight_one(self) -> TensorPairs:
         """Scale the weights to mean 1, so that a mean loss is a weighted mean."""
@@ -144,8 +144,8 @@ class Batches:
         edges = [n * i // n_batches for i in range(n_batches + 1)]
         bounds = list(zip(edges[:-1], edges[1:], strict=True))
         if not self.shuffle:
-            for trial in range(self.passes):
-                yield from (self.dataset.pairs(slice(start, stop), trial) for start, stop in bounds)
+            for k in range(self.passes):
+                yield from (self.dataset.pairs(slice(start, stop), k) for start, stop in bounds)
             return
         device, numbers = self.dataset.weight.device, torch.zeros(n, dtype=torch.long)
         if n_trials > 1:

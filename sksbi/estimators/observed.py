@@ -14,7 +14,7 @@ from sksbi.preprocessing import ObservationSpace, ParameterSpace
 from sksbi.priors import Prior
 from sksbi.tables.layout import ObservationLayout
 from sksbi.utils.random import seeded_copy
-from sksbi.utils.types import Array, Mask, Rows
+from sksbi.utils.types import Floats, Mask, Rows
 from sksbi.utils.validation import check_instance
 
 __all__ = ["OBSERVED", "ObservedMixin"]
@@ -90,7 +90,7 @@ class ObservedMixin:
 
 
 def _encoded(
-    theta_space: ParameterSpace, pairs: Pairs, features: Array, layout: ObservationLayout
+    theta_space: ParameterSpace, pairs: Pairs, features: Floats, layout: ObservationLayout
 ) -> TensorPairs:
     """Bring pairs to the network's units, as tensors."""
     u, _ = theta_space.to_network(pairs.theta)

@@ -46,6 +46,7 @@ class MaskedCategorical(nn.Module):
 
     one_hot: Tensor
     padded: Tensor
+    log_seen: Tensor
 
     def __init__(
         self,
@@ -69,7 +70,6 @@ class MaskedCategorical(nn.Module):
         exists = place < torch.tensor(self.n_values)[:, None]
         padded = torch.where(exists, starts[:, None] + place, len(column))
         self.register_buffer("padded", padded, persistent=False)
-        self.register_buffer("starts", starts, persistent=False)
         self.register_buffer("log_seen", torch.tensor([1 - unseen, unseen]).log(), persistent=False)
 
     def one_hots(self, codes: Tensor) -> Tensor:

@@ -64,7 +64,7 @@ class InvertibleSpace:
         discrete: Mask | None = None,
         names: Sequence[Any] | None = None,
     ) -> None:
-        self.transformer = None if transformer is None else clone(transformer)
+        self.transformer: Any = None if transformer is None else clone(transformer)
         self.discrete, self.names = discrete, names
 
     def fit(
@@ -95,7 +95,7 @@ class InvertibleSpace:
             if len(values[j]) > _MOST_VALUES:
                 raise ValueError(
                     f"x_discrete must name columns of at most {_MOST_VALUES:,} values, got "
-                    f"{self._name(j)} with {len(values[j]):,} or more."
+                    f"{self._name(int(j))} with {len(values[j]):,} or more."
                 )
         self.values_ = [values[j] for j in np.flatnonzero(self.discrete_)]
         rest = columns[:, ~self.discrete_]
@@ -209,10 +209,10 @@ class InvertibleSpace:
 
     def _fit_transformer(self, y: Array) -> None:
         """Fit the transformer, and hold that its log-determinant is known."""
-        name = f"x_transformer={self.transformer!r}"
+        name, transformer = f"x_transformer={self.transformer!r}", self.transformer
         try:
-            self.transformer.fit(y)
-            log_abs_det_jacobian(self.transformer, y[:1])
+            transformer.fit(y)
+            log_abs_det_jacobian(transformer, y[:1])
         except (ValueError, TypeError) as error:
             message = str(error).replace("theta_transformer", "x_transformer")
             raise type(error)(f"{name} cannot be applied to x: {message}") from error
@@ -231,13 +231,13 @@ class InvertibleSpace:
         some = some_rows(rest, 1_000_000, 1_000)
         for j, column in zip(np.flatnonzero(~self.discrete_), some.T, strict=True):
             values, times = np.unique(column, return_counts=True)
-            most = times.argmax()
+            most = int(times.argmax())
             is_count = bool((column == np.round(column)).all())
             if is_count or times[most] < max(_TIMES, _REPEATED * len(column)):
                 continue
             share = times[most] / len(column)
             warn_user(
-                f"{self._name(j)} of x is {values[most]:.6g} in {share:.0%} of the simulations, "
+                f"{self._name(int(j))} of x is {values[most]:.6g} in {share:.0%} of the simulations, "
                 "and a density gives no single value a probability: put an indicator column beside "
                 "it, 1 where it is that value, and there replace it by noise from a distribution "
                 "that does not depend on theta; or, if its values are few, name it in x_discrete.",

@@ -119,7 +119,8 @@ class ParameterViews:
         """Tell which parameters have two bounds; where a transformer mixes them, none counts."""
         if self.space.prior is None or self.space.transformer is not None:
             return np.zeros(n_parameters, bool)
-        return np.isfinite(self.space.prior.support).all(axis=0)
+        low, high = self.space.prior.support
+        return np.isfinite(low) & np.isfinite(high)
 
 
 def _standardised(columns: Array) -> Array:

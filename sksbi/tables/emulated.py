@@ -122,5 +122,5 @@ def _as_in_fit(values: Array, layout: ObservationLayout, dtypes: pd.Series) -> p
     table.columns = dtypes.index
     for j, dtype in enumerate(dtypes):
         if pd.api.types.is_integer_dtype(dtype) or pd.api.types.is_bool_dtype(dtype):
-            table.isetitem(j, table.iloc[:, j].astype(dtype))
+            table.isetitem(j, table.iloc[:, j].astype(dtype).array)
     return table
