@@ -191,8 +191,10 @@ class InvertibleSpace:
         x = np.empty((len(target), len(self.discrete_)))
         x[:, ~self.discrete_] = rest
         codes = target[:, n_continuous:].astype(int)
-        for k, j in enumerate(np.flatnonzero(self.discrete_)):
-            x[:, j] = self.values_[k][codes[:, k]]
+        for values, code, at in zip(
+            self.values_, codes.T, np.flatnonzero(self.discrete_), strict=True
+        ):
+            x[:, at] = values[code]
         return x.reshape(-1, *self.shape_)
 
     def _spread(self, rest: Array, generator: np.random.Generator) -> Array:
@@ -237,9 +239,9 @@ class InvertibleSpace:
                 continue
             share = times[most] / len(column)
             warn_user(
-                f"{self._name(int(j))} of x is {values[most]:.6g} in {share:.0%} of the simulations, "
-                "and a density gives no single value a probability: put an indicator column beside "
-                "it, 1 where it is that value, and there replace it by noise from a distribution "
+                f"{self._name(int(j))} of x is {values[most]:.6g} in {share:.0%} of the "
+                "simulations, and a density gives no single value a probability: put an indicator "
+                "column beside it, 1 where it is that value, and there replace it by noise from a distribution "
                 "that does not depend on theta; or, if its values are few, name it in x_discrete.",
                 TrainingWarning,
             )

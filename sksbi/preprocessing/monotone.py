@@ -89,8 +89,10 @@ class MonotoneMap:
 
         Returns
         -------
-        y, log_slope : ndarray of shape (n,)
-            The values and log dy/dx.
+        y : ndarray of shape (n,)
+            The values.
+        log_slope : ndarray of shape (n,)
+            The logarithm of dy/dx.
         """
         if self.kind == "identity":
             y, log_slope = x, np.zeros(len(x))

@@ -110,7 +110,7 @@ class ObservationLayout:
 
     @classmethod
     def learn(
-        cls, x: ArrayLike, *, encoded: bool = False, trials: bool = False, may_miss: bool = True
+        cls, x: ArrayLike, *, encoded: bool = False, may_miss: bool = True, trials: bool = False
     ) -> tuple[ObservationLayout, NDArray[np.float64]]:
         """
         Validate x in fit and remember its layout.
