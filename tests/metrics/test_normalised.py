@@ -120,7 +120,7 @@ def test_simulations_that_fail_leave_the_score_that_of_theta_given_x_and_success
     x = theta + rng.normal(size=theta.shape)
     x[(theta < 0) & (rng.random(theta.shape) < 0.9)] = np.nan
     estimator = ratio().fit(theta, x)
-    theta, x = theta[:600], x[:600]
+    theta, x = theta[:250], x[:250]
     happened = ~np.isnan(x)
     kept, seen = theta[happened], x[happened]
     above = stats.norm.sf(0, seen / 2, SD)
