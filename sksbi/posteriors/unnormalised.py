@@ -20,6 +20,7 @@ import numpy as np
 
 from sksbi.metrics.chains import effective_sample_size, split_r_hat
 from sksbi.posteriors.base import Draws, Posterior, PosteriorAt
+from sksbi.posteriors.evidence import Evidence, estimate_evidence
 from sksbi.posteriors.factor import Factor, OfTrials
 from sksbi.posteriors.normaliser import NormaliserRecord
 from sksbi.priors import Prior, UnboundedPrior
@@ -126,6 +127,22 @@ class PriorTimesAt(PosteriorAt):
         """
         return self.factor_at(self.factor.units(theta), rows)
 
+    def evidence(self, generator: np.random.Generator) -> Evidence:
+        """
+        Estimate what prior times factor integrates to over theta.
+
+        Parameters
+        ----------
+        generator : numpy.random.Generator
+            Where the noise comes from.
+
+        Returns
+        -------
+        Evidence
+            The logarithms, one an observation.
+        """
+        return estimate_evidence(self._target_of, self.n_observations, generator)
+
     def _given_prior(self) -> Prior:
         """Give the prior, without which there are factors only."""
         if self.prior is None:
@@ -146,11 +163,15 @@ class PriorTimesAt(PosteriorAt):
         """Build what a sampler sees."""
         prior = UnboundedPrior(self._given_prior())
         cost = self.factor_at.n_trials
-        return Target(self._log_factor_on_grid, prior, self._target_of, cost)
+        return Target(self._log_factor_on_grid, prior, self._target_of_one, cost)
 
-    def _target_of(self, i: int) -> Target:
+    def _target_of_one(self, i: int) -> Target:
         """Build what a sampler sees of one observation."""
         return self.take(slice(i, i + 1))._target()
+
+    def _target_of(self, rows: Rows) -> Target:
+        """Build what a sampler sees of some observations."""
+        return self.take(rows)._target()
 
     def _draw(self, n: int, generator: np.random.Generator, *, log_prob: bool) -> Draws:
         """Run the sampler."""
