@@ -11,7 +11,8 @@ candidates come from
 with t_q a mixture of Student distributions as wide as twice the proposal, and t_r one as wide as
 the reference. They have density everywhere and their densities are known, so weights are bounded
 by ten times p / t_q and p / t_r: what the proposal leaves out is found, or lowers the effective
-size.
+size. Where that has happened the draws, few as they are worth, tell where the target is: t_q is
+fitted to them for the next candidates, and half of these come from it.
 """
 
 from __future__ import annotations
@@ -28,8 +29,9 @@ from sksbi.utils.types import Array
 __all__ = ["Defended"]
 
 _PILOT, _INFLATION = 250, 2.0
-# Which of ten candidates come from the second and the third.
-_EVERY, _WIDER, _WIDEST = 10, 4, 9
+# Where every ten candidates come from: the proposal, what is fitted to points, or the widest.
+_SOURCES = np.array([0, 0, 0, 0, 1, 0, 0, 0, 0, 2])
+_SOURCES_WITH_DRAWS = np.array([1, 0, 1, 0, 1, 0, 1, 0, 1, 2])
 
 
 class Defended:
@@ -46,6 +48,9 @@ class Defended:
         The number of observations m, of candidates n and of columns D.
     generator : numpy.random.Generator
         Where the points that the wider densities are fitted to come from.
+    draws : ndarray of shape (m, k, D) or None, default=None
+        Draws of the target, if there are some: the mixture of Student distributions is fitted to
+        them, no wider than they are, and half of the candidates come from it.
     """
 
     def __init__(
@@ -54,17 +59,21 @@ class Defended:
         reference: Reference,
         shape: tuple[int, int, int],
         generator: np.random.Generator,
+        draws: Array | None = None,
     ) -> None:
         m, n, D = shape
+        self.pattern = _SOURCES if draws is None else _SOURCES_WITH_DRAWS
         self.proposal, self.m, self.D = proposal, m, D
-        pilot = _finite(proposal.sample((m, _PILOT), generator))
-        mixture = fit_mixture(pilot, int(np.clip(16 // D, 1, 4)), generator)
+        points, inflation = draws, 1.0
+        if points is None:
+            points, inflation = _finite(proposal.sample((m, _PILOT), generator)), _INFLATION
+        mixture = fit_mixture(points, int(np.clip(16 // D, 1, 4)), generator)
         self.wider = replace(
-            mixture, roots=_INFLATION * mixture.roots, whiteners=mixture.whiteners / _INFLATION
+            mixture, roots=inflation * mixture.roots, whiteners=mixture.whiteners / inflation
         )
         self.widest = fit_mixture(reference.sample((1, 4 * _PILOT), generator), 1, generator)
         with np.errstate(divide="ignore"):
-            self.log_shares = np.log(np.bincount(_sources(slice(0, n)), minlength=3) / n)
+            self.log_shares = np.log(np.bincount(self._sources(slice(0, n)), minlength=3) / n)
 
     def sample(self, part: slice, generator: np.random.Generator) -> Array:
         """
@@ -82,7 +91,7 @@ class Defended:
         ndarray of shape (m, k, D)
             The candidates; NaN where the target is zero.
         """
-        sources = _sources(part)
+        sources = self._sources(part)
         z = np.empty((self.m, len(sources), self.D))
         counts = np.bincount(sources, minlength=3)
         if counts[0]:
@@ -114,11 +123,9 @@ class Defended:
         ]
         return np.asarray(logsumexp(np.stack(each, axis=-1) + self.log_shares, axis=-1))
 
-
-def _sources(part: slice) -> Array:
-    """Number the source of every candidate: 0 the proposal, 1 wider than it, 2 the widest."""
-    places = np.arange(part.start, part.stop) % _EVERY
-    return np.where(places == _WIDER, 1, np.where(places == _WIDEST, 2, 0))
+    def _sources(self, part: slice) -> Array:
+        """Number the source of every candidate."""
+        return self.pattern[np.arange(part.start, part.stop) % len(self.pattern)]
 
 
 def _finite(z: Array) -> Array:

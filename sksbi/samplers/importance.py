@@ -29,7 +29,7 @@ __all__ = ["ImportanceResampling"]
 
 _COSTLY, _TIMES, _FEWEST, _FEWEST_FROM_PRIOR = 10, 10, 500, 20_000
 # With a proposal; where candidates are worth too few, there are more of them, with a margin.
-_PROPOSED, _MARGIN = (2, 1_000), 1.25
+_PROPOSED, _MARGIN, _MOST_POINTS = (2, 1_000), 1.25, 1_000
 _MOST_KEPT = 10_000_000
 
 
@@ -66,10 +66,12 @@ class ImportanceResampling(Sampler):
     Of ten candidates eight come from the proposal. One comes from Student distributions twice as
     wide as it is, and one from a Student distribution as wide as the prior: where the proposal is
     too narrow, or beside the posterior, weights stay bounded, and draws right, as long as the
-    effective sample size is good. As an estimator's ``sampler`` the proposal is asked at that
-    estimator's x: in a Pipeline that is x after the other steps. Of independent trials
-    (``iid=True``) it takes as many as it was fitted to as one x, of shape (trials, ...) or in one
-    row.
+    effective sample size is good. Where that is below the number of draws, half of the candidates
+    of a second round come from Student distributions fitted to the draws of the first.
+
+    As an estimator's ``sampler`` the proposal is asked at that estimator's x: in a Pipeline that is
+    x after the other steps. Of independent trials (``iid=True``) it takes as many as it was fitted
+    to as one x, of shape (trials, ...) or in one row.
 
     References
     ----------
@@ -205,10 +207,11 @@ def _weigh(
     n_candidates: int,
     generator: np.random.Generator,
     verbose: bool,
+    known: Array | None = None,
 ) -> tuple[Array, Array]:
     """Weight all candidates, choose, and tell how many independent ones they are worth."""
     m, _, D = shape
-    source, log_weight = _source(target, (m, n_candidates, D), generator)
+    source, log_weight = _source(target, (m, n_candidates, D), generator, known)
     keeps = m * n_candidates * D <= _MOST_KEPT
     pieces = [_Piece(part, source, draw_seed(generator), keeps) for part in chunks(n_candidates, m)]
     log_weights = np.empty((m, n_candidates))
@@ -241,7 +244,8 @@ def _improve(
     for i in np.flatnonzero(ess < n_samples):
         wanted = _MARGIN * n_samples * n_candidates / ess[i]
         n_more = int(np.clip(wanted, n_candidates, max(n_candidates, _TIMES * n_samples)))
-        again = _weigh(select(int(i)), (1, 1, D), n_samples, n_more, generator, verbose)
+        alone, known = select(int(i)), draws[i : i + 1, :_MOST_POINTS]
+        again = _weigh(alone, (1, 1, D), n_samples, n_more, generator, verbose, known)
         draws[i], ess[i] = again[0][0], again[1][0]
 
 
@@ -265,7 +269,10 @@ class _Piece:
 
 
 def _source(
-    target: Target, shape: tuple[int, int, int], generator: np.random.Generator
+    target: Target,
+    shape: tuple[int, int, int],
+    generator: np.random.Generator,
+    known: Array | None,
 ) -> tuple[Callable[[slice, np.random.Generator], Array], LogProb]:
     """Tell where candidates come from, and how they are weighted."""
     if target.proposal is None:
@@ -274,7 +281,8 @@ def _source(
             return target.reference.sample((shape[0], part.stop - part.start), noise)
 
         return sample, checked(target.log_ratio)
-    defended, log_p = Defended(target.proposal, target.reference, shape, generator), checked(target)
+    defended = Defended(target.proposal, target.reference, shape, generator, known)
+    log_p = checked(target)
 
     def log_weight(z: Array) -> Array:
         dead = np.isnan(z[..., 0])
