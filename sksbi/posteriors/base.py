@@ -174,6 +174,24 @@ class Posterior(ABC):
                 "with sksbi.nn.DeepSet as the embedding."
             )
 
+    def refuse_unseen(self, x: Array, *, trials: bool = False) -> None:
+        """
+        Hold that of what was observed something was learnt; most families take any x.
+
+        Parameters
+        ----------
+        x : ndarray of shape (m, ...), with trials (m, trials, ...)
+            The observations.
+        trials : bool, default=False
+            Whether every observation consists of independent trials.
+
+        Raises
+        ------
+        ValueError
+            If a value is not among those that fit has seen, and must be.
+        """
+        return
+
     @abstractmethod
     def _at(self, x: Array) -> PosteriorAt:
         """Fix observations (m, ...), or (m, trials, ...) for a family that takes trials."""

@@ -152,6 +152,22 @@ class Factor(ABC):
         """
         return OfTrials(self.at(x.reshape(-1, *x.shape[2:])), x.shape[1])
 
+    def refuse_unseen(self, x: Array) -> None:
+        """
+        Hold that of trials something was learnt; most factors take any.
+
+        Parameters
+        ----------
+        x : ndarray of shape (k, ...)
+            The trials, as they were observed.
+
+        Raises
+        ------
+        ValueError
+            If a value is not among those that fit has seen, and must be.
+        """
+        return
+
     @abstractmethod
     def pooled(self, others: Sequence[Self]) -> Factor:
         """
@@ -240,6 +256,11 @@ class _Mean(Factor):
     def units_from_unbounded(self, z: Array) -> Array:
         """Set the members' units side by side."""
         return np.hstack([member.units_from_unbounded(z) for member in self.members])
+
+    def refuse_unseen(self, x: Array) -> None:
+        """Ask every member."""
+        for member in self.members:
+            member.refuse_unseen(x)
 
     @property
     def n_units(self) -> int:

@@ -68,6 +68,10 @@ class PriorTimes(Posterior):
         """Fix observations (m, trials, ...)."""
         return PriorTimesAt(self, len(x), self.factor.at_trials(x))
 
+    def refuse_unseen(self, x: Array, *, trials: bool = False) -> None:
+        """Ask the factor."""
+        self.factor.refuse_unseen(x.reshape(-1, *x.shape[2:]) if trials else x)
+
     def pooled(self, others: Sequence[Self]) -> PriorTimes:
         """
         Take the prior times the mean factor.
