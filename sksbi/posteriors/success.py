@@ -270,6 +270,16 @@ class RatioTimesSuccess(_TimesSuccess, Ratio):
 class LikelihoodTimesSuccess(_TimesSuccess, Likelihood):
     """Likelihood of simulations that succeeded, times the probability of success."""
 
+    factor: Likelihood
+
+    def draw(self, theta: Array, n: int, generator: np.random.Generator) -> Array:
+        """Draw observations of simulations that succeed."""
+        return self.factor.draw(theta, n, generator)
+
+    def log_mass(self, theta: Array) -> Array:
+        """Compute the logarithm of the probability of success."""
+        return (self.success.log_ratio(theta) + self._log_mean) / self.n_trials
+
     @property
     def _log_mean(self) -> float:
         """The logarithm of the probability on average."""
