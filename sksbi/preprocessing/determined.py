@@ -12,7 +12,6 @@ as the diagonal element of R at that column.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -75,7 +74,7 @@ def find_determined(y: Array, discrete: Array, context: Array) -> list[Determine
     [(1, (0,))]
     """
     y, discrete, context = y[:_ROWS], discrete[:_ROWS], context[:_ROWS]
-    given = np.column_stack([context, _products([*context.T])])
+    given = np.column_stack([context, _products(context)])
     alone, with_theta = _left(y, discrete), _left(y, discrete, given)
     found: list[Determined] = []
     for j in map(int, np.flatnonzero(np.minimum(alone, with_theta) < _LEAST_SHARE)):
@@ -90,7 +89,7 @@ def find_determined(y: Array, discrete: Array, context: Array) -> list[Determine
 
 def _left(y: Array, discrete: Array, given: Array | None = None) -> Array:
     """Compute what is left of every column, as a share of its deviation: 1 where rows are few."""
-    n, terms, places = len(y), [np.ones(len(y))], []
+    terms, places = [np.ones(len(y))], []
     terms += [*discrete.T] if given is None else [*given.T, *discrete.T]
     before = [*discrete.T]
     for column in y.T:
@@ -99,7 +98,7 @@ def _left(y: Array, discrete: Array, given: Array | None = None) -> Array:
         before.append(column)
         if len(before) <= _MOST_PRODUCTS:
             terms += [column * other for other in before]
-    left, most = np.ones(y.shape[1]), min(n // _ROWS_PER_TERM, _MOST_TERMS)
+    left, most = np.ones(y.shape[1]), max(1, min(len(y) // _ROWS_PER_TERM, _MOST_TERMS))
     columns = np.column_stack(terms[:most])
     size = np.linalg.norm(columns - columns.mean(axis=0), axis=0)
     diagonal = np.abs(np.diag(np.linalg.qr(columns / np.where(size > 0, size, 1.0), mode="r")))
@@ -108,10 +107,9 @@ def _left(y: Array, discrete: Array, given: Array | None = None) -> Array:
     return np.where(y.std(axis=0) > 0, left, 1.0)
 
 
-def _products(columns: Sequence[Array]) -> Array:
+def _products(x: Array) -> Array:
     """Compute squares, products and cubes, if the columns are not many."""
-    n = len(columns[0]) if columns else 0
-    if not 0 < len(columns) <= _MOST_PRODUCTS:
-        return np.zeros((n, 0))
-    products = [a * b for i, a in enumerate(columns) for b in columns[: i + 1]]
-    return np.column_stack([*products, *(a**3 for a in columns)])
+    if not 0 < x.shape[1] <= _MOST_PRODUCTS:
+        return np.zeros((len(x), 0))
+    first, second = np.triu_indices(x.shape[1])
+    return np.hstack([x[:, first] * x[:, second], x**3])
