@@ -36,7 +36,7 @@ from sksbi.utils.warn import warn_user
 __all__ = ["InvertibleSpace"]
 
 _FEW, _ROWS_PER_VALUE, _MOST_VALUES, _MOST_TOLD = 10, 5, 1_000, 5
-_MOST_ROWS = 20_000
+_MOST_ROWS, _LARGEST_COUNT = 20_000, 2.0**50
 _REPEATED, _TIMES = 0.01, 5
 
 
@@ -110,8 +110,7 @@ class InvertibleSpace:
                 )
         self.values_ = [values[j] for j in np.flatnonzero(self.discrete_)]
         rest = columns[:, ~self.discrete_]
-        self.counts_ = np.array([bool((column == np.round(column)).all()) for column in rest.T])
-        self.counts_ = self.counts_.astype(bool)
+        self.counts_ = np.array([_are_counts(column) for column in rest.T], bool)
         self._warn_of_repeated(rest)
         y = self._spread(rest, generator)
         self.maps_ = []
@@ -308,8 +307,7 @@ class InvertibleSpace:
         for j, column in zip(np.flatnonzero(~self.discrete_), some.T, strict=True):
             values, times = np.unique(column, return_counts=True)
             most = int(times.argmax())
-            is_count = bool((column == np.round(column)).all())
-            if is_count or times[most] < max(_TIMES, _REPEATED * len(column)):
+            if _are_counts(column) or times[most] < max(_TIMES, _REPEATED * len(column)):
                 continue
             share = times[most] / len(column)
             warn_user(
@@ -326,6 +324,11 @@ def _distinct(column: Array) -> Array:
     """Find the values of a column, of many some."""
     some = np.unique(column[: 2 * _MOST_VALUES])
     return some if len(some) > _MOST_VALUES else np.unique(column)
+
+
+def _are_counts(column: Array) -> bool:
+    """Tell whole numbers from others; all floats are whole where they are large enough."""
+    return bool((column == np.round(column)).all() and np.abs(column).max() < _LARGEST_COUNT)
 
 
 def _are_few(values: Sequence[Array], n: int) -> Mask:

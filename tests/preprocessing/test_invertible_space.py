@@ -231,6 +231,7 @@ def test_what_is_fitted_does_not_depend_on_how_large_the_units_are() -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         one, other = fitted(CONTINUOUS), fitted(CONTINUOUS * 2.0**60)
+    assert not other.counts_.any()
     assert [m.kind for m in one.maps_] == [m.kind for m in other.maps_]
     a, b = one.to_network(CONTINUOUS), other.to_network(CONTINUOUS * 2.0**60)
     np.testing.assert_allclose(a[0], b[0], rtol=1e-9, atol=1e-9)
