@@ -25,6 +25,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from sksbi.estimators.base import BaseInference
 from sksbi.estimators.folds import set_aside
+from sksbi.estimators.likelihood import LikelihoodMixin
 from sksbi.estimators.members import PooledMixin, check_member, fit_clones
 from sksbi.estimators.npe import NPE
 from sksbi.estimators.ratio import RatioMixin
@@ -38,7 +39,7 @@ __all__ = ["CalibratedPosterior"]
 
 # What it estimates is what its estimator does, so a property stands over the attribute of others.
 class CalibratedPosterior(  # type: ignore[override]
-    PooledMixin, RatioMixin, ChainsMixin, MetaEstimatorMixin, BaseInference
+    PooledMixin, RatioMixin, LikelihoodMixin, ChainsMixin, MetaEstimatorMixin, BaseInference
 ):
     """
     Posterior whose highest-density regions have the coverage that they claim.
@@ -51,8 +52,8 @@ class CalibratedPosterior(  # type: ignore[override]
     Parameters
     ----------
     estimator : estimator or None, default=None
-        A posterior or ratio estimator such as ``NPE``, with the prior; None: ``NPE()``. Steps on x
-        go around: ``make_pipeline(StandardScaler(), CalibratedPosterior(NPE(prior)))``.
+        A posterior, ratio or likelihood estimator such as ``NPE``, with the prior; None: ``NPE()``.
+        Steps on x go around: ``make_pipeline(StandardScaler(), CalibratedPosterior(NPE(prior)))``.
     method : {"conformal"}, default="conformal"
         How regions are calibrated.
     cv : float, int, splitter, iterable, None or "prefit", default=0.2
@@ -199,7 +200,7 @@ class CalibratedPosterior(  # type: ignore[override]
         scores = []
         scored = ((e, rows) for e, rows in zip(self.estimators_, folds, strict=True) if len(rows))
         for member, rows in scored:
-            posterior = member._posterior().at(pairs.x[rows])
+            posterior = member._posterior().at(pairs.x[rows], trials=self._has_trials)
             ranks = density_ranks(
                 posterior, pairs.theta[rows], self.n_samples_, generator, self.verbose
             )
@@ -349,6 +350,13 @@ def _check_same_problem(fitting, fitted):
             "theta and x must be as in the fit of the estimator: number of parameters, shape of "
             f"an observation and its names were {theirs}, got {ours}."
         )
+    encoders = fitting.x_layout_.encoder, fitted.x_layout_.encoder
+    for now, then in zip(*(encoder.columns or () for encoder in encoders if encoder), strict=False):
+        if now.categories != then.categories:
+            raise ValueError(
+                f"x must have the categories of the estimator's fit in column {then.name!r}, "
+                f"{then.categories}, got {now.categories}: make it a categorical column with these."
+            )
 
 
 def _check_draws(estimator):
@@ -356,6 +364,6 @@ def _check_draws(estimator):
     check_member(estimator, "CalibratedPosterior")
     if estimator._estimates != "posterior" and estimator.prior is None:
         raise ValueError(
-            "estimator must have a prior to draw from, as its posterior is prior times ratio, got "
-            f"{type(estimator).__name__}(prior=None)."
+            "estimator must have a prior to draw from, as its posterior is prior times "
+            f"{estimator._estimates}, got {type(estimator).__name__}(prior=None)."
         )

@@ -21,6 +21,7 @@ from sklearn.base import MetaEstimatorMixin
 from sklearn.utils._param_validation import HasMethods, Interval
 
 from sksbi.estimators.base import BaseInference
+from sksbi.estimators.likelihood import LikelihoodMixin
 from sksbi.estimators.members import PooledMixin, check_member, fit_clones
 from sksbi.estimators.npe import NPE
 from sksbi.estimators.ratio import RatioMixin
@@ -31,7 +32,7 @@ __all__ = ["Ensemble"]
 
 # What it estimates is what its members do, so a property stands over the attribute of others.
 class Ensemble(  # type: ignore[override]
-    PooledMixin, RatioMixin, ChainsMixin, MetaEstimatorMixin, BaseInference
+    PooledMixin, RatioMixin, LikelihoodMixin, ChainsMixin, MetaEstimatorMixin, BaseInference
 ):
     """
     Equally weighted mixture of posteriors that were fitted independently.
@@ -45,8 +46,9 @@ class Ensemble(  # type: ignore[override]
     estimator : estimator or None, default=None
         What each member is a clone of, a posterior estimator such as ``NPE`` with the prior; None:
         ``NPE()``. Steps on x go around the ensemble:
-        ``make_pipeline(StandardScaler(), Ensemble(NPE(prior)))``. A ratio estimator will do, too:
-        the ensemble then is the prior times the mean ratio, with the methods for ratios and trials.
+        ``make_pipeline(StandardScaler(), Ensemble(NPE(prior)))``. A ratio or likelihood estimator
+        will do, too: the ensemble then is the prior times the mean ratio or likelihood, with the
+        methods for these and for trials.
     n_estimators : int, default=5
         The number of members.
     n_jobs : int or None, default=None

@@ -14,6 +14,7 @@ from tqdm.auto import tqdm
 from sksbi.data import Pairs
 from sksbi.estimators.base import BaseInference
 from sksbi.posteriors.base import Posterior
+from sksbi.tables.emulated import observed_table
 from sksbi.tables.layout import ObservationLayout
 from sksbi.utils.parallel import running
 from sksbi.utils.random import draw_seeds
@@ -50,6 +51,16 @@ class PooledMixin:
         """Whether their observations consist of trials."""
         return getattr(self.estimator, "_has_trials", False)
 
+    @property
+    def _takes_any_table(self) -> bool:
+        """Whether they take categories."""
+        return getattr(self.estimator, "_takes_any_table", False)
+
+    @property
+    def _may_miss(self) -> bool:
+        """Whether they take single values that are missing."""
+        return getattr(self.estimator, "_may_miss", True)
+
     def _posterior(self) -> Posterior:
         """Pool the members' posteriors."""
         first, *others = (member._posterior() for member in self.estimators_)
@@ -60,10 +71,7 @@ class PooledMixin:
         theta: Table = pairs.theta
         if self.theta_columns_ is not None:
             theta = pd.DataFrame(pairs.theta, columns=self.theta_columns_)
-        x: Table = pairs.x
-        if self.x_layout_.names is not None:
-            x = pd.DataFrame(pairs.x, columns=list(self.x_layout_.names))
-        return theta, x, pairs.weight
+        return theta, observed_table(pairs.x, self.x_layout_), pairs.weight
 
 
 def check_member(estimator: object, around: str) -> None:

@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from typing import Self
 
 import numpy as np
-from scipy.special import log_expit, logsumexp
+from scipy.special import log_expit, logsumexp, softmax
 
 from sksbi.utils.batches import batches
 from sksbi.utils.derangement import derangement
@@ -159,6 +159,22 @@ class Factor(ABC):
         flat = x.reshape(-1, *x.shape[2:])
         return OfTrials(self.at(flat), np.arange(len(flat)).reshape(m, n_trials))
 
+    def refuse_unseen(self, x: Array) -> None:
+        """
+        Hold that of trials something was learnt; most factors take any.
+
+        Parameters
+        ----------
+        x : ndarray of shape (k, ...)
+            The trials, as they were observed.
+
+        Raises
+        ------
+        ValueError
+            If a value is not among those that fit has seen, and must be.
+        """
+        return
+
     @abstractmethod
     def pooled(self, others: Sequence[Self]) -> Factor:
         """
@@ -223,6 +239,42 @@ class Ratio(Factor):
 class Likelihood(Factor):
     """Base of the factors that are p(x | theta), densities in the units of x."""
 
+    @abstractmethod
+    def draw(self, theta: Array, n: int, generator: np.random.Generator) -> Array:
+        """
+        Draw observations.
+
+        Parameters
+        ----------
+        theta : ndarray of shape (m, D)
+            Parameters.
+        n : int
+            The number of draws for each.
+        generator : numpy.random.Generator
+            Where the noise comes from.
+
+        Returns
+        -------
+        ndarray of shape (m, n, ...)
+            The draws.
+        """
+
+    def log_mass(self, theta: Array) -> Array:
+        """
+        Compute the logarithm of the integral over x.
+
+        Parameters
+        ----------
+        theta : ndarray of shape (m, D)
+            Parameters.
+
+        Returns
+        -------
+        ndarray of shape (m,)
+            The logarithms: 0 for a density, less where simulations fail.
+        """
+        return np.zeros(len(theta))
+
     def pooled(self, others: Sequence[Self]) -> Likelihood:
         """Average this and other likelihoods."""
         return MeanLikelihood([self, *others]) if others else self
@@ -247,6 +299,11 @@ class _Mean(Factor):
     def units_from_unbounded(self, z: Array) -> Array:
         """Set the members' units side by side."""
         return np.hstack([member.units_from_unbounded(z) for member in self.members])
+
+    def refuse_unseen(self, x: Array) -> None:
+        """Ask every member."""
+        for member in self.members:
+            member.refuse_unseen(x)
 
     @property
     def n_units(self) -> int:
@@ -279,6 +336,29 @@ class MeanLikelihood(_Mean, Likelihood):
     members : sequence of Likelihood
         The likelihoods.
     """
+
+    members: Sequence[Likelihood]
+
+    def log_mass(self, theta: Array) -> Array:
+        """Average the integrals."""
+        return logsumexp(self._log_masses(theta), axis=0) - np.log(len(self.members))
+
+    def draw(self, theta: Array, n: int, generator: np.random.Generator) -> Array:
+        """Draw from a member for every observation, as often as its integral says."""
+        shares = np.cumsum(softmax(self._log_masses(theta), axis=0), axis=0)
+        chosen = (generator.random((len(theta), n)) > shares[:-1, :, None]).sum(axis=0)
+        drawn: dict[int, Array] = {}
+        for k in np.unique(chosen):
+            points = theta[np.nonzero(chosen == k)[0]]
+            drawn[k] = self.members[k].draw(points, 1, generator)[:, 0]
+        x = np.empty((len(theta), n, *next(iter(drawn.values())).shape[1:]))
+        for k, own in drawn.items():
+            x[chosen == k] = own
+        return x
+
+    def _log_masses(self, theta: Array) -> Array:
+        """Compute the members' integrals: (K, m)."""
+        return np.stack([member.log_mass(theta) for member in self.members])
 
 
 class _MeanAt(FactorAt):

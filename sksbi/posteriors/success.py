@@ -249,6 +249,10 @@ class _TimesSuccess(Factor):
     def _log_mean(self) -> float:
         """What is added to log p(success | theta) / p(success)."""
 
+    def refuse_unseen(self, x: Array) -> None:
+        """Ask the factor."""
+        self.factor.refuse_unseen(x)
+
     def at(self, x: Array) -> FactorAt:
         """Fix trials."""
         return _TimesSuccessAt(self.factor.at(x))
@@ -265,6 +269,16 @@ class RatioTimesSuccess(_TimesSuccess, Ratio):
 
 class LikelihoodTimesSuccess(_TimesSuccess, Likelihood):
     """Likelihood of simulations that succeeded, times the probability of success."""
+
+    factor: Likelihood
+
+    def draw(self, theta: Array, n: int, generator: np.random.Generator) -> Array:
+        """Draw observations of simulations that succeed."""
+        return self.factor.draw(theta, n, generator)
+
+    def log_mass(self, theta: Array) -> Array:
+        """Compute the logarithm of the probability of success."""
+        return (self.success.log_ratio(theta) + self._log_mean) / self.n_trials
 
     @property
     def _log_mean(self) -> float:

@@ -17,7 +17,7 @@ from sksbi.tables.theta import Reader, check_against_prior, read_theta
 from sksbi.utils.containers import plain, shape_of
 from sksbi.utils.types import Array
 
-__all__ = ["AskedParameters", "emulated_table", "read_parameters"]
+__all__ = ["AskedParameters", "emulated_table", "observed_table", "read_parameters"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -114,6 +114,36 @@ def emulated_table(
     return table
 
 
+def observed_table(x: Array, layout: ObservationLayout) -> Array | pd.DataFrame:
+    """
+    Give observations, as they were read, the form of x in fit, for an estimator to be fitted to.
+
+    Parameters
+    ----------
+    x : ndarray of shape (n, ...) or (n, trials, ...)
+        The observations.
+    layout : ObservationLayout
+        What x looked like in fit.
+
+    Returns
+    -------
+    ndarray, or DataFrame if fit's x was one
+        The observations; labels are categories, so that any rows of them have the same.
+    """
+    if layout.dtypes is None:
+        return x
+    table = _as_in_fit(layout.flat(x), layout, layout.dtypes)
+    columns = layout.encoder.columns if layout.encoder is not None else None
+    for j, column in enumerate(columns or ()):
+        if column.categories is not None and column.ordered is None:
+            dtype = pd.CategoricalDtype(list(column.categories))
+            table.isetitem(j, table.iloc[:, j].astype(dtype).array)
+    if layout.trials:
+        trials = pd.RangeIndex(x.shape[1], name="trial")
+        table.index = with_level(pd.RangeIndex(len(x)), trials)
+    return table
+
+
 def _as_in_fit(values: Array, layout: ObservationLayout, dtypes: pd.Series) -> pd.DataFrame:
     """Give numbers (n, L) the columns and dtypes of fit's table."""
     has_labels = layout.encoder is not None and layout.encoder.has_labels
@@ -121,6 +151,24 @@ def _as_in_fit(values: Array, layout: ObservationLayout, dtypes: pd.Series) -> p
     table = pd.DataFrame(decoded)
     table.columns = dtypes.index
     for j, dtype in enumerate(dtypes):
-        if pd.api.types.is_integer_dtype(dtype) or pd.api.types.is_bool_dtype(dtype):
-            table.isetitem(j, table.iloc[:, j].astype(dtype).array)
+        column = table.iloc[:, j]
+        if column.dtype != dtype and (cast := _cast(column, dtype)) is not None:
+            table.isetitem(j, cast.array)
     return table
+
+
+def _cast(column: pd.Series, dtype: Any) -> pd.Series | None:
+    """Give a column the dtype of fit's; None if that cannot hold its values."""
+    if isinstance(dtype, np.dtype) and dtype.kind == "O":
+        return None
+    try:
+        with np.errstate(invalid="ignore", over="ignore"):
+            cast = column.astype(dtype)
+    except (TypeError, ValueError, OverflowError):
+        return None
+    if not pd.api.types.is_numeric_dtype(column.dtype):
+        return cast
+    before, after = (np.asarray(one.astype("Float64").fillna(0)) for one in (column, cast))
+    is_float = pd.api.types.is_float_dtype(dtype)
+    kept = np.isfinite(after) == np.isfinite(before) if is_float else after == before
+    return cast if kept.all() else None

@@ -19,6 +19,7 @@ from sklearn.preprocessing import PolynomialFeatures, StandardScaler
 
 import sksbi
 from sksbi import (
+    NLE,
     NPE,
     NRE,
     CalibratedPosterior,
@@ -34,6 +35,7 @@ QUADRATIC = make_pipeline(StandardScaler(), PolynomialFeatures(), LogisticRegres
 ESTIMATORS = [
     NPE(**TINY),
     NRE(hidden_features=(16,), max_epochs=3),
+    NLE(**TINY),
     Ensemble(NPE(**TINY), n_estimators=2),
     CalibratedPosterior(NPE(**TINY), n_samples=100),
     ClassifierRatio(
@@ -98,13 +100,13 @@ def posterior(request: pytest.FixtureRequest, prior: dict) -> BaseEstimator:
     return _ready(request.param, prior)
 
 
-@pytest.fixture(**_names(NPE, NRE, Ensemble))
+@pytest.fixture(**_names(NPE, NRE, NLE, Ensemble))
 def trained(request: pytest.FixtureRequest, prior: dict) -> BaseEstimator:
     """Give each estimator that trains networks in turn, not fitted, with a prior and a seed."""
     return _ready(request.param, prior)
 
 
-@pytest.fixture(**_names(NPE, NRE))
+@pytest.fixture(**_names(NPE, NRE, NLE))
 def network(request: pytest.FixtureRequest, prior: dict) -> BaseEstimator:
     """Give each estimator that trains one network in turn, not fitted, with a prior and a seed."""
     return _ready(request.param, prior)
