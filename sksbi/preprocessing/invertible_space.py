@@ -247,8 +247,9 @@ class InvertibleSpace:
             warn_user(
                 f"{self._name(int(j))} of x is {values[most]:.6g} in {share:.0%} of the "
                 "simulations, and a density gives no single value a probability: put an indicator "
-                "column beside it, 1 where it is that value, and there replace it by noise from a distribution "
-                "that does not depend on theta; or, if its values are few, name it in x_discrete.",
+                "column beside it, 1 where it is that value, and there replace it by noise from a "
+                "distribution that does not depend on theta; or, if its values are few, name it in "
+                "x_discrete.",
                 TrainingWarning,
             )
 

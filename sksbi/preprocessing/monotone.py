@@ -7,6 +7,7 @@ A density is learnt best where what it describes is about normal given theta. Fo
 
 the last two for columns without negative values only, and that one is taken under which a
 regression on theta with normal errors makes rows that it has not seen most likely in units of x.
+Counts take the root of x + 7/8, which gives those of Poisson and binomial kind about one variance.
 Below a floor under all that was seen, logarithm and root go on as straight lines, so that every map
 has the whole real line as its domain.
 """
@@ -173,7 +174,7 @@ def _candidates(x: Array, is_count: bool) -> list[MonotoneMap]:
     spread = next((s for s in (high - low, float(x.std())) if s > 0), 1.0)
     maps = [MonotoneMap("identity"), MonotoneMap("asinh", median, spread)]
     if is_count and x.min() >= -0.5:
-        return [*maps, MonotoneMap("log", 1.0, floor=0.25), MonotoneMap("sqrt", 0.875, floor=0.25)]
+        return [MonotoneMap("sqrt", 0.875, floor=0.25)]
     if x.min() < 0 or not (x > 0).any():
         return maps
     smallest = float(x[x > 0].min())

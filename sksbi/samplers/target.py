@@ -49,6 +49,9 @@ class Target:
         Gives target i alone, ``select(i)``, for samplers that take one after the other.
     cost : int, default=1
         How many evaluations a point takes, such as the number of trials.
+    proposal : object or None, default=None
+        A normalised density near the target, with the methods of ``reference``, for points of shape
+        (m, n, D): where importance resampling draws from, if there is one.
 
     Examples
     --------
@@ -68,15 +71,19 @@ class Target:
     reference: Reference
     select: Callable[[int], Target] | None = None
     cost: int = 1
+    proposal: Reference | None = None
 
     def __post_init__(self) -> None:
         if not callable(self.log_ratio):
             raise TypeError(f"log_ratio must be callable, got {type(self.log_ratio).__name__}.")
-        for method in ("sample", "log_prob"):
-            if not callable(getattr(self.reference, method, None)):
+        given = {"reference": self.reference}
+        if self.proposal is not None:
+            given["proposal"] = self.proposal
+        for name, density in given.items():
+            if not all(callable(getattr(density, m, None)) for m in ("sample", "log_prob")):
                 raise TypeError(
-                    "reference must have the methods sample(shape, generator) and log_prob(z), got "
-                    f"{type(self.reference).__name__}."
+                    f"{name} must have the methods sample(shape, generator) and log_prob(z), got "
+                    f"{type(density).__name__}."
                 )
 
     def __call__(self, z: Array) -> Array:

@@ -21,7 +21,8 @@ torch comes first, so that nothing brings another build of it:
     build/peers/bin/python tests/benchmarks/accuracy.py two_moons 1000 --estimator sbi_npe
     build/peers/bin/python tests/benchmarks/accuracy.py two_moons 1000 --estimator lampe_npe
 
-Options of sbi_npe are those of sbi's NPE, and "train", "posterior" and "sample" for its methods:
+NRE_trials and NLE_trials are for slcp alone: they are told that its x is four trials. Options of
+sbi_npe are those of sbi's NPE, and "train", "posterior" and "sample" for its methods:
 '{"density_estimator": "nsf", "train": {"training_batch_size": 100}}'.
 """
 
@@ -39,6 +40,7 @@ import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -51,7 +53,45 @@ from sksbi.exceptions import SimulationWarning
 from sksbi.metrics import c2st_score
 
 SIMULATION_SEED, TEST_SEED, N_TEST = 1000, 2_000_000, 2_000
-ESTIMATORS = {"NPE": sksbi.NPE, "NRE": sksbi.NRE}
+N_TRIALS = 4
+
+
+class DeclaredTrials:
+    """
+    NLE or NRE that is told that x of slcp consists of four independent trials.
+
+    Parameters
+    ----------
+    estimator : type
+        The class.
+    prior : object
+        The task's prior.
+    **options : object
+        Parameters.
+    """
+
+    def __init__(self, estimator: type, prior: object, **options: object) -> None:
+        self.estimator = estimator(prior, x_trials=True, **options)
+
+    def fit(self, theta: np.ndarray, x: np.ndarray) -> object:
+        """Train on the trials."""
+        self.estimator.fit(theta, x.reshape(len(x), N_TRIALS, -1))
+        self.history_ = self.estimator.history_
+        return self
+
+    def sample(self, x: np.ndarray, n_samples: int, *, random_state: int) -> np.ndarray:
+        """Draw (n_samples, D)."""
+        x = np.reshape(x, (N_TRIALS, -1))
+        return self.estimator.sample(x, n_samples, random_state=random_state)
+
+
+ESTIMATORS = {
+    "NPE": sksbi.NPE,
+    "NRE": sksbi.NRE,
+    "NLE": sksbi.NLE,
+    "NRE_trials": partial(DeclaredTrials, sksbi.NRE),
+    "NLE_trials": partial(DeclaredTrials, sksbi.NLE),
+}
 NORMALISED = {"NPE"}
 LIBRARIES = ("sksbi", "torch", "zuko", "sbi", "lampe")
 

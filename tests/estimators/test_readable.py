@@ -6,11 +6,13 @@ import numpy as np
 import pytest
 from scipy import stats
 from sklearn.base import BaseEstimator, clone
+from sklearn.frozen import FrozenEstimator
 from sklearn.model_selection import GridSearchCV
 from sklearn.preprocessing import StandardScaler
 
 from sksbi import NPE, NRE, ClassifierRatio, Ensemble, PosteriorRegressor
 from sksbi.pipeline import make_pipeline
+from sksbi.samplers import ImportanceResampling
 
 PRIOR = {"mass": stats.uniform(10, 50), "rate": stats.loguniform(1e-3, 1)}
 SHOWN = "{'mass': uniform(10, 50), 'rate': loguniform(0.001, 1)}"
@@ -33,6 +35,7 @@ NESTED = {
     "Ensemble": Ensemble(NRE(PRIOR)),
     "Pipeline": make_pipeline(StandardScaler(), NPE(PRIOR)),
     "PosteriorRegressor": PosteriorRegressor(NPE(PRIOR)),
+    "sampler": NRE(sampler=ImportanceResampling(proposal=FrozenEstimator(NPE(PRIOR)))),
 }
 
 

@@ -156,7 +156,7 @@ def _normal(z: np.ndarray) -> np.ndarray:
 
 
 class _Normal:
-    """A density that can be drawn from."""
+    """A density that can be drawn from, but not given observations."""
 
     log_prob = staticmethod(_normal)
 
@@ -181,6 +181,7 @@ SETTINGS: dict[str, Arguments] = {
     },
     "ImportanceResampling": {
         "n_candidates": parameter(200, none="open"),
+        "proposal": only(None, bad=("npe", 3, [], stats.norm(), _Normal(), _Normal)),
         "n_chains": parameter(8, none="open"),
     },
     "MetropolisHastings": {
