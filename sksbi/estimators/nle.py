@@ -85,8 +85,9 @@ class NLE(SamplerMixin, LikelihoodMixin, NeuralEstimator):
     sampler : str, Sampler or callable, default="auto"
         Where draws come from: "auto", "metropolis_hastings", "slice", "importance", "emcee", an
         object of :mod:`sksbi.samplers`, whose parameters are searched as ``sampler__*``, or a
-        callable ``sampler(log_prob, initial, n_samples, random_state)``. Fit does not use it: what
-        is set later takes effect at once.
+        callable ``sampler(log_prob, initial, n_samples, random_state)``. With a fitted posterior
+        estimator at hand, ``ImportanceResampling(proposal=FrozenEstimator(npe))`` draws from its
+        posterior, and weights. Fit does not use it: what is set later takes effect at once.
     optimizer : str or callable, default="muon"
         The optimizer: "muon" (:class:`sksbi.training.muon.Muon`), the name of one of torch's, a
         class or a partial of one.
