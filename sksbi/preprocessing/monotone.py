@@ -162,8 +162,9 @@ def choose_maps(x: Array, is_count: Array, context: Array) -> list[MonotoneMap]:
     gram += _RIDGE * n_train * np.eye(len(gram))
     chosen = []
     for column, counts in zip(x.T, is_count, strict=True):
-        maps = [one.standardised(column) for one in _candidates(column, bool(counts))]
-        scores = [_score(one, column, features, gram, n_train) for one in maps]
+        with np.errstate(over="ignore", invalid="ignore"):
+            maps = [one.standardised(column) for one in _candidates(column, bool(counts))]
+            scores = [_score(one, column, features, gram, n_train) for one in maps]
         chosen.append(maps[int(np.argmax(scores))])
     return chosen
 
