@@ -140,7 +140,8 @@ def likelihood(request: pytest.FixtureRequest, prior: dict) -> BaseEstimator:
     nle = _ready(NLE, prior)
     if request.param is NLE:
         return nle
-    few = {"n_estimators": 2} if request.param is PlainEnsemble else {"n_samples": 50, "cv": 2}
+    few = {"n_estimators": 2} if request.param is PlainEnsemble else {"n_samples": 20, "cv": 0.1}
+    nle = nle.set_params(sampler=ImportanceResampling(1_000))
     return request.param(nle, random_state=0, **few)
 
 
