@@ -67,7 +67,7 @@ class MaskedCategorical(nn.Module):
             [column[:, None] > column[None], torch.ones(len(column), context, dtype=torch.bool)],
             dim=1,
         )
-        self.network = MaskedMLP(sees, list(widths))
+        self.network = MaskedMLP(sees, list(widths), activation=nn.SiLU)
         most, starts = max(self.n_values), torch.tensor([0, *self.n_values]).cumsum(0)[:-1]
         place = torch.arange(most)
         exists = place < torch.tensor(self.n_values)[:, None]

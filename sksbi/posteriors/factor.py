@@ -33,6 +33,7 @@ __all__ = [
 
 
 _EVALUATIONS = 1_000_000
+_FEWEST_ALIKE = 8
 
 
 class FactorAt(ABC):
@@ -138,7 +139,7 @@ class Factor(ABC):
 
     def at_trials(self, x: Array) -> OfTrials:
         """
-        Fix observations of several trials each.
+        Fix observations of several trials each; of trials that are alike, one is evaluated.
 
         Parameters
         ----------
@@ -150,7 +151,13 @@ class Factor(ABC):
         OfTrials
             The factor at these.
         """
-        return OfTrials(self.at(x.reshape(-1, *x.shape[2:])), x.shape[1])
+        m, n_trials = x.shape[:2]
+        alike = _alike(x)
+        if alike is not None:
+            rows, trials, times = alike
+            return OfTrials(self.at(rows), trials, times, n_trials)
+        flat = x.reshape(-1, *x.shape[2:])
+        return OfTrials(self.at(flat), np.arange(len(flat)).reshape(m, n_trials))
 
     @abstractmethod
     def pooled(self, others: Sequence[Self]) -> Factor:
@@ -374,35 +381,65 @@ class OfTrials(FactorAt):
     Parameters
     ----------
     factor : FactorAt
-        At all trials, one observation after the other.
-    n_trials : int
-        The number of trials of every observation.
+        At all trials that differ, and perhaps at others.
+    trials : ndarray of int, of shape (m, k)
+        Which of them an observation consists of.
+    times : ndarray of shape (m, k) or None, default=None
+        How often each occurs; None: once.
+    n_trials : int or None, default=None
+        The number of trials of every observation; None: k.
     """
 
-    def __init__(self, factor: FactorAt, n_trials: int) -> None:
-        self.factor, self.n_trials = factor, n_trials
+    def __init__(
+        self,
+        factor: FactorAt,
+        trials: Rows,
+        times: Array | None = None,
+        n_trials: int | None = None,
+    ) -> None:
+        self.factor, self.trials, self.times = factor, trials, times
+        self.n_trials = trials.shape[1] if n_trials is None else n_trials
+
+    @property
+    def n_evaluations(self) -> int:
+        """How many evaluations of the factor one of the sum takes."""
+        return self.trials.shape[1]
 
     def __call__(self, u: Array, rows: Rows) -> Array:
         """Sum over the trials of an observation, in parts that fit into memory."""
-        if self.n_trials == 1:
-            return self.factor(u, rows)
-        parts = batches(len(u), _EVALUATIONS // self.n_trials)
+        if self.n_evaluations == 1 and self.times is None:
+            return self.factor(u, self.trials[rows, 0])
+        parts = batches(len(u), _EVALUATIONS // self.n_evaluations)
         return np.concatenate([self._sum(u[part], rows[part]) for part in parts])
 
     def _sum(self, u: Array, rows: Rows) -> Array:
         """Sum over trials."""
-        each = self._trials(rows)
-        return self.factor(u.repeat(self.n_trials, axis=0), each.ravel()).reshape(each.shape).sum(1)
+        each = self.trials[rows]
+        logs = self.factor(u.repeat(each.shape[1], axis=0), each.ravel()).reshape(each.shape)
+        if self.times is None:
+            return logs.sum(axis=1)
+        times = self.times[rows]
+        return np.multiply(logs, times, where=times > 0, out=np.zeros_like(logs)).sum(axis=1)
 
     def take(self, rows: Rows | slice) -> OfTrials:
         """Take some of the observations."""
-        if not isinstance(rows, slice):
-            return OfTrials(self.factor.take(self._trials(rows).ravel()), self.n_trials)
-        if rows.step not in (None, 1):
-            raise ValueError(f"rows must be a slice without a step, got {rows}.")
-        ends = (None if end is None else end * self.n_trials for end in (rows.start, rows.stop))
-        return OfTrials(self.factor.take(slice(*ends)), self.n_trials)
+        trials = self.trials[rows]
+        kept = np.unique(trials)
+        times = None if self.times is None else self.times[rows]
+        some = np.searchsorted(kept, trials)
+        return OfTrials(self.factor.take(kept), some, times, self.n_trials)
 
-    def _trials(self, rows: Rows) -> Rows:
-        """Number the trials of observations: (n, n_trials)."""
-        return rows[:, None] * self.n_trials + np.arange(self.n_trials)
+
+def _alike(x: Array) -> tuple[Array, Rows, Array] | None:
+    """Find the trials of (m, T, ...) that differ, which each consists of, and how often."""
+    m, n_trials = x.shape[:2]
+    flat = x.reshape(m, n_trials, -1)
+    if n_trials < _FEWEST_ALIKE or len(np.unique(flat[0], axis=0)) > n_trials // 2:
+        return None
+    rows, place = np.unique(flat.reshape(m * n_trials, -1), axis=0, return_inverse=True)
+    found = [np.unique(one, return_counts=True) for one in place.reshape(m, n_trials)]
+    most = max(len(one) for one, _ in found)
+    trials, times = np.zeros((m, most), np.intp), np.zeros((m, most))
+    for i, (one, count) in enumerate(found):
+        trials[i, : len(one)], times[i, : len(one)] = one, count
+    return rows.reshape(-1, *x.shape[2:]), trials, times

@@ -172,7 +172,7 @@ class PriorTimesAt(PosteriorAt):
             return self.take(one)._target(None if proposal is None else proposal.take(one))
 
         near = None if proposal is None else _Unbounded(proposal, prior)
-        cost = self.factor_at.n_trials
+        cost = self.factor_at.n_evaluations
         return Target(self._log_factor_on_grid, UnboundedPrior(prior), select, cost, near)
 
     def _target_of(self, rows: Rows) -> Target:
@@ -233,11 +233,11 @@ class PriorTimesAt(PosteriorAt):
 
     def _starts(self, target: Target, n_chains: int, generator: np.random.Generator) -> Array:
         """Resample candidates from the prior, ten times as many if there are few good ones."""
-        m, n_trials = self.n_observations, self.factor_at.n_trials
-        n = max(1_000, 10_000 // n_trials)
+        m, n_evaluations = self.n_observations, self.factor_at.n_evaluations
+        n = max(1_000, 10_000 // n_evaluations)
         starts = resample_reference(target, m, n_chains, n, generator)
         n_distinct = min(len(np.unique(one[:, 0])) for one in starts)
-        affordable = 10 * n * m * n_trials <= _MOST_EVALUATIONS
+        affordable = 10 * n * m * n_evaluations <= _MOST_EVALUATIONS
         if n_distinct < min(_GOOD_STARTS, n_chains) and affordable:
             return resample_reference(target, m, n_chains, 10 * n, generator)
         return starts
