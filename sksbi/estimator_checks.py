@@ -330,6 +330,62 @@ def check_trials_add_up(case: _Case) -> None:
     np.testing.assert_allclose(together, backwards, rtol=1e-4, atol=1e-3)
 
 
+def check_the_likelihood_is_what_multiplies_the_prior(case: _Case) -> None:
+    """Of a family that has one: its logarithm is summed over trials, and its mean is the score."""
+    fitted = case.fitted("arrays")
+    if not hasattr(fitted, "log_likelihood"):
+        return
+    theta, x = case.theta.to_numpy()[:20], case.x.to_numpy()[:20]
+    log_prior = np.sum([p.logpdf(t) for p, t in zip(_PRIOR.values(), theta.T, strict=True)], 0)
+    log_q = fitted.log_likelihood(theta, x)
+    np.testing.assert_allclose(fitted.log_prob(theta, x), log_prior + log_q, atol=_ROUNDING)
+    hold(abs(fitted.score(theta, x) - log_q.mean()) < _ROUNDING, "score must be its mean")
+    each = [fitted.log_likelihood(theta, one) for one in x[:5]]
+    np.testing.assert_allclose(
+        fitted.log_likelihood(theta, x[:5], iid=True), np.sum(each, axis=0), rtol=1e-4, atol=1e-3
+    )
+
+
+def check_emulated_observations_have_the_form_of_x(case: _Case) -> None:
+    """A table exactly if x was one in fit; the same for the same seed."""
+    fitted, on_arrays = case.fitted(), case.fitted("arrays")
+    if not hasattr(fitted, "emulate"):
+        return
+    asked = case.theta.iloc[[4, 1]].set_axis(["day one", "day two"])
+    batch, one = fitted.emulate(asked, 3), fitted.emulate(asked.iloc[0].to_dict(), 3)
+    hold(batch.columns.tolist() == list("abcd"), f"columns must be those of x: {batch.columns}")
+    hold(batch.index.names == ["theta", "draw"], "of several theta there must be two index levels")
+    hold(one.shape == (3, 4), f"emulate for one theta must be (n_samples, L): {one.shape}")
+    array = on_arrays.emulate(asked.to_numpy(), 3)
+    hold(
+        (array.shape, array.dtype) == ((2, 3, 4), np.float64),
+        f"emulate for m theta must be float64, (m, n_samples, L): {array.shape}",
+    )
+    np.testing.assert_allclose(batch.to_numpy(), array.reshape(6, 4), rtol=1e-9)
+    first, second = (fitted.emulate(asked, 3, random_state=1) for _ in range(2))
+    hold(first.equals(second), "the same random_state must give the same observations")
+    hold(not first.equals(batch), "another random_state must give other observations")
+    raises(ValueError, on_arrays.emulate, [0.0, _HIGH + 1])
+
+
+def check_the_emulator_draws_from_the_likelihood(case: _Case) -> None:
+    """The mean over emulated x of g is that over other draws, weighted: five standard errors."""
+    fitted, n = case.fitted("arrays"), 4_000
+    if not hasattr(fitted, "emulate"):
+        return
+    theta, rng = np.array([0.3, 1.2]), np.random.default_rng(0)
+    x = fitted.emulate(theta, n)
+    wide = stats.multivariate_t(x.mean(axis=0), 1.5 * np.cov(x.T), df=5)
+    proposed = wide.rvs(4 * n, random_state=rng)
+    points = np.tile(theta, (len(proposed), 1))
+    weights = np.exp(fitted.log_likelihood(points, proposed) - wide.logpdf(proposed))
+    for g in (lambda x: np.ones(len(x)), lambda x: np.tanh(x[:, 0]), lambda x: np.tanh(x).prod(1)):
+        values = weights * g(proposed)
+        error = np.sqrt(values.var() / len(values) + g(x).var() / n)
+        off = abs(g(x).mean() - values.mean())
+        hold(off < 5 * error, f"emulated x must come from the likelihood: {off:.4f} +- {error:.4f}")
+
+
 def check_summary_describes_the_draws(case: _Case) -> None:
     """Mean, standard deviation, median and central interval are those of the draws."""
     fitted, one = case.fitted(), case.x.iloc[0]
@@ -430,6 +486,9 @@ _CHECKS: list[Callable[[_Case], None]] = [
     check_observations_of_a_batch_are_apart,
     check_some_observations_are_as_they_were,
     check_trials_add_up,
+    check_the_likelihood_is_what_multiplies_the_prior,
+    check_emulated_observations_have_the_form_of_x,
+    check_the_emulator_draws_from_the_likelihood,
     check_summary_describes_the_draws,
     check_the_mode_is_the_highest,
     check_it_is_reproducible,

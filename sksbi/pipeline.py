@@ -21,6 +21,7 @@ from sklearn.utils.metadata_routing import process_routing
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted
 
+from sksbi._pipeline_likelihood import LikelihoodOfStepsMixin
 from sksbi.estimators import CalibratedPosterior
 from sksbi.estimators.asking import AskingMixin
 from sksbi.estimators.base import BaseInference
@@ -31,8 +32,9 @@ from sksbi.priors import check_prior
 from sksbi.tables.around import around_failures
 from sksbi.tables.gaps import gaps_of, warn_of_new_gaps
 from sksbi.tables.names import check_pairs
-from sksbi.tables.templates import as_table, for_steps, shape_error, template_of
+from sksbi.tables.templates import as_table, for_steps, template_of
 from sksbi.tables.theta import theta_table
+from sksbi.tables.trials import joined_trials, repeated, rows_in_fit
 from sksbi.utils.containers import plain
 from sksbi.utils.failures import refuse_failures
 from sksbi.utils.interrupts import unchanged_on
@@ -67,7 +69,7 @@ def _asks_about_x(method):
     return callable(method) and "x" in inspect.signature(method).parameters
 
 
-class Pipeline(ReadableMixin, sklearn.pipeline.Pipeline):
+class Pipeline(LikelihoodOfStepsMixin, ReadableMixin, sklearn.pipeline.Pipeline):
     """
     Transformers of x, and an inference estimator at the end.
 
@@ -142,18 +144,22 @@ class Pipeline(ReadableMixin, sklearn.pipeline.Pipeline):
             raise ValueError("Pipeline requires y to be passed, but the target y is None: y is x.")
         given, theta, x = (theta, x), theta_table(theta), for_steps(x)
         n_features = check_numbers(theta, "theta").shape[1]
-        check_pairs(*given)
+        check_pairs(*given, trials=self._has_trials)
         if isinstance(final, BaseInference) and final.prior is not None:
             check_prior(final.prior, n_features)  # before the transformers take their time
         transformers = self._transformers()
         ours, theirs = _split_metadata(self, params, transformers)
         # Transformers of one fit and an estimator of another would give wrong answers.
         with unchanged_on(BaseException, self, *_estimators_in(self)):
+            rows, n_trials = rows_in_fit(x) if self._has_trials else (x, 1)
+            targets, theirs = _for_trials(theta, theirs, n_trials)
             with _naming_the_step(self.steps):
-                transformed = around_failures(transformers.fit_transform, x, theta, **theirs)
+                transformed = around_failures(transformers.fit_transform, rows, targets, **theirs)
             self.steps = [*transformers.steps[:-1], (name, final)]
-            self.x_template_, self._x_gaps = template_of(x), gaps_of(x)
-            if isinstance(transformed, pd.DataFrame) and isinstance(theta, pd.DataFrame):
+            self.x_template_, self._x_gaps = template_of(rows), gaps_of(rows)
+            if self._has_trials:
+                transformed = joined_trials(transformed, x, n_trials)
+            elif isinstance(transformed, pd.DataFrame) and isinstance(theta, pd.DataFrame):
                 transformed = transformed.set_axis(theta.index)  # what differs has been told
             interrupt = self._fit_last(theta, transformed, ours)
         if interrupt is not None:
@@ -178,29 +184,13 @@ class Pipeline(ReadableMixin, sklearn.pipeline.Pipeline):
         """Copy the last step, with the x of a validation pair sent through the other steps."""
         changed = {}
         for name, (theta, x) in _validation_pairs(final).items():
-            changed[name] = theta, self._transform(x, simulated=True)
+            changed[name] = theta, self._transform_simulated(x)
         return _copy_with(final, changed)
 
     def _transformers(self):
         """Build scikit-learn's own Pipeline of all steps but the last."""
-        steps = [*self.steps[:-1], ("passthrough", "passthrough")]
+        steps = [*self.steps[:-1], (self.steps[-1][0], "passthrough")]
         return sklearn.pipeline.Pipeline(steps, memory=self.memory, verbose=self.verbose)
-
-    def _transform_observations(self, x, options):
-        """Transform what is asked of the fitted pipeline, trials too if the options say iid."""
-        check_is_fitted(self)
-        return self._transform_trials(x) if _is_true(options.get("iid")) else self._transform(x)
-
-    def _transform_trials(self, x):
-        """Send the trials of one observation or of a batch through the transformers."""
-        n_dimensions = self.x_template_.ndim
-        if np.ndim(x) == n_dimensions:
-            return self._transform(x)
-        if np.ndim(x) != n_dimensions + 1:
-            raise shape_error(x, self.x_template_, iid=True)
-        array = np.asarray(x)
-        rows = np.asarray(self._transform(array.reshape(-1, *array.shape[2:])))
-        return rows.reshape(*array.shape[:2], *rows.shape[1:])
 
     def _transform(self, x, *, simulated=False, **metadata):
         """Send one observation or a batch through the transformers, and keep which it was."""
@@ -260,6 +250,10 @@ class Pipeline(ReadableMixin, sklearn.pipeline.Pipeline):
         """
         Score held-out pairs, higher is better.
 
+        The mean log-likelihood of a last step such as ``NLE`` is brought to the units of x where
+        the log-determinant of every step is known, and what it has learnt is a density; elsewhere
+        it is in the units of the last step, and cannot be compared with that behind other steps.
+
         Parameters
         ----------
         theta : array-like or DataFrame of shape (n, D)
@@ -274,7 +268,7 @@ class Pipeline(ReadableMixin, sklearn.pipeline.Pipeline):
         Returns
         -------
         float
-            As from the last step's ``score``.
+            As from the last step's ``score``, of likelihoods in the units of x where possible.
 
         Raises
         ------
@@ -285,11 +279,12 @@ class Pipeline(ReadableMixin, sklearn.pipeline.Pipeline):
         """
         given = params if sample_weight is None else {"sample_weight": sample_weight} | params
         check_is_fitted(self)
-        if not sklearn.get_config()["enable_metadata_routing"]:
-            return self.steps[-1][1].score(theta, self._transform(x, simulated=True), **given)
-        ours = process_routing(self, "score", **given)[self.steps[-1][0]].score
-        transformed = self._transform(x, simulated=True, **given)
-        return self.steps[-1][1].score(theta, transformed, **ours)
+        ours, theirs = given, {}
+        if sklearn.get_config()["enable_metadata_routing"]:
+            ours = process_routing(self, "score", **given)[self.steps[-1][0]].score
+            theirs = given
+        score = self.steps[-1][1].score(theta, self._transform_simulated(x, **theirs), **ours)
+        return self._in_units_of_x(score, x, ours.get("sample_weight"))
 
     def __getattr__(self, name):
         # What the last step's own family is asked about x, and no other.
@@ -377,6 +372,14 @@ def _split_metadata(pipeline, params, transformers):
     return routed[name].fit, _requested(transformers, "fit_transform", params)
 
 
+def _for_trials(theta, metadata, n_trials):
+    """Repeat what transformers are given beside x, a row for every trial."""
+    if n_trials == 1:
+        return theta, metadata
+    long = {k: v for k, v in metadata.items() if np.size(v) == len(theta)}
+    return repeated(theta, n_trials), metadata | {k: repeated(v, n_trials) for k, v in long.items()}
+
+
 def _requested(router, method, metadata):
     """Choose what is requested of the metadata by the parts of a router."""
     if not metadata:
@@ -406,11 +409,6 @@ def _failing_step(error, steps):
     by_class = {type(step): name for name, step in steps[:-1] if kinds.count(type(step)) == 1}
     found = [named.get(id(one)) or by_class.get(type(one)) for one in owners]
     return next((repr(name) for name in found if name), "before the last")
-
-
-def _is_true(value):
-    """Tell True of Python or NumPy from anything else, which the last step is to judge."""
-    return isinstance(value, bool | np.bool_) and bool(value)
 
 
 def _copy_with(estimator, parameters):

@@ -2,6 +2,7 @@
 
 import importlib
 import inspect
+from itertools import combinations
 from pathlib import Path
 
 import pytest
@@ -120,6 +121,7 @@ def test_public_names_exist_once(module: str) -> None:
 
 # What these mean, or which default they have, is each estimator's own.
 OF_THEIR_OWN = {"prior", "criterion", "hidden_features", "lr", "batch_size", "max_epochs"}
+OF_LIKELIHOODS = {"flow", "x_transformer", "x_trials", "compile"}
 
 
 def texts(cls: type, section: str) -> dict[str, tuple]:
@@ -129,14 +131,16 @@ def texts(cls: type, section: str) -> dict[str, tuple]:
 
 def test_parameters_that_are_the_same_have_the_same_text() -> None:
     """Signatures of estimators repeat each other; their texts must not drift apart."""
-    first, second = (texts(cls, "Parameters") for cls in (sksbi.NPE, sksbi.NRE))
-    shared = (first.keys() & second.keys()) - OF_THEIR_OWN
-    assert len(shared) > 12
-    assert {name: first[name] for name in shared} == {name: second[name] for name in shared}
+    for pair in combinations((sksbi.NPE, sksbi.NRE, sksbi.NLE), 2):
+        first, second = (texts(cls, "Parameters") for cls in pair)
+        own = OF_THEIR_OWN | (OF_LIKELIHOODS if sksbi.NLE in pair else set())
+        shared = (first.keys() & second.keys()) - own
+        assert len(shared) > 10
+        assert {name: first[name] for name in shared} == {name: second[name] for name in shared}
 
 
 def test_attributes_that_are_the_same_have_the_same_text() -> None:
-    classes = [sksbi.NPE, sksbi.NRE, sksbi.Ensemble, sksbi.CalibratedPosterior]
+    classes = [sksbi.NPE, sksbi.NRE, sksbi.NLE, sksbi.Ensemble, sksbi.CalibratedPosterior]
     found = [texts(cls, "Attributes") for cls in [*classes, sksbi.ClassifierRatio]]
     for name in ("prior_", "x_layout_", "theta_columns_", "n_features_in_", "seed_"):
         assert len({one[name] for one in found}) == 1, name

@@ -7,7 +7,7 @@ import pytest
 from sklearn.base import clone
 from sklearn.utils.estimator_checks import check_estimator
 
-from sksbi import NPE, NRE, CalibratedPosterior, ClassifierRatio, Ensemble
+from sksbi import NLE, NPE, NRE, CalibratedPosterior, ClassifierRatio, Ensemble
 from sksbi.estimator_checks import (
     check_inference_estimator,
     inference_checks,
@@ -90,6 +90,7 @@ def with_one(x):
 
 TINY = {"flow": "maf", "transforms": 1, "hidden_features": (16,), "max_epochs": 5, "lr": 1e-2}
 NRE_TINY = NRE(hidden_features=(16,), max_epochs=5, validation_fraction=None)
+NLE_TINY = NLE(**TINY, validation_fraction=None)
 ESTIMATORS = [
     LinearGaussian(),
     NPE(**TINY),
@@ -97,6 +98,9 @@ ESTIMATORS = [
     NRE_TINY,
     Ensemble(NPE(**TINY), n_estimators=2),
     Ensemble(NRE_TINY, n_estimators=2),
+    NLE_TINY,
+    Ensemble(NLE_TINY, n_estimators=2),
+    CalibratedPosterior(NLE_TINY, n_samples=50, cv=2),
     Ensemble(LinearGaussian(), n_estimators=2),
     CalibratedPosterior(NPE(**TINY), n_samples=50),
     CalibratedPosterior(LinearGaussian(), n_samples=50),
@@ -179,9 +183,21 @@ class Forgets(LinearGaussian):
         super()._fit(pairs, generator)
 
 
+class EmulatesElsewhere(NLE):
+    """Emulates x that is off."""
+
+    def emulate(self, theta, n_samples=1, *, random_state=None):
+        return super().emulate(theta, n_samples, random_state=random_state) + 0.3
+
+
 @pytest.mark.parametrize(
     ("estimator", "message"),
-    [(DrawsElsewhere(), "draws must come from the density"), (Forgets(), "NumPy's global")],
+    [
+        (DrawsElsewhere(), "draws must come from the density"),
+        (Forgets(), "NumPy's global"),
+        (EmulatesElsewhere(**TINY), "emulated x must come from the likelihood"),
+    ],
+    ids=lambda value: type(value).__name__,
 )
 def test_a_broken_law_is_named(estimator, message):
     with pytest.raises(AssertionError, match=message):

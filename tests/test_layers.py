@@ -38,6 +38,8 @@ LAYERS = {
     "estimator_checks": 6,
     "persistence": 6,
     "pipeline": 6,
+    "_pipeline_likelihood": 6,
+    "_pipeline_trials": 6,
     "__init__": 7,
 }
 

@@ -28,6 +28,7 @@ from sklearn.preprocessing import PolynomialFeatures, PowerTransformer, Standard
 
 import sksbi
 from sksbi import (
+    NLE,
     NPE,
     NRE,
     CalibratedPosterior,
@@ -130,6 +131,9 @@ def answers(fitted, theta, x):
     if hasattr(best, "predict_log_ratio"):
         ratios["log_ratio"] = best.predict_log_ratio(theta, x)
         ratios["trials"] = best.predict_log_ratio(theta, x[:2], iid=True)
+    if hasattr(best, "emulate"):
+        ratios["log_likelihood"] = best.log_likelihood(theta, x)
+        ratios["emulated"] = np.asarray(best.emulate(theta[:2], 20))
     return ratios | {
         "log_prob": best.log_prob(theta, x),
         "draws": np.asarray(best.sample(x[:2], 20)),
@@ -207,6 +211,17 @@ ESTIMATORS: dict[str, Callable[[object], BaseEstimator]] = {
     "nre_search": lambda _: GridSearchCV(
         NRE(PRIOR, **TINY_RATIO), {"criterion": ["binary", "contrastive"]}, cv=2
     ),
+    "nle": lambda _: NLE(PRIOR, **TINY),
+    "nle_mixed": lambda parts: NLE(
+        PRIOR,
+        **TINY | {"flow": parts.small_flow, "transforms": None},
+        x_discrete=[2],
+        x_transformer=PowerTransformer(),
+        sampler=MetropolisHastings(n_warmup=40),
+    ),
+    "nle_warm": lambda _: NLE(PRIOR, **TINY, warm_start=True),
+    "nle_ensemble": lambda _: Ensemble(NLE(PRIOR, **TINY), n_estimators=2, random_state=0),
+    "nle_pipeline": lambda _: make_pipeline(StandardScaler(), NLE(PRIOR, **TINY)),
     "classifier": lambda _: ClassifierRatio(
         prior=PRIOR, n_folds=2, sampler=ImportanceResampling(2_000), random_state=0
     ),

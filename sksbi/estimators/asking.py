@@ -30,7 +30,13 @@ from sksbi.utils.random import check_generator
 from sksbi.utils.settings import check_flag
 from sksbi.utils.signature import answers_to_X_y
 from sksbi.utils.types import RandomState
-from sksbi.utils.validation import check_count, check_memory, check_real, check_weights
+from sksbi.utils.validation import (
+    check_count,
+    check_lengths,
+    check_memory,
+    check_real,
+    check_weights,
+)
 
 __all__ = ["AskingMixin"]
 
@@ -266,9 +272,11 @@ class AskingMixin(ABC):
         """
         check_is_fitted(self)
         array = read_theta(self, theta, self.prior_)
-        observations = self.x_layout_.read(x, simulated=True)
-        check_pairs(theta, x, sample_weight)
+        layout = self.x_layout_
+        observations = layout.read(x, simulated=True)
+        check_pairs(theta, x, sample_weight, trials=layout.trials)
         x = observations.values
+        check_lengths(theta=array, x=x)
         weights = check_weights(sample_weight, len(array))
         kept = weights > 0
         array, x, weights = array[kept], x[kept], weights[kept]
@@ -277,7 +285,7 @@ class AskingMixin(ABC):
                 f"x must hold simulations that succeeded, got {len(x)} rows of positive weight, "
                 "all of them NaN throughout."
             )
-        return float(self._posterior().score(array, x, weights, trials=self.x_layout_.trials))
+        return float(self._posterior().score(array, x, weights, trials=layout.trials))
 
     def _ask(
         self, x, iid=False, *, warns=True, needs_density=True, method="sample"

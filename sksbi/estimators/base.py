@@ -166,7 +166,7 @@ class BaseInference(ReadableMixin, AskingMixin, BaseEstimator, ABC):
             trials=self._has_trials,
             may_miss=self._may_miss,
         )
-        check_pairs(given, x if len(x_array) == len(x) else x_array, sample_weight)
+        check_pairs(given, x, sample_weight, trials=layout.trials)
         if resumes and layout != self.x_layout_:
             raise ValueError(
                 f"x must be as in the fit that warm_start goes on from, {self.x_layout_}, got "

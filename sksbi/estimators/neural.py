@@ -28,6 +28,7 @@ from sksbi.utils.random import (
     draw_seed,
     torch_generator,
 )
+from sksbi.utils.validation import check_lengths
 
 __all__ = ["NeuralEstimator"]
 
@@ -278,8 +279,10 @@ def _read_validation(estimator, pair):
         raise type(error)(f"validation_fraction, as a pair: {error}") from error
     if estimator.prior_ is not None:
         theta = check_against_prior(pair[0], theta, estimator.prior_)
-    x = estimator.x_layout_.read(pair[1], simulated=True).values
-    check_pairs(*pair)
+    layout = estimator.x_layout_
+    x = layout.read(pair[1], simulated=True).values
+    check_pairs(*pair, trials=layout.trials)
+    check_lengths(theta=theta, x=x)
     return Pairs.of_positive_weight(theta, x, np.ones(len(theta))).succeeded()
 
 

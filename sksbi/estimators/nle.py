@@ -85,8 +85,9 @@ class NLE(SamplerMixin, LikelihoodMixin, NeuralEstimator):
     sampler : str, Sampler or callable, default="auto"
         Where draws come from: "auto", "metropolis_hastings", "slice", "importance", "emcee", an
         object of :mod:`sksbi.samplers`, whose parameters are searched as ``sampler__*``, or a
-        callable ``sampler(log_prob, initial, n_samples, random_state)``. Fit does not use it: what
-        is set later takes effect at once.
+        callable ``sampler(log_prob, initial, n_samples, random_state)``. With a fitted posterior
+        estimator at hand, ``ImportanceResampling(proposal=FrozenEstimator(npe))`` draws from its
+        posterior, and weights. Fit does not use it: what is set later takes effect at once.
     optimizer : str or callable, default="muon"
         The optimizer: "muon" (:class:`sksbi.training.muon.Muon`), the name of one of torch's, a
         class or a partial of one.
@@ -270,7 +271,8 @@ class NLE(SamplerMixin, LikelihoodMixin, NeuralEstimator):
         coded = enumerate((encoder and encoder.columns) or ())
         labels = {j: column.categories for j, column in coded if column.categories}
         x_space = InvertibleSpace(x_transformer, discrete, layout.names, labels)
-        x_space.fit(x, views(pairs.theta).repeat(n_trials, axis=0), generator)
+        rows = (rows[:, None] * n_trials + np.arange(n_trials)).ravel()
+        x_space.fit(x, views(pairs.theta).repeat(n_trials, axis=0), generator, rows)
         return (views, x_space), self._encoded((views, x_space), pairs, generator)
 
     def _encode(self, spaces, pairs):

@@ -20,10 +20,12 @@ from tqdm.auto import tqdm
 
 from sksbi.metrics.plain import PlainBatch
 from sksbi.tables.draws import check_draws
+from sksbi.tables.names import trials_of_table
 from sksbi.utils.batches import batches
-from sksbi.utils.failures import without_failures
+from sksbi.utils.containers import plain
+from sksbi.utils.failures import are_failed, rows_of, without_failures
 from sksbi.utils.random import check_generator
-from sksbi.utils.types import Array, RandomState, Table
+from sksbi.utils.types import Array, Mask, RandomState, Table
 from sksbi.utils.validation import check_count, check_memory, count_rows
 
 __all__ = ["Drawing", "HeldOutDraws", "draw_held_out"]
@@ -171,12 +173,12 @@ class Drawing:
     ) -> None:
         _check_estimator(estimator)
         self.n_draws = check_count(n_samples, "n_samples")
-        theta, x = without_failures(theta, x)
+        theta, x, n_observations = _succeeded(theta, x, getattr(estimator, "_has_trials", False))
         self.theta, names = check_draws(theta, "theta")
-        if len(self.theta) != count_rows(x, "x"):
+        if len(self.theta) != n_observations:
             raise ValueError(
                 f"x must be a batch of as many observations as theta has rows, {len(self.theta)}, "
-                f"got {count_rows(x, 'x')}."
+                f"got {n_observations}."
             )
         check_memory(self.n_draws, "n_samples", self.n_draws * self.theta.size)
         self._estimator = _weakly(estimator)
@@ -284,6 +286,20 @@ def _densities(
 ) -> Array:
     """Compute log-densities of draws, in the way that costs less if there is one."""
     return asked.log_prob_at(theta, part) if density is None else density(theta)
+
+
+def _succeeded(theta: Any, x: Any, trials: bool) -> tuple[Any, Any, int]:
+    """Leave failed simulations out, and count the others; a table of trials has many rows each."""
+    table = plain(x, "x") if trials else None
+    if not isinstance(table, pd.DataFrame | pd.Series) or table.index.nlevels == 1:
+        theta, x = without_failures(theta, x)
+        return theta, x, count_rows(x, "x")
+    index, n_trials = trials_of_table(table)
+    failed: Mask = np.logical_and.reduce(are_failed(table).reshape(len(index), -1), axis=1)
+    if failed.any() and len(failed) == count_rows(theta, "theta"):
+        theta, table = rows_of(theta, ~failed), table[~failed.repeat(n_trials)]
+        return theta, table, int(np.count_nonzero(~failed))
+    return theta, table, len(index)
 
 
 def _weakly(estimator: Any) -> Callable[[], Any]:

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from zuko.nn import MaskedMLP
 
 from sksbi.utils.settings import check_widths
-from sksbi.utils.validation import check_count
+from sksbi.utils.validation import check_count, check_real
 
 __all__ = ["MaskedCategorical"]
 
@@ -56,7 +56,10 @@ class MaskedCategorical(nn.Module):
         unseen: float = 1e-4,
     ) -> None:
         super().__init__()
+        if not isinstance(n_values, list | tuple):
+            raise TypeError(f"n_values must be a sequence of int, got {n_values!r}.")
         self.n_values = [check_count(n, "n_values") for n in n_values]
+        unseen = check_real(unseen, "unseen", high=1.0)
         context = check_count(context, "context", low=0)
         widths = check_widths(hidden_features, "hidden_features")
         column = torch.arange(len(self.n_values)).repeat_interleave(torch.tensor(self.n_values))

@@ -183,6 +183,16 @@ class MixedDistribution:
         Whose they are.
     c : Tensor of shape (n, C)
         The contexts.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from sksbi.nn import ConditionalLikelihood, MaskedCategorical, MixedDistribution
+    >>> likelihood = ConditionalLikelihood(None, MaskedCategorical([3], 2))
+    >>> mixed = MixedDistribution(likelihood, torch.zeros(1, 2))
+    >>> each = [mixed.log_prob(torch.tensor([[value]])).exp().item() for value in (0.0, 1.0, 2.0)]
+    >>> round(sum(each), 2)
+    1.0
     """
 
     def __init__(self, likelihood: ConditionalLikelihood, c: Tensor) -> None:

@@ -237,7 +237,19 @@ class Ratio(Factor):
 
 
 class Likelihood(Factor):
-    """Base of the factors that are p(x | theta), densities in the units of x."""
+    """
+    Base of the factors that are p(x | theta), densities in the units of x.
+
+    Attributes
+    ----------
+    is_density : bool
+        Whether x has no columns that are discrete or counts, which have probabilities.
+    """
+
+    @property
+    @abstractmethod
+    def is_density(self) -> bool:
+        """Whether x has no columns that are discrete or counts, which have probabilities."""
 
     @abstractmethod
     def draw(self, theta: Array, n: int, generator: np.random.Generator) -> Array:
@@ -338,6 +350,11 @@ class MeanLikelihood(_Mean, Likelihood):
     """
 
     members: Sequence[Likelihood]
+
+    @property
+    def is_density(self) -> bool:
+        """Whether all are densities."""
+        return all(member.is_density for member in self.members)
 
     def log_mass(self, theta: Array) -> Array:
         """Average the integrals."""

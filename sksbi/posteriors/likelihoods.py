@@ -44,6 +44,11 @@ class NetworkLikelihood(Likelihood):
         """The number of views."""
         return self.views.n_views
 
+    @property
+    def is_density(self) -> bool:
+        """Whether no column is discrete or a count."""
+        return not (self.x_space.discrete_.any() or self.x_space.counts_.any())
+
     def units(self, theta: Array) -> Array:
         """Compute the views of theta."""
         return self.views(theta)

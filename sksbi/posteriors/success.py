@@ -272,6 +272,11 @@ class LikelihoodTimesSuccess(_TimesSuccess, Likelihood):
 
     factor: Likelihood
 
+    @property
+    def is_density(self) -> bool:
+        """Whether the factor is a density."""
+        return self.factor.is_density
+
     def draw(self, theta: Array, n: int, generator: np.random.Generator) -> Array:
         """Draw observations of simulations that succeed."""
         return self.factor.draw(theta, n, generator)

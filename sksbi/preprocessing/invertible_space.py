@@ -29,7 +29,7 @@ from sksbi.preprocessing.jacobian import (
 )
 from sksbi.preprocessing.monotone import choose_maps
 from sksbi.utils.subset import some_rows
-from sksbi.utils.types import Array, Mask
+from sksbi.utils.types import Array, Mask, Rows
 from sksbi.utils.validation import check_numbers
 from sksbi.utils.warn import warn_user
 
@@ -79,7 +79,11 @@ class InvertibleSpace:
         self.discrete, self.names, self.labels = discrete, names, labels or {}
 
     def fit(
-        self, x: Array, context: Array, generator: np.random.Generator | None = None
+        self,
+        x: Array,
+        context: Array,
+        generator: np.random.Generator | None = None,
+        rows: Rows | None = None,
     ) -> InvertibleSpace:
         """
         Learn which columns are what, and their maps.
@@ -92,6 +96,8 @@ class InvertibleSpace:
             What a network is given of their theta.
         generator : numpy.random.Generator or None, default=None
             Spreads the counts.
+        rows : ndarray of int or None, default=None
+            Those that a network is trained on, which maps are chosen by; None: all.
 
         Returns
         -------
@@ -118,10 +124,10 @@ class InvertibleSpace:
             if self.transformer is not None:
                 self._fit_transformer(y)
                 y = self._transformed(y)
-            n = min(len(x), _MOST_ROWS)
+            rows = np.arange(len(x)) if rows is None else rows
             counts = self.counts_ if self.transformer is None else np.zeros(y.shape[1], bool)
-            rows = np.linspace(0, len(x) - 1, n).astype(int)
-            rows = np.random.default_rng(0).permutation(rows)
+            some = np.linspace(0, len(rows) - 1, min(len(rows), _MOST_ROWS)).astype(int)
+            rows = np.random.default_rng(0).permutation(rows[some])
             self.maps_ = choose_maps(y[rows], counts, context[rows])
             self._warn_of_determined(y[rows], columns[rows][:, self.discrete_], context[rows])
         return self

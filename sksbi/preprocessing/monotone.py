@@ -163,8 +163,9 @@ def choose_maps(x: Array, is_count: Array, context: Array) -> list[MonotoneMap]:
     gram += _RIDGE * n_train * np.eye(len(gram))
     chosen = []
     for column, counts in zip(x.T, is_count, strict=True):
-        maps = [one.standardised(column) for one in _candidates(column, bool(counts))]
-        scores = np.array([_scores(one, column, features, gram, n_train) for one in maps])
+        with np.errstate(over="ignore", invalid="ignore"):
+            maps = [one.standardised(column) for one in _candidates(column, bool(counts))]
+            scores = np.array([_scores(one, column, features, gram, n_train) for one in maps])
         best = int(np.argmax(scores.mean(axis=1)))
         chosen.append(maps[best if _is_better(scores[best], scores[0]) else 0])
     return chosen

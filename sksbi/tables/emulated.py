@@ -17,7 +17,7 @@ from sksbi.tables.theta import Reader, check_against_prior, read_theta
 from sksbi.utils.containers import plain, shape_of
 from sksbi.utils.types import Array
 
-__all__ = ["AskedParameters", "emulated_table", "observed_table", "read_parameters"]
+__all__ = ["AskedParameters", "emulated_table", "in_form_of", "observed_table", "read_parameters"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -114,6 +114,37 @@ def emulated_table(
     return table
 
 
+def in_form_of(template: Any, rows: Any, asked: AskedParameters) -> Array | pd.DataFrame:
+    """
+    Give emulated observations the form of a template.
+
+    Parameters
+    ----------
+    template : DataFrame or ndarray
+        x in fit, without rows.
+    rows : DataFrame or ndarray of shape (m * n_samples, ...)
+        What was drawn.
+    asked : AskedParameters
+        For which parameters.
+
+    Returns
+    -------
+    ndarray or DataFrame
+        As :func:`emulated_table` gives it.
+    """
+    n = len(rows) // len(asked.values)
+    if not isinstance(template, pd.DataFrame):
+        x = np.asarray(rows)
+        return x if asked.single else x.reshape(-1, n, *x.shape[1:])
+    table = pd.DataFrame(np.asarray(rows), columns=template.columns)
+    if isinstance(rows, pd.DataFrame):
+        table = rows.reset_index(drop=True).set_axis(template.columns, axis=1)
+    _cast_columns(table, template.dtypes)
+    if not asked.single:
+        table.index = with_level(asked.index, pd.RangeIndex(n, name="draw"), "theta")
+    return table
+
+
 def observed_table(x: Array, layout: ObservationLayout) -> Array | pd.DataFrame:
     """
     Give observations, as they were read, the form of x in fit, for an estimator to be fitted to.
@@ -150,11 +181,16 @@ def _as_in_fit(values: Array, layout: ObservationLayout, dtypes: pd.Series) -> p
     decoded = layout.encoder.decode(values) if has_labels and layout.encoder else values
     table = pd.DataFrame(decoded)
     table.columns = dtypes.index
+    _cast_columns(table, dtypes)
+    return table
+
+
+def _cast_columns(table: pd.DataFrame, dtypes: pd.Series) -> None:
+    """Give columns the dtypes of fit's, where these can hold their values."""
     for j, dtype in enumerate(dtypes):
         column = table.iloc[:, j]
         if column.dtype != dtype and (cast := _cast(column, dtype)) is not None:
             table.isetitem(j, cast.array)
-    return table
 
 
 def _cast(column: pd.Series, dtype: Any) -> pd.Series | None:

@@ -24,8 +24,8 @@ from sksbi.tables.names import (
     compare_names,
     has_names,
     labels_of,
-    outer_labels,
     put_in_order,
+    trials_of_table,
     warn_of_other_labels,
 )
 from sksbi.utils.containers import plain, shape_of
@@ -144,7 +144,7 @@ class ObservationLayout:
         gaps = gaps_of(x) if encoded and may_miss else None
         values = _numbers(x, encoder, names, may_miss=may_miss)
         if trials:
-            values = _in_trials(x, values)
+            values = _without_gaps(_in_trials(x, values), encoder, may_miss)
         if values.ndim > 1 and 0 in values.shape[1:]:
             raise ValueError(f"x must have at least one feature, got shape {values.shape}.")
         shape = values.shape[2:] if trials else values.shape[1:]
@@ -248,7 +248,7 @@ class ObservationLayout:
             If the shape or the columns are not those of fit.
         """
         x = plain(x, "x")
-        if isinstance(x, pd.DataFrame) and x.index.nlevels > 1:
+        if isinstance(x, pd.DataFrame | pd.Series) and x.index.nlevels > 1:
             return self._read_table_of_trials(x, simulated=simulated)
         if isinstance(x, Mapping) or (isinstance(x, pd.Series) and len(self.shape) == 1):
             raise self._trials_error(f"a {type(x).__name__}")
@@ -263,14 +263,18 @@ class ObservationLayout:
         if not simulated:
             refuse_failures(rows)
             warn_of_new_gaps(rows, self.gaps)
-        values = values[None] if single else values
+        values = _without_gaps(values[None] if single else values, self.encoder, self.may_miss)
         return Observations(values, single, pd.RangeIndex(len(values)))
 
-    def _read_table_of_trials(self, x: pd.DataFrame, *, simulated: bool) -> Observations:
+    def _read_table_of_trials(
+        self, x: pd.DataFrame | pd.Series, *, simulated: bool
+    ) -> Observations:
         """Read a table whose last index level is the trial."""
         index, trials = trials_of_table(x)
         values = self._read(x, simulated=simulated).values
-        return Observations(values.reshape(len(index), trials, *self.shape), False, index, True)
+        values = values.reshape(len(index), trials, *self.shape)
+        values = _without_gaps(values, self.encoder, self.may_miss)
+        return Observations(values, False, index, True)
 
     def _numbers(self, x: ArrayLike) -> NDArray[np.float64]:
         """Turn observations (n, ...) into numbers."""
@@ -341,42 +345,9 @@ class ObservationLayout:
             warn_of_other_labels(labels, self.labels or range(self.shape[0]), "x")
 
 
-def trials_of_table(x: pd.DataFrame) -> tuple[pd.Index, int]:
-    """
-    Read the index of a table whose last level is the trial.
-
-    Parameters
-    ----------
-    x : DataFrame
-        The table.
-
-    Returns
-    -------
-    index : Index
-        The labels of the observations.
-    n_trials : int
-        The number of trials of every observation.
-
-    Raises
-    ------
-    ValueError
-        If the observations differ in it, or do not stand together.
-    """
-    labels = outer_labels(x.index)
-    index = labels.unique()
-    n_trials = len(x) // max(len(index), 1)
-    if not labels.equals(index.repeat(n_trials)):
-        counts = labels.value_counts(sort=False).to_dict()
-        raise ValueError(
-            "x of trials as a table with several index levels must have as many trials for "
-            f"every observation, one observation after the other, got {counts} trials."
-        )
-    return index, n_trials
-
-
 def _in_trials(x: Any, values: NDArray[np.float64]) -> NDArray[np.float64]:
     """Arrange what was read in fit as observations of trials: (n, trials, ...)."""
-    if isinstance(x, pd.DataFrame):
+    if isinstance(x, pd.DataFrame) or (isinstance(x, pd.Series) and x.index.nlevels > 1):
         if x.index.nlevels < 2:
             raise ValueError(
                 "x with x_trials=True as a DataFrame must have the trial as its last index level, "
@@ -388,6 +359,25 @@ def _in_trials(x: Any, values: NDArray[np.float64]) -> NDArray[np.float64]:
         raise ValueError(
             "x with x_trials=True must have shape (n, trials) or (n, trials, ...), got "
             f"{values.shape}."
+        )
+    return values
+
+
+def _without_gaps(
+    values: NDArray[np.float64], encoder: TableEncoder | None, may_miss: bool
+) -> NDArray[np.float64]:
+    """Hold that trials (n, trials, ...) are NaN throughout a simulation or nowhere, if they are."""
+    if encoder is not None and may_miss:
+        return values
+    gaps = (
+        np.isnan(values.reshape(*values.shape[:2], -1)).any(axis=2) & ~are_failed(values)[:, None]
+    )
+    if gaps.any():
+        row, trial = (int(i) for i in np.argwhere(gaps)[0])
+        raise ValueError(
+            f"x contains NaN in trial {trial} of row {row}, and must be finite: only a simulation "
+            "that is NaN in all of its trials counts as a failed one. Simulate as many trials for "
+            "every theta."
         )
     return values
 

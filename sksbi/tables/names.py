@@ -21,6 +21,7 @@ __all__ = [
     "labels_of",
     "outer_labels",
     "put_in_order",
+    "trials_of_table",
     "warn_of_other_labels",
     "warn_of_other_order",
 ]
@@ -156,7 +157,40 @@ def warn_of_other_order(theta: pd.Index, x: pd.Index, argument: str = "x") -> No
         )
 
 
-def check_pairs(theta: Any, x: Any, sample_weight: Any = None) -> None:
+def trials_of_table(x: pd.DataFrame | pd.Series) -> tuple[pd.Index, int]:
+    """
+    Read the index of a table whose last level is the trial.
+
+    Parameters
+    ----------
+    x : DataFrame or Series
+        The table.
+
+    Returns
+    -------
+    index : Index
+        The labels of the observations.
+    n_trials : int
+        The number of trials of every observation.
+
+    Raises
+    ------
+    ValueError
+        If the observations differ in it, or do not stand together.
+    """
+    labels = outer_labels(x.index)
+    index = labels.unique()
+    n_trials = len(x) // max(len(index), 1)
+    if not labels.equals(index.repeat(n_trials)):
+        counts = labels.value_counts(sort=False).to_dict()
+        raise ValueError(
+            "x of trials as a table with several index levels must have as many trials for "
+            f"every observation, one observation after the other, got {counts} trials."
+        )
+    return index, n_trials
+
+
+def check_pairs(theta: Any, x: Any, sample_weight: Any = None, *, trials: bool = False) -> None:
     """
     Hold that theta and x have one length, and warn where their labels are in another order.
 
@@ -166,6 +200,8 @@ def check_pairs(theta: Any, x: Any, sample_weight: Any = None) -> None:
         What the user gave, readable as such.
     sample_weight : array-like or Series, default=None
         Weights, whose labels are looked at, too.
+    trials : bool, default=False
+        Whether every observation consists of trials: a table then has them as its last index level.
 
     Raises
     ------
@@ -177,6 +213,9 @@ def check_pairs(theta: Any, x: Any, sample_weight: Any = None) -> None:
     UserWarning
         If they have the same index labels in another order.
     """
+    if trials and isinstance(x := plain(x, "x"), pd.DataFrame | pd.Series) and x.index.nlevels > 1:
+        index = trials_of_table(x)[0]
+        x = pd.Series(0, index)
     check_lengths(theta=plain(theta, "theta"), x=plain(x, "x"))
     if all(isinstance(table, pd.DataFrame | pd.Series) for table in (theta, x)):
         warn_of_other_order(theta.index, x.index)

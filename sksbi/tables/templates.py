@@ -142,7 +142,7 @@ def _as_batch(x: Any, template: Any) -> tuple[Any, bool]:
     return (np.asarray(x)[None] if single else x), single
 
 
-def shape_error(x: Any, template: Any, *, iid: bool = False) -> ValueError:
+def shape_error(x: Any, template: Any, *, trials: str = "") -> ValueError:
     """
     Say what x may look like.
 
@@ -152,8 +152,8 @@ def shape_error(x: Any, template: Any, *, iid: bool = False) -> ValueError:
         What was given.
     template : object
         What :func:`template_of` gave.
-    iid : bool, default=False
-        Whether observations consist of trials.
+    trials : str, default=""
+        What says that observations consist of trials, if they do.
 
     Returns
     -------
@@ -161,11 +161,12 @@ def shape_error(x: Any, template: Any, *, iid: bool = False) -> ValueError:
         To be raised.
     """
     shape = "".join(f", {size}" for size in template.shape[1:])
-    one = f"(trials{shape})" if iid else f"{template.shape[1:]}"
-    batch = f"(m, trials{shape})" if iid else f"(m{shape})"
+    one = f"(trials{shape})" if trials else f"{template.shape[1:]}"
+    batch = f"(m, trials{shape})" if trials else f"(m{shape})"
+    what = f"x with {trials}" if trials else "x"
     return ValueError(
-        f"x{' with iid=True' * iid} must be one observation of shape {one} or a batch of shape "
-        f"{batch}, as in fit, got {reprlib.repr(x)} of shape {np.shape(x)}."
+        f"{what} must be one observation of shape {one} or a batch of shape {batch}, as in fit, "
+        f"got {reprlib.repr(x)} of shape {np.shape(x)}."
     )
 
 

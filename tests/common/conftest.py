@@ -35,7 +35,7 @@ QUADRATIC = make_pipeline(StandardScaler(), PolynomialFeatures(), LogisticRegres
 ESTIMATORS = [
     NPE(**TINY),
     NRE(hidden_features=(16,), max_epochs=3),
-    NLE(**TINY),
+    NLE(**TINY | {"flow": "nsf"}),
     Ensemble(NPE(**TINY), n_estimators=2),
     CalibratedPosterior(NPE(**TINY), n_samples=100),
     ClassifierRatio(
@@ -106,6 +106,12 @@ def trained(request: pytest.FixtureRequest, prior: dict) -> BaseEstimator:
     return _ready(request.param, prior)
 
 
+@pytest.fixture(**_names(NPE, NRE, Ensemble))
+def encoding(request: pytest.FixtureRequest, prior: dict) -> BaseEstimator:
+    """Give each estimator whose network is given x in turn, not fitted."""
+    return _ready(request.param, prior)
+
+
 @pytest.fixture(**_names(NPE, NRE, NLE))
 def network(request: pytest.FixtureRequest, prior: dict) -> BaseEstimator:
     """Give each estimator that trains one network in turn, not fitted, with a prior and a seed."""
@@ -122,6 +128,27 @@ def density(request: pytest.FixtureRequest, prior: dict) -> BaseEstimator:
 def ratio(request: pytest.FixtureRequest, prior: dict) -> BaseEstimator:
     """Give each estimator of p(theta | x) / p(theta) in turn, not fitted."""
     return _ready(request.param, prior)
+
+
+@pytest.fixture(
+    scope="session",
+    params=[NLE, PlainEnsemble, PlainCalibratedPosterior],
+    ids=lambda cls: cls.__name__.removeprefix("Plain"),
+)
+def likelihood(request: pytest.FixtureRequest, prior: dict) -> BaseEstimator:
+    """Give each estimator of p(x | theta) in turn, not fitted, with a prior and a seed."""
+    nle = _ready(NLE, prior)
+    if request.param is NLE:
+        return nle
+    few = {"n_estimators": 2} if request.param is PlainEnsemble else {"n_samples": 20, "cv": 0.1}
+    nle = nle.set_params(sampler=ImportanceResampling(1_000))
+    return request.param(nle, random_state=0, **few)
+
+
+@pytest.fixture(scope="session")
+def fitted_likelihood(likelihood: BaseEstimator, pairs: Pairs) -> BaseEstimator:
+    """Fit it on tables; not to be changed."""
+    return clone(likelihood).fit(*pairs)
 
 
 @pytest.fixture(scope="session")

@@ -8,14 +8,15 @@ import pytest
 import torch
 from scipy import sparse, stats
 from sklearn.base import BaseEstimator, clone
+from sklearn.decomposition import PCA
 from sklearn.dummy import DummyClassifier
 from sklearn.exceptions import NotFittedError
 from sklearn.linear_model import LinearRegression, LogisticRegression
-from sklearn.preprocessing import StandardScaler
+from sklearn.preprocessing import PolynomialFeatures, QuantileTransformer, StandardScaler
 from sklearn.svm import LinearSVC
 from skorch.callbacks import Callback
 
-from sksbi import NRE, ClassifierRatio
+from sksbi import NLE, NRE, ClassifierRatio
 from sksbi.samplers import SliceSampler
 
 Pairs = tuple[pd.DataFrame, pd.DataFrame]
@@ -218,13 +219,61 @@ TRAINING: Parameters = {
     "callbacks is a callback": ({"callbacks": Callback()}, ValueError, "'callbacks'.*Callback"),
     "theta_transformer is a word": ({"theta_transformer": "log"}, ValueError, "'log'"),
     "x_transformer is a word": ({"x_transformer": "log"}, ValueError, "'log'"),
+    "warm_start is a word": ({"warm_start": "yes"}, ValueError, "'warm_start'.*Got 'yes'"),
+}
+
+# Of those whose network is given x.
+EMBEDDINGS: Parameters = {
     "embedding is a word": ({"embedding": "mlp"}, ValueError, "'embedding'.*Got 'mlp'"),
     "embedding of another width": (
         {"embedding": torch.nn.Linear(7, 2)},
         ValueError,
         r"embedding=Linear.* must map x of shape \(n, 4\)",
     ),
-    "warm_start is a word": ({"warm_start": "yes"}, ValueError, "'warm_start'.*Got 'yes'"),
+}
+
+# Of neural likelihood estimation.
+LIKELIHOODS: Parameters = {
+    "unknown flow": ({"flow": "nsff"}, ValueError, "'nsf'.*got 'nsff'"),
+    "no transforms": ({"transforms": 0}, ValueError, "transforms must be an int >= 1, got 0"),
+    "ratio's criterion": (
+        {"criterion": "contrastive"},
+        ValueError,
+        "criterion must be one of.*'negative_log_likelihood'.*got 'contrastive'",
+    ),
+    "unknown discrete column": (
+        {"x_discrete": ["e"]},
+        ValueError,
+        r"x_discrete=\['e'\] must name columns of x.*'e'",
+    ),
+    "discrete column beyond the last": (
+        {"x_discrete": [4]},
+        ValueError,
+        r"x_discrete=\[4\] must name columns of x.*4",
+    ),
+    "x_discrete is a word": ({"x_discrete": "some"}, ValueError, "'x_discrete'.*Got 'some'"),
+    "x_discrete is a number": ({"x_discrete": 2}, ValueError, "'x_discrete'.*Got 2"),
+    "x_trials is a word": ({"x_trials": "yes"}, ValueError, "'x_trials'.*Got 'yes'"),
+    "trials without an index": (
+        {"x_trials": True},
+        ValueError,
+        "x_trials=True as a DataFrame must have the trial as its last index level.* 200 rows",
+    ),
+    "x_transformer without a Jacobian": (
+        {"x_transformer": QuantileTransformer(n_quantiles=10)},
+        TypeError,
+        r"x_transformer=QuantileTransformer.*log-determinants are known",
+    ),
+    "x_transformer that loses columns": (
+        {"x_transformer": PCA(2)},
+        ValueError,
+        r"x_transformer=PCA.* cannot be applied to x.*keeps 2 of 4",
+    ),
+    "x_transformer without a way back": (
+        {"x_transformer": PolynomialFeatures()},
+        ValueError,
+        "'x_transformer'.*Got PolynomialFeatures",
+    ),
 }
 
 # Of those with a flow.
@@ -336,6 +385,16 @@ def test_fit_with_bad_parameters(posterior: BaseEstimator, pairs: Pairs, case: t
 @pytest.mark.parametrize("case", TRAINING.values(), ids=TRAINING)
 def test_fit_with_bad_training(trained: BaseEstimator, pairs: Pairs, case: tuple) -> None:
     refuse(trained, *case, pairs)
+
+
+@pytest.mark.parametrize("case", EMBEDDINGS.values(), ids=EMBEDDINGS)
+def test_fit_with_bad_embedding(encoding: BaseEstimator, pairs: Pairs, case: tuple) -> None:
+    refuse(encoding, *case, pairs)
+
+
+@pytest.mark.parametrize("case", LIKELIHOODS.values(), ids=LIKELIHOODS)
+def test_fit_with_bad_likelihood(prior: dict, pairs: Pairs, case: tuple) -> None:
+    refuse(NLE(prior, max_epochs=1, random_state=0), *case, pairs)
 
 
 @pytest.mark.parametrize("case", FLOWS.values(), ids=FLOWS)
@@ -539,7 +598,7 @@ def test_validation_pair_outside_the_prior(trained: BaseEstimator, pairs: Pairs)
         estimator.fit(*pairs)
 
 
-def test_transformer_of_images(trained: BaseEstimator, pairs: Pairs) -> None:
-    estimator = clone(trained).set_params(x_transformer=StandardScaler())
+def test_transformer_of_images(encoding: BaseEstimator, pairs: Pairs) -> None:
+    estimator = clone(encoding).set_params(x_transformer=StandardScaler())
     with pytest.raises(ValueError, match=r"x_transformer .*\(200, 2, 2\)"):
         estimator.fit(pairs[0], pairs[1].to_numpy().reshape(-1, 2, 2))

@@ -10,7 +10,7 @@ import torch
 from scipy import stats
 from sklearn.base import BaseEstimator, clone
 
-from sksbi import ClassifierRatio
+from sksbi import NLE, ClassifierRatio
 
 Pairs = tuple[pd.DataFrame, pd.DataFrame]
 Arrays = tuple[np.ndarray, np.ndarray]
@@ -94,7 +94,7 @@ def test_x_of_many_dimensions(posterior: BaseEstimator, arrays: Arrays) -> None:
     theta, x = arrays
     images = x.reshape(-1, 2, 2)
     estimator = clone(posterior)
-    if not isinstance(estimator, ClassifierRatio):
+    if not isinstance(estimator, NLE | ClassifierRatio):
         estimator.set_params(embedding=embedding())
     estimator.fit(theta, images)
     one, batch = estimator.sample(images[0], 6), estimator.sample(images[:1], 6)

@@ -14,8 +14,9 @@ from sklearn.ensemble import RandomForestClassifier
 from sklearn.linear_model import SGDClassifier
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
+from zuko.flows import MAF
 
-from sksbi import ClassifierRatio, simulate
+from sksbi import NLE, ClassifierRatio, simulate
 
 Pairs = tuple[pd.DataFrame, pd.DataFrame]
 
@@ -31,10 +32,23 @@ def numbers(estimator: BaseEstimator, pairs: Pairs) -> np.ndarray:
     return np.concatenate(results)
 
 
+class NoisyFlow(torch.nn.Module):
+    """A flow whose context is dropped out."""
+
+    def __init__(self, features: int, context: int, **options: object) -> None:
+        super().__init__()
+        self.dropout, self.flow = torch.nn.Dropout(0.5), MAF(features, context, **options)
+
+    def forward(self, c: torch.Tensor) -> torch.distributions.Distribution:
+        return self.flow(self.dropout(c))
+
+
 def with_noise(estimator: BaseEstimator) -> BaseEstimator:
     """Add a part that draws in training: dropout, from torch's global generator, or a forest."""
     if isinstance(estimator, ClassifierRatio):
         return clone(estimator).set_params(classifier=RandomForestClassifier(5, max_depth=4))
+    if isinstance(estimator, NLE):
+        return clone(estimator).set_params(flow=NoisyFlow)
     embedding = torch.nn.Sequential(torch.nn.Linear(4, 8), torch.nn.Dropout(0.5))
     return clone(estimator).set_params(embedding=embedding)
 

@@ -15,6 +15,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.preprocessing import StandardScaler
 
 from sksbi import (
+    NLE,
     NPE,
     NRE,
     CalibratedPosterior,
@@ -43,6 +44,7 @@ _CANDIDATES = ImportanceResampling(2_000)
 FAMILIES: dict[str, Callable[[], Any]] = {
     "NPE": lambda: NPE(PRIOR, transforms=1, **TINY),
     "NRE": lambda: NRE(PRIOR, sampler=_CHAINS, **TINY),
+    "NLE": lambda: NLE(PRIOR, flow="maf", transforms=1, sampler=_CHAINS, **TINY),
     "ClassifierRatio": lambda: ClassifierRatio(
         LogisticRegression(), PRIOR, n_folds=2, sampler=_CANDIDATES, random_state=0
     ),
@@ -51,11 +53,13 @@ FAMILIES: dict[str, Callable[[], Any]] = {
         FAMILIES["NPE"](), n_samples=50, random_state=0
     ),
     "Pipeline": lambda: make_pipeline(StandardScaler(), FAMILIES["NRE"]()),
+    "LikelihoodPipeline": lambda: make_pipeline(StandardScaler(), FAMILIES["NLE"]()),
     "PosteriorRegressor": lambda: PosteriorRegressor(
         FAMILIES["NPE"](), n_samples=30, random_state=0
     ),
 }
 RATIOS = ("NRE", "ClassifierRatio", "Pipeline")
+LIKELIHOODS = ("NLE", "LikelihoodPipeline")
 POSTERIORS = [name for name in FAMILIES if name != "PosteriorRegressor"]
 
 
@@ -132,7 +136,7 @@ def _asking(*more: str, families: tuple[str, ...] = tuple(POSTERIORS)) -> Callab
 
 
 def _trials(rng: np.random.Generator) -> Arguments:
-    estimator, _ = choose(rng, RATIOS)
+    estimator, _ = choose(rng, RATIOS + LIKELIHOODS)
     _, x = pairs(1 + int(rng.integers(5)), 5)
     return {
         "self": _fixed(estimator),
@@ -168,6 +172,21 @@ def _theta_and_x(theta: np.ndarray, x: np.ndarray, estimator: Any) -> Arguments:
     }
 
 
+def _emulated(rng: np.random.Generator) -> Arguments:
+    estimator, names = choose(rng, LIKELIHOODS)
+    theta, _ = pairs(1 + int(rng.integers(5)), 4)
+    own = list(PRIOR) if names is not None else None
+    several = numbers(
+        theta, extra={"same: named frame": lambda: pd.DataFrame(theta, columns=list(PRIOR))}
+    )
+    return {
+        "self": _fixed(estimator),
+        "theta": observation(theta[0], own) if rng.integers(2) else several,
+        "n_samples": count(20, most=ABSURD),
+        "random_state": seed(),
+    }
+
+
 def _level(rng: np.random.Generator) -> Arguments:
     estimator, _ = choose(rng, ("CalibratedPosterior",))
     return {"self": _fixed(estimator), "level": real(0.5, high=1.0)}
@@ -196,14 +215,14 @@ def _fit(family: str) -> Call:
     def arguments(rng: np.random.Generator) -> Arguments:
         theta, x = pairs(int(rng.integers(5)))
         more = {"nan": "open"} if family == "ClassifierRatio" else {}
-        more |= {"dates": "open"} if family == "Pipeline" else {}
+        more |= {"dates": "open"} if family.endswith("Pipeline") else {}
         found = {
             "theta": numbers(theta, rounds=False, rows="bad", width="bad"),
             "x": numbers(x, width="open", rounds=family != "ClassifierRatio", **more),
         }
         if family == "PosteriorRegressor":
             return {"X": found["x"], "y": found["theta"]}
-        if family == "Pipeline":
+        if family.endswith("Pipeline"):
             return found
         weight = 1.0 + np.arange(len(x)) % 3
         return found | {"sample_weight": numbers(weight, none="open", rounds=False)}
@@ -225,6 +244,13 @@ SETTINGS: dict[str, Arguments] = {
     "NRE": {
         "network": choice("mlp"),
         "criterion": choice("binary"),
+        "sampler": choice("importance"),
+    },
+    "NLE": {
+        "flow": choice("maf"),
+        "transforms": parameter(1, none="open"),
+        "x_discrete": only("auto", False, [], bad=("a", 3, [7], ["z"])),
+        "criterion": choice("negative_log_likelihood"),
         "sampler": choice("importance"),
     },
     "Ensemble": {
@@ -280,8 +306,11 @@ def _constructor(family: str) -> Call:
 
     def arguments(rng: np.random.Generator) -> Arguments:
         own = SETTINGS[family] | {"random_state": seed()}
-        own |= NEURAL if family in ("NPE", "NRE") else {}
-        if family in ("NPE", "NRE", "ClassifierRatio"):
+        own |= NEURAL if family in ("NPE", "NRE", "NLE") else {}
+        if family == "NLE":
+            own = {k: v for k, v in own.items() if k != "x_features"}
+            own["x_transformer"] = only(None, StandardScaler(), bad=("a", 3, "passthrough"))
+        if family in ("NPE", "NRE", "NLE", "ClassifierRatio"):
             own |= {
                 "prior": only(
                     PRIOR, list(PRIOR.values()), bad=("a", 3, {}, [stats.norm()], {"a": 3})
@@ -294,7 +323,7 @@ def _constructor(family: str) -> Call:
 
 
 def _held_out(rng: np.random.Generator) -> Arguments:
-    estimator, _ = choose(rng, ("NPE", "NRE", "Pipeline"))
+    estimator, _ = choose(rng, ("NPE", "NRE", "NLE", "Pipeline"))
     theta, x = pairs(1 + int(rng.integers(5)), 6)
     given = _theta_and_x(theta, x, estimator)
     return {"estimator": _fixed(estimator), **given, "n_samples": count(15), "random_state": seed()}
@@ -307,7 +336,7 @@ def _drawn(**given: Any) -> Any:
 
 
 def _scored(rng: np.random.Generator) -> Arguments:
-    estimator, _ = choose(rng, ("NPE", "NRE", "Pipeline"))
+    estimator, _ = choose(rng, ("NPE", "NRE", "NLE", "Pipeline"))
     theta, x = pairs(1 + int(rng.integers(5)), 6)
     return {"estimator": _fixed(estimator), **_theta_and_x(theta, x, estimator)}
 
@@ -360,6 +389,8 @@ CALLS = [
     Call("score", method("score"), _paired("sample_weight")),
     Call("predict_ratio", method("predict_ratio"), _paired(families=RATIOS)),
     Call("predict_log_ratio", method("predict_log_ratio"), _paired(families=RATIOS)),
+    Call("log_likelihood", method("log_likelihood"), _paired(families=LIKELIHOODS)),
+    Call("emulate", method("emulate"), _emulated),
     Call("nominal_level", method("nominal_level"), _level),
     Call(
         "credible_region",

@@ -118,6 +118,16 @@ MODULES: dict[str, tuple[Callable[..., Any], Arguments, tuple[int, ...]]] = {
         },
         (),
     ),
+    "MaskedCategorical": (
+        networks.MaskedCategorical,
+        {
+            "n_values": only([2, 3], (2, 3), bad=((0,), (-1,), "a", 3, None, (2.5,))),
+            "context": count(3, low=0),
+            "hidden_features": WIDTHS,
+            "unseen": only(1e-4, 0.5, bad=(0.0, 1.0, -0.1, np.nan, "a", None)),
+        },
+        (),
+    ),
     "build_ratio_network": (
         networks.build_ratio_network,
         {"network": choice("mlp"), "features": count(2), "context": count(3)},
@@ -169,7 +179,7 @@ def _named_criterion(criterion: Any, estimates: Any) -> str:
 
 
 def _criteria(rng: np.random.Generator) -> Arguments:
-    estimates = str(rng.choice(["posterior", "ratio"]))
+    estimates = str(rng.choice(["posterior", "ratio", "likelihood"]))
     names = losses.criterion_names(estimates)
     return {"criterion": choice(str(rng.choice(names))), "estimates": choice(estimates)}
 
