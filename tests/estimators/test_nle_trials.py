@@ -38,15 +38,19 @@ def doubts(fitted: NLE | Ensemble, n_trials: int) -> list[str]:
 
 
 def test_a_fit_that_has_not_come_to_its_end_is_doubted() -> None:
-    """The mean score at 0.5 times sqrt(T) is the true shift, and above the bound that is told."""
-    nle = NLE(PRIOR, flow="maf", transforms=1, max_epochs=1, random_state=1)
-    nle.fit(*normal(2_000, 1))
-    x = np.random.default_rng(0).normal(0.5, 1, (20_000, 1))
-    above, below = (nle.log_likelihood(np.full((20_000, 1), m), x) for m in (0.51, 0.49))
-    shift = abs((above - below).mean()) / 0.02 * np.sqrt(4_000)
-    (text,) = doubts(nle, 4_000)
-    assert "score does not average to zero" in text
-    assert 0.5 < float(text.split("off by ")[1].split()[0]) < shift
+    """x ~ N(theta + sin(theta), 0.3^2): what is told of the width is less than is true."""
+    rng = np.random.default_rng(0)
+    theta = rng.normal(size=(2_000, 1))
+    x = rng.normal(theta + np.sin(theta), 0.3)
+    nle = NLE(PRIOR, flow="maf", transforms=1, max_epochs=1, lr=1e-3, random_state=0)
+    nle.fit(theta, x)
+    trials = rng.normal(0.5 + np.sin(0.5), 0.3, (30, 1))
+    with pytest.warns(TrainingWarning, match="30 trials of x is too wide by a factor of") as seen:
+        draws = np.asarray(nle.sample(trials, 200, iid=True))
+    (text,) = (str(one.message) for one in seen if one.category is TrainingWarning)
+    told = float(text.split("a factor of ")[1].split()[0])
+    exact = 0.3 / (1 + np.cos(0.5)) / np.sqrt(30)
+    assert 1.25 < told < draws.std() / exact
 
 
 @pytest.mark.parametrize("n_trials", [2, 20, 100])
