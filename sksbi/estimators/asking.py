@@ -303,9 +303,9 @@ class AskingMixin(ABC):
         trials = check_flag(iid, "iid") or layout.trials
         posterior.check_takes(trials)
         observations = layout.read_trials(x) if trials else layout.read(x)
+        asked = posterior.at(observations.values, trials=trials, observed=True)
         names = layout.names
         is_far = warns and warn_of_outliers(self.typical_x_, observations, names, trials=trials)
-        asked = posterior.at(observations.values, trials=trials)
         if warns and not is_far:
             warn_of_doubts(asked.doubts(), observations, self.parameter_names_)
         return observations, asked

@@ -267,7 +267,10 @@ class NLE(SamplerMixin, LikelihoodMixin, NeuralEstimator):
         layout = self.x_layout_
         x, n_trials = layout.flat(pairs.x), layout.count_trials(pairs.x)
         discrete = _find_discrete(self.x_discrete, layout)
-        x_space = InvertibleSpace(x_transformer, discrete, layout.names)
+        encoder = layout.encoder
+        coded = enumerate((encoder and encoder.columns) or ())
+        labels = {j: column.categories for j, column in coded if column.categories}
+        x_space = InvertibleSpace(x_transformer, discrete, layout.names, labels)
         rows = (rows[:, None] * n_trials + np.arange(n_trials)).ravel()
         x_space.fit(x, views(pairs.theta).repeat(n_trials, axis=0), generator, rows)
         return (views, x_space), self._encoded((views, x_space), pairs, generator)

@@ -129,7 +129,7 @@ class Posterior(ABC):
     takes_trials: ClassVar[bool] = False
     needs_prior: ClassVar[bool] = False
 
-    def at(self, x: Array, *, trials: bool = False) -> PosteriorAt:
+    def at(self, x: Array, *, trials: bool = False, observed: bool = False) -> PosteriorAt:
         """
         Fix observations, which are encoded and embedded once.
 
@@ -139,6 +139,8 @@ class Posterior(ABC):
             The observations.
         trials : bool, default=False
             Whether every observation consists of independent trials.
+        observed : bool, default=False
+            Whether x was observed: a discrete value that fit has not seen is then refused.
 
         Returns
         -------
@@ -148,10 +150,13 @@ class Posterior(ABC):
         Raises
         ------
         ValueError
-            If there are trials, and the family cannot take them.
+            If there are trials, and the family cannot take them, or a value is refused.
         """
         self.check_takes(trials)
-        return self._at(x[:, None] if self.takes_trials and not trials else x)
+        x = x[:, None] if self.takes_trials and not trials else x
+        if observed:
+            self._refuse_unseen(x)
+        return self._at(x)
 
     def check_takes(self, trials: bool) -> None:
         """
@@ -173,6 +178,10 @@ class Posterior(ABC):
                 "x cannot do: take a ratio estimator such as NRE, or simulate all trials as one x, "
                 "with sksbi.nn.DeepSet as the embedding."
             )
+
+    def _refuse_unseen(self, x: Array) -> None:
+        """Hold that of what was observed something was learnt; most families take any x."""
+        return
 
     @abstractmethod
     def _at(self, x: Array) -> PosteriorAt:

@@ -159,6 +159,22 @@ class Factor(ABC):
         flat = x.reshape(-1, *x.shape[2:])
         return OfTrials(self.at(flat), np.arange(len(flat)).reshape(m, n_trials))
 
+    def refuse_unseen(self, x: Array) -> None:
+        """
+        Hold that of trials something was learnt; most factors take any.
+
+        Parameters
+        ----------
+        x : ndarray of shape (k, ...)
+            The trials, as they were observed.
+
+        Raises
+        ------
+        ValueError
+            If a value is not among those that fit has seen, and must be.
+        """
+        return
+
     @abstractmethod
     def pooled(self, others: Sequence[Self]) -> Factor:
         """
@@ -295,6 +311,11 @@ class _Mean(Factor):
     def units_from_unbounded(self, z: Array) -> Array:
         """Set the members' units side by side."""
         return np.hstack([member.units_from_unbounded(z) for member in self.members])
+
+    def refuse_unseen(self, x: Array) -> None:
+        """Ask every member."""
+        for member in self.members:
+            member.refuse_unseen(x)
 
     @property
     def n_units(self) -> int:

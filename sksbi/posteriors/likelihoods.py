@@ -57,6 +57,10 @@ class NetworkLikelihood(Likelihood):
         """Compute the views at points of the prior's unbounded space."""
         return self.views.from_unbounded(z)
 
+    def refuse_unseen(self, x: Array) -> None:
+        """Hold that discrete values were seen in fit."""
+        self.x_space.refuse_unseen(x)
+
     def at(self, x: Array) -> FactorAt:
         """Bring trials to the network's units."""
         target, ladj = self.x_space.to_network(x)

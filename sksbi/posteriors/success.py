@@ -249,6 +249,10 @@ class _TimesSuccess(Factor):
     def _log_mean(self) -> float:
         """What is added to log p(success | theta) / p(success)."""
 
+    def refuse_unseen(self, x: Array) -> None:
+        """Ask the factor."""
+        self.factor.refuse_unseen(x)
+
     def at(self, x: Array) -> FactorAt:
         """Fix trials."""
         return _TimesSuccessAt(self.factor.at(x))

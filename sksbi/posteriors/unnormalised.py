@@ -73,6 +73,10 @@ class PriorTimes(Posterior):
         """Fix observations (m, trials, ...)."""
         return PriorTimesAt(self, x, self.factor.at_trials(x))
 
+    def _refuse_unseen(self, x: Array) -> None:
+        """Ask the factor, of observations (m, trials, ...)."""
+        self.factor.refuse_unseen(x.reshape(-1, *x.shape[2:]))
+
     def pooled(self, others: Sequence[Self]) -> PriorTimes:
         """
         Take the prior times the mean factor.

@@ -13,14 +13,20 @@ so that q is a density in the units of x: for counts, a probability.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 from sklearn.base import BaseEstimator, clone
 
 from sksbi.exceptions import TrainingWarning
-from sksbi.preprocessing.jacobian import in_domain, log_abs_det_jacobian
+from sksbi.preprocessing.determined import find_determined
+from sksbi.preprocessing.jacobian import (
+    cover_the_line,
+    in_domain,
+    log_abs_det_jacobian,
+    returning_arrays,
+)
 from sksbi.preprocessing.monotone import choose_maps
 from sksbi.utils.subset import some_rows
 from sksbi.utils.types import Array, Mask, Rows
@@ -29,8 +35,8 @@ from sksbi.utils.warn import warn_user
 
 __all__ = ["InvertibleSpace"]
 
-_FEW, _ROWS_PER_VALUE, _MOST_VALUES = 10, 5, 1_000
-_MOST_ROWS = 20_000
+_FEW, _ROWS_PER_VALUE, _MOST_VALUES, _MOST_TOLD = 10, 5, 1_000, 5
+_MOST_ROWS, _LARGEST_COUNT = 20_000, 2.0**50
 _REPEATED, _TIMES = 0.01, 5
 
 
@@ -47,6 +53,8 @@ class InvertibleSpace:
         Which columns are discrete. None: those of at most ten values, and of five rows a value.
     names : sequence or None, default=None
         The columns, for messages.
+    labels : mapping from int to sequence, or None, default=None
+        What the values 0, 1, ... of columns mean, for messages.
 
     Attributes
     ----------
@@ -63,9 +71,12 @@ class InvertibleSpace:
         transformer: BaseEstimator | None = None,
         discrete: Mask | None = None,
         names: Sequence[Any] | None = None,
+        labels: Mapping[int, Sequence[Any]] | None = None,
     ) -> None:
-        self.transformer: Any = None if transformer is None else clone(transformer)
-        self.discrete, self.names = discrete, names
+        self.transformer: Any = None
+        if transformer is not None:
+            self.transformer = returning_arrays(clone(transformer))
+        self.discrete, self.names, self.labels = discrete, names, labels or {}
 
     def fit(
         self,
@@ -105,8 +116,7 @@ class InvertibleSpace:
                 )
         self.values_ = [values[j] for j in np.flatnonzero(self.discrete_)]
         rest = columns[:, ~self.discrete_]
-        self.counts_ = np.array([bool((column == np.round(column)).all()) for column in rest.T])
-        self.counts_ = self.counts_.astype(bool)
+        self.counts_ = np.array([_are_counts(column) for column in rest.T], bool)
         self._warn_of_repeated(rest)
         y = self._spread(rest, generator)
         self.maps_ = []
@@ -119,6 +129,7 @@ class InvertibleSpace:
             some = np.linspace(0, len(rows) - 1, min(len(rows), _MOST_ROWS)).astype(int)
             rows = np.random.default_rng(0).permutation(rows[some])
             self.maps_ = choose_maps(y[rows], counts, context[rows])
+            self._warn_of_determined(y[rows], columns[rows][:, self.discrete_], context[rows])
         return self
 
     @property
@@ -130,6 +141,41 @@ class InvertibleSpace:
     def n_continuous(self) -> int:
         """The number of other columns."""
         return int(np.count_nonzero(~self.discrete_))
+
+    def refuse_unseen(self, x: Array) -> None:
+        """
+        Hold that discrete columns have values that fit has seen, and counts are whole numbers.
+
+        Parameters
+        ----------
+        x : ndarray of shape (n, ...)
+            Observations.
+
+        Raises
+        ------
+        ValueError
+            If they do not: of such a value nothing was learnt.
+        """
+        columns = x.reshape(len(x), -1)
+        of_discrete, others = np.flatnonzero(self.discrete_), np.flatnonzero(~self.discrete_)
+        for j, values in zip(of_discrete, self.values_, strict=True):
+            unseen = columns[~np.isin(columns[:, j], values), j]
+            if len(unseen):
+                seen = [self._value(int(j), value) for value in values[:_FEW]]
+                more = ", ..." if len(values) > _FEW else ""
+                raise ValueError(
+                    f"x must have values in {self._name(int(j))} that fit has seen, as it is "
+                    f"discrete, got {self._value(int(j), unseen[0])}; fit saw {', '.join(seen)}"
+                    f"{more}. Simulate more until it occurs, or fit with an x_discrete without "
+                    "this column, if its values are numbers."
+                )
+        for j in others[self.counts_]:
+            broken = columns[columns[:, j] != np.round(columns[:, j]), j]
+            if len(broken):
+                raise ValueError(
+                    f"x must be whole numbers in {self._name(int(j))}, as in fit, got "
+                    f"{broken[0]:.6g}."
+                )
 
     def to_network(
         self, x: Array, generator: np.random.Generator | None = None
@@ -219,8 +265,8 @@ class InvertibleSpace:
         """Fit the transformer, and hold that its log-determinant is known."""
         name, transformer = f"x_transformer={self.transformer!r}", self.transformer
         try:
-            transformer.fit(y)
-            log_abs_det_jacobian(transformer, y[:1])
+            log_abs_det_jacobian(transformer.fit(y), y[:1])
+            cover_the_line(transformer, y)
         except (ValueError, TypeError) as error:
             message = str(error).replace("theta_transformer", "x_transformer")
             raise type(error)(f"{name} cannot be applied to x: {message}") from error
@@ -234,14 +280,40 @@ class InvertibleSpace:
         """Name a column."""
         return f"column {j if self.names is None else self.names[j]!r}"
 
+    def _value(self, j: int, value: float) -> str:
+        """Tell a value of a column in the user's words."""
+        labels = self.labels.get(j, ())
+        return repr(labels[int(value)]) if 0 <= value < len(labels) else f"{value:.6g}"
+
+    def _warn_of_determined(self, y: Array, discrete: Array, context: Array) -> None:
+        """Warn of columns that have no density given theta and the columns before them."""
+        pairs = zip(self.maps_, y.T, strict=True)
+        y = np.column_stack([one.forward(column)[0] for one, column in pairs])
+        found = find_determined(y, discrete, context)
+        if not found:
+            return
+        names = [self._name(int(j)) for j in np.flatnonzero(~self.discrete_)]
+        told = []
+        for one in found[:_MOST_TOLD]:
+            by = "theta" if one.by is None else "the columns before it"
+            told.append(f"{names[one.column]} (of {names[one.by[0]] if one.by else by})")
+        more = f" and {len(found) - len(told)} more" if len(found) > len(told) else ""
+        warn_user(
+            "x has columns that are functions of others or of theta, but for "
+            f"{max(one.share for one in found):.1g} of their spread or less: {', '.join(told)}"
+            f"{more}. So x has no density that a network could learn, and likelihoods and "
+            "posteriors may be wrong: leave these columns out, or simulate the noise with which "
+            "they are observed.",
+            TrainingWarning,
+        )
+
     def _warn_of_repeated(self, rest: Array) -> None:
         """Warn of continuous columns in which single values have probability."""
         some = some_rows(rest, 1_000_000, 1_000)
         for j, column in zip(np.flatnonzero(~self.discrete_), some.T, strict=True):
             values, times = np.unique(column, return_counts=True)
             most = int(times.argmax())
-            is_count = bool((column == np.round(column)).all())
-            if is_count or times[most] < max(_TIMES, _REPEATED * len(column)):
+            if _are_counts(column) or times[most] < max(_TIMES, _REPEATED * len(column)):
                 continue
             share = times[most] / len(column)
             warn_user(
@@ -256,8 +328,13 @@ class InvertibleSpace:
 
 def _distinct(column: Array) -> Array:
     """Find the values of a column, of many some."""
-    some = np.unique(column[: 100 * _FEW])
+    some = np.unique(column[: 2 * _MOST_VALUES])
     return some if len(some) > _MOST_VALUES else np.unique(column)
+
+
+def _are_counts(column: Array) -> bool:
+    """Tell whole numbers from others; all floats are whole where they are large enough."""
+    return bool((column == np.round(column)).all() and np.abs(column).max() < _LARGEST_COUNT)
 
 
 def _are_few(values: Sequence[Array], n: int) -> Mask:

@@ -19,7 +19,7 @@ from sklearn.preprocessing import (
 
 from sksbi.utils.types import Array, Mask
 
-__all__ = ["cover_the_line", "in_domain", "log_abs_det_jacobian"]
+__all__ = ["cover_the_line", "in_domain", "log_abs_det_jacobian", "returning_arrays"]
 
 
 def _divided_by_scale(transformer: BaseEstimator, z: Array) -> Array:
@@ -195,3 +195,21 @@ def cover_the_line(transformer: BaseEstimator, z: Array) -> Array:
             powers = copy(transformer).set_params(standardize=False).transform(z)
             transformer._scaler.fit(powers)
     return transformer.transform(z)
+
+
+def returning_arrays(transformer: BaseEstimator) -> BaseEstimator:
+    """
+    Make a transformer return arrays, whatever scikit-learn is configured to return.
+
+    Parameters
+    ----------
+    transformer : estimator
+        The transformer, changed in place.
+
+    Returns
+    -------
+    estimator
+        The same.
+    """
+    can_choose = hasattr(transformer, "set_output")
+    return transformer.set_output(transform="default") if can_choose else transformer

@@ -6,10 +6,10 @@ A density is learnt best where what it describes is about normal given theta. Fo
     x,    asinh((x - median) / IQR),    log(x + s),    sqrt(x + s),
 
 the last two for columns without negative values only, and that one is taken under which a
-regression on theta with normal errors makes rows that it has not seen most likely in units of x.
-Counts take the root of x + 7/8, which gives those of Poisson and binomial kind about one variance.
-Below a floor under all that was seen, logarithm and root go on as straight lines, so that every map
-has the whole real line as its domain.
+regression on theta with normal errors makes rows that it has not seen most likely in units of x:
+x itself unless another is better by more than chance. Counts take the root of x + 7/8, which gives
+those of Poisson and binomial kind about one variance. Below a floor under all that was seen,
+logarithm and root go on as straight lines, so that every map has the whole real line as its domain.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from sksbi.utils.types import Array
 __all__ = ["MonotoneMap", "choose_maps"]
 
 _TRAIN, _RIDGE = 0.8, 1e-3
+_LEAST_GAIN, _ERRORS = 0.01, 2.0
 _MOST_PRODUCTS, _MOST_CUBES = 10, 5
 _LARGEST = 700.0  # beyond, an exponential overflows
 
@@ -164,9 +165,16 @@ def choose_maps(x: Array, is_count: Array, context: Array) -> list[MonotoneMap]:
     for column, counts in zip(x.T, is_count, strict=True):
         with np.errstate(over="ignore", invalid="ignore"):
             maps = [one.standardised(column) for one in _candidates(column, bool(counts))]
-            scores = [_score(one, column, features, gram, n_train) for one in maps]
-        chosen.append(maps[int(np.argmax(scores))])
+            scores = np.array([_scores(one, column, features, gram, n_train) for one in maps])
+        best = int(np.argmax(scores.mean(axis=1)))
+        chosen.append(maps[best if _is_better(scores[best], scores[0]) else 0])
     return chosen
+
+
+def _is_better(scores: Array, plain: Array) -> bool:
+    """Tell whether a map makes x likelier than the identity does by more than chance."""
+    gain = scores - plain
+    return bool(gain.mean() > max(_LEAST_GAIN, _ERRORS * gain.std() / len(gain) ** 0.5))
 
 
 def _candidates(x: Array, is_count: bool) -> list[MonotoneMap]:
@@ -195,15 +203,13 @@ def _features(context: Array) -> Array:
     return np.hstack(columns)
 
 
-def _score(one: MonotoneMap, x: Array, features: Array, gram: Array, n_train: int) -> float:
-    """Compute the mean log-density of rows that a regression has not seen, in the units of x."""
+def _scores(one: MonotoneMap, x: Array, features: Array, gram: Array, n_train: int) -> Array:
+    """Compute log-densities of rows that a regression has not seen, in the units of x."""
     y, log_slope = one.forward(x)
-    if not np.isfinite(y).all():
-        return -np.inf
     seen, new = slice(None, n_train), slice(n_train, None) if n_train < len(x) else slice(None)
+    if not np.isfinite(y).all():
+        return np.full(len(x[new]), -np.inf)
     coefficients = np.linalg.solve(gram, features[seen].T @ y[seen])
     error = y - features @ coefficients
     variance = max((error[seen] ** 2).mean(), (error[new] ** 2).mean(), 1e-12)
-    return float(
-        (log_slope[new] - 0.5 * error[new] ** 2 / variance).mean() - 0.5 * np.log(variance)
-    )
+    return log_slope[new] - 0.5 * error[new] ** 2 / variance - 0.5 * np.log(variance)

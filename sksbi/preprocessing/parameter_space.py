@@ -16,7 +16,12 @@ import numpy as np
 from sklearn.base import BaseEstimator, clone
 from sklearn.preprocessing import StandardScaler
 
-from sksbi.preprocessing.jacobian import cover_the_line, in_domain, log_abs_det_jacobian
+from sksbi.preprocessing.jacobian import (
+    cover_the_line,
+    in_domain,
+    log_abs_det_jacobian,
+    returning_arrays,
+)
 from sksbi.priors import Prior
 from sksbi.utils.types import Array
 
@@ -40,7 +45,7 @@ class ParameterSpace:
 
     def __init__(self, prior: Prior | None, transformer: BaseEstimator | None) -> None:
         self.prior = prior
-        self.transformer = None if transformer is None else _returning_arrays(clone(transformer))
+        self.transformer = None if transformer is None else returning_arrays(clone(transformer))
 
     def fit(self, theta: Array, sample_weight: Array | None = None) -> ParameterSpace:
         """
@@ -204,12 +209,6 @@ def _standard_scaler(z: Array, sample_weight: Array | None) -> StandardScaler:
         )
     _, exponent = np.frexp(largest)
     unit = np.ldexp(1.0, np.where(np.abs(exponent) > _SQUARES, exponent, 0))
-    scaler = _returning_arrays(StandardScaler()).fit(z / unit, sample_weight=sample_weight)
+    scaler = returning_arrays(StandardScaler()).fit(z / unit, sample_weight=sample_weight)
     scaler.mean_, scaler.scale_ = scaler.mean_ * unit, scaler.scale_ * unit
     return scaler
-
-
-def _returning_arrays(transformer: BaseEstimator) -> BaseEstimator:
-    """Make a transformer return arrays, whatever scikit-learn is configured to return."""
-    can_choose = hasattr(transformer, "set_output")
-    return transformer.set_output(transform="default") if can_choose else transformer

@@ -65,7 +65,7 @@ class ColumnEncoder:
             return cls(column.name)
         return cls(column.name, tuple(sorted(column.dropna().unique(), key=str)))
 
-    def encode(self, column: pd.Series) -> Array:
+    def encode(self, column: pd.Series, *, may_miss: bool = True) -> Array:
         """
         Turn a column into numbers, NaN where a value is missing.
 
@@ -73,16 +73,23 @@ class ColumnEncoder:
         ----------
         column : Series
             The column.
+        may_miss : bool, default=True
+            Whether values may be missing.
 
         Returns
         -------
         ndarray of shape (n,)
             The numbers.
 
+        Raises
+        ------
+        ValueError
+            If a value was not seen in fit, and none may be missing.
+
         Warns
         -----
         UserWarning
-            If a value was not seen in fit; it counts as missing.
+            If a value was not seen in fit, and counts as missing.
         """
         if self.categories is None:
             if column.dtype.kind not in "mM":
@@ -90,6 +97,11 @@ class ColumnEncoder:
             return check_numbers(column.to_frame(self.name), "x", **_MAY_BE_MISSING)[:, 0]
         codes = pd.Index(self.categories).get_indexer(pd.Index(column.astype(object)))
         unseen = column[(codes < 0) & column.notna().to_numpy()]
+        if len(unseen) and not may_miss:
+            raise ValueError(
+                f"x must have values in column {self.name!r} that fit has seen, "
+                f"{list(self.categories)}, got {unseen.iloc[0]!r}: simulate more until it occurs."
+            )
         if len(unseen):
             warn_user(
                 f"x has values in column {self.name!r} that fit has not seen, such as "
@@ -171,7 +183,7 @@ class TableEncoder:
         """Whether some column holds other values than numbers."""
         return any(column.categories is not None for column in self.columns or ())
 
-    def encode(self, x: ArrayLike) -> Array:
+    def encode(self, x: ArrayLike, *, may_miss: bool = True) -> Array:
         """
         Turn observations into numbers.
 
@@ -179,6 +191,8 @@ class TableEncoder:
         ----------
         x : array-like or DataFrame of shape (n, ...)
             The observations.
+        may_miss : bool, default=True
+            Whether values that fit has not seen count as missing; else they are refused.
 
         Returns
         -------
@@ -194,7 +208,9 @@ class TableEncoder:
         else:
             table = pd.DataFrame(without_na(np.asarray(x, dtype=object)), dtype=object)
         pairs = ((column, table.iloc[:, i]) for i, column in enumerate(self.columns or ()))
-        return np.column_stack([column.encode(values) for column, values in pairs])
+        return np.column_stack(
+            [column.encode(values, may_miss=may_miss) for column, values in pairs]
+        )
 
     def decode(self, values: Array) -> Array | pd.DataFrame:
         """

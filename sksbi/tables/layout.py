@@ -393,7 +393,7 @@ def _numbers(
     if encoder is not None and may_miss:
         return encoder.encode(x)
     if encoder is not None and encoder.has_labels:
-        values = encoder.encode(x)
+        values = encoder.encode(x, may_miss=False)
     else:
         values = check_numbers(x, "x", columns=names, way_out=_WAY_OUT, **_MAY_FAIL)
     gaps = np.isnan(values) if np.isnan(values.sum()) else np.zeros(1, bool)

@@ -59,3 +59,65 @@ def test_take_and_move_keep_rows_together() -> None:
     taken = pairs(10).take(np.array([7, 2, 2])).to("cpu")
     assert len(taken) == 3
     assert epoch(Batches(taken, 2)) == [[7], [2, 2]]
+
+
+def pairs_of_trials(n: int, n_trials: int, of: str) -> TensorPairs:
+    """Make pairs whose trials tell row and trial, in hundredths."""
+    rows = torch.arange(float(n))
+    numbers = rows[:, None, None] + torch.arange(float(n_trials))[:, None] / 100
+    parts = (numbers, rows[:, None]) if of == "context" else (rows[:, None], numbers)
+    return TensorPairs(*parts, rows + 100, of)
+
+
+@pytest.mark.parametrize("of", ["context", "target"])
+@pytest.mark.parametrize("shuffle", [False, True])
+@pytest.mark.parametrize(
+    ("n", "n_trials", "passes"), [(7, 1, 1), (7, 4, 4), (30, 10, 10), (7, 25, 10)]
+)
+def test_an_epoch_takes_every_trial_once_up_to_ten_of_a_row(
+    n: int, n_trials: int, passes: int, shuffle: bool, of: str
+) -> None:
+    dataset = pairs_of_trials(n, n_trials, of)
+    batches = Batches(dataset, 5, shuffle, torch.Generator().manual_seed(0))
+    taken = []
+    for context, (target, weight) in batches:
+        theta, x = (target, context) if of == "context" else (context, target)
+        assert theta.shape == x.shape == (len(weight), 1)
+        torch.testing.assert_close(x.floor(), theta)
+        torch.testing.assert_close(weight, theta[:, 0] + 100)
+        # Ratios take the others of a batch as marginal pairs: no theta may meet itself.
+        assert len(theta.unique()) == len(theta) <= 5
+        taken += [round(100 * float(value)) for value in x]
+    assert len(taken) == len(set(taken)) == n * passes
+    assert len(batches) == passes * ceil(n / 5)
+    assert np.bincount(np.array(taken) // 100).tolist() == [passes] * n
+
+
+def test_of_many_trials_epochs_see_others() -> None:
+    batches = Batches(pairs_of_trials(5, 40, "target"), 5, True, torch.Generator().manual_seed(0))
+    seen = {float(x) for _ in range(30) for _, (target, _) in batches for x in target}
+    # Each of 40 is left out of 30 windows of ten with probability (3 / 4)^30 < 0.0002.
+    assert len(seen) == 200
+
+
+def test_single_trials_are_batches_as_if_there_were_none() -> None:
+    with_trials = pairs_of_trials(50, 1, "target")
+    plain = TensorPairs(with_trials.context, with_trials.target[:, 0], with_trials.weight)
+    first, second = (
+        list(Batches(dataset, 20, True, torch.Generator().manual_seed(3)))
+        for dataset in (plain, with_trials)
+    )
+    for (c, (x, w)), (c_2, (x_2, w_2)) in zip(first, second, strict=True):
+        assert torch.equal(c, c_2)
+        assert torch.equal(x, x_2)
+        assert torch.equal(w, w_2)
+
+
+@pytest.mark.parametrize(("most", "n_taken"), [(1, 1), (14, 2), (27, 3), (10_000, 4)])
+def test_trials_as_rows_keep_their_theta_and_weight(most: int, n_taken: int) -> None:
+    flat = pairs_of_trials(7, 4, "target").flat(most)
+    assert flat.trials is None
+    assert len(flat) == 7 * n_taken
+    torch.testing.assert_close(flat.target.floor(), flat.context)
+    torch.testing.assert_close(flat.weight, flat.context[:, 0] + 100)
+    assert len(flat.target.unique()) == len(flat)
