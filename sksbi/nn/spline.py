@@ -19,6 +19,7 @@ import math
 from functools import lru_cache
 from typing import Any, Generic, NamedTuple
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.distributions import Transform, constraints
@@ -287,10 +288,15 @@ def _take(array: Kind, index: Kind) -> Kind:
     return array.reshape(-1).take(index)
 
 
+# Where a training breaks, NaN is enough: torch says nothing beside it, either.
+_silently = np.errstate(all="ignore")
+
+
 class _Spline(torch.autograd.Function):
     """The spline with its derivatives written out."""
 
     @staticmethod
+    @_silently
     def forward(ctx: Any, parameters: Tensor, x: Tensor, bound: float) -> tuple[Any, ...]:
         """Compute y and the sums of log dy/dx."""
         phi, x = view_arrays(parameters.contiguous(), x)
@@ -329,6 +335,7 @@ class _Spline(torch.autograd.Function):
 
     @staticmethod
     @torch.autograd.function.once_differentiable
+    @_silently
     def backward(ctx: Any, grad_y: Tensor, grad_ladj: Tensor) -> tuple[Any, ...]:
         """Go back from y and log dy/dx to the parameters and x."""
         x, bins, s, z, rest, q, up, down, bump, under, ratio, slope = ctx.kept
