@@ -3,11 +3,11 @@
 Trials: counting with eyes that blink
 =======================================
 
-In 1910 Rutherford and Geiger counted the scintillations of alpha particles on a screen, 10,097 of them
-in 2,608 intervals of 7.5 seconds. Their counts spread a little less than Poisson's law says: after a
-flash the eye needs a moment before it can see another. This page learns what a single interval tells
-about the rate and that dead time, by :class:`~sksbi.NLE`, and asks for all 2,608 together. The
-likelihood happens to be known, so the answer can be compared with the exact one.
+In 1910 Rutherford and Geiger counted the scintillations of alpha particles on a screen, 10,097 of
+them in 2,608 intervals of 7.5 seconds. Their counts spread a little less than Poisson's law says:
+after a flash the eye needs a moment before it can see another. This page learns what a single
+interval tells about the rate and that dead time, by :class:`~sksbi.NLE`, and asks for all 2,608
+together. The likelihood happens to be known, so the answer can be compared with the exact one.
 """
 
 import matplotlib.pyplot as plt
@@ -34,8 +34,8 @@ print(f"mean {counts['count'].mean():.2f}, variance {counts['count'].var():.2f}"
 # -------------
 #
 # Waiting times between particles are exponential, and each flash is followed by a dead time. One
-# simulation is one interval. They are cheap, so there are plenty of them: with 2,608 trials each small
-# error of the network counts 2,608 times.
+# simulation is one interval. They are cheap, so there are plenty of them: with 2,608 trials each
+# small error of the network counts 2,608 times.
 
 prior = {"rate": stats.uniform(0.2, 0.8), "dead_time": stats.uniform(0, 0.3)}  # per second, seconds
 
@@ -54,8 +54,9 @@ theta, x = simulate(count, prior, 100_000, vectorized=True, random_state=0)
 # -----------------------------
 #
 # Counts of more than ten values would become continuous. Here all that occur are known, so each may
-# have a probability of its own: ``x_discrete=True``. ``iid=True`` says that the table is one observation
-# of 2,608 trials, not 2,608 observations. The dead time comes out at some hundredths of a second.
+# have a probability of its own: ``x_discrete=True``. ``iid=True`` says that the table is one
+# observation of 2,608 trials, not 2,608 observations. The dead time comes out at some hundredths of
+# a second.
 
 nle = NLE(prior, x_discrete=True, random_state=0).fit(theta, x)
 draws = nle.sample(counts, 5_000, iid=True)
@@ -65,8 +66,8 @@ print(nle.summary(counts, iid=True).round(3))
 # Against the exact answer
 # ------------------------
 #
-# k flashes or more fit into the interval if k exponential times are shorter than what k - 1 dead times
-# leave of it, which a gamma distribution tells.
+# k flashes or more fit into the interval if k exponential times are shorter than what k - 1 dead
+# times leave of it, which a gamma distribution tells.
 
 
 def exact_log_likelihood(rate, dead_time):

@@ -30,7 +30,7 @@ from sksbi.utils.random import (
 )
 from sksbi.utils.validation import check_lengths
 
-__all__ = ["NeuralEstimator"]
+__all__ = ["NeuralEstimator", "read_validation"]
 
 _SETTINGS = ("optimizer", "lr", "batch_size", "max_epochs", "patience", "callbacks", "verbose")
 _TRAINING = (*_SETTINGS, "device", "iterator_train__", "callbacks__")
@@ -125,20 +125,20 @@ class NeuralEstimator(PassedOnMixin, BaseInference):
         try:
             training.begin(net, train.to(net.device), resumed, seed, compile_first=self.compile)
             _judge(self, net, spaces, valid)
-            self._remember(net, valid, seed, pairs)
+            self._remember(net, valid, seed, pairs, rows[1])
         except KeyboardInterrupt as error:
             if not training.go_back_to_best(net):
                 raise
             error.add_note(_KEPT.format(type(self).__name__))
             interrupt = error
-            self._remember(net, valid, seed, pairs)
+            self._remember(net, valid, seed, pairs, rows[1])
         self._theta_space, self._x_space = spaces
         self._spec, self.net_ = spec, net
         self._history = training.extend_history(self._history if resumed else [], net)
         self.interrupted_ = interrupt is not None
         return interrupt
 
-    def _remember(self, net, valid, seed, pairs):
+    def _remember(self, net, valid, seed, pairs, rows):
         """Keep of the rows held out, or of all, what later answers are compared with."""
 
     @abstractmethod
@@ -179,7 +179,7 @@ class NeuralEstimator(PassedOnMixin, BaseInference):
         choice = self.validation_fraction
         held_out = None
         if isinstance(choice, tuple):
-            held_out = self._encode(spaces, _read_validation(self, choice))
+            held_out = self._encode(spaces, read_validation(self, choice))
         elif valid is not None:
             held_out = pairs.take(valid)
             held_out = held_out.of_mean_weight_one() if len(held_out) else held_out
@@ -267,7 +267,7 @@ def _shaping(estimator):
     return ("prior", "theta_transformer", "x_transformer", *estimator._architecture)
 
 
-def _read_validation(estimator, pair):
+def read_validation(estimator, pair):
     """Validate a user's own validation set."""
     if len(pair) != 2:
         raise ValueError(

@@ -20,10 +20,11 @@ from torch import nn
 
 from sksbi.data import Batches, TensorPairs
 from sksbi.estimators.likelihood import LikelihoodMixin
-from sksbi.estimators.neural import NeuralEstimator
+from sksbi.estimators.neural import NeuralEstimator, read_validation
 from sksbi.estimators.sampled import SamplerMixin
 from sksbi.nn import ConditionalDensity, ConditionalLikelihood, MaskedCategorical, build_flow
 from sksbi.posteriors.likelihoods import NetworkLikelihood
+from sksbi.posteriors.score_test import ScoreRecord, choose_pairs
 from sksbi.preprocessing import InvertibleSpace, ParameterSpace, ParameterViews
 from sksbi.training import check_passed_on
 from sksbi.utils.batches import EVALUATION_BATCH
@@ -325,14 +326,16 @@ class NLE(SamplerMixin, LikelihoodMixin, NeuralEstimator):
         x = torch.cat([x for _, (x, _) in batches])
         return -log_q.cpu().double().numpy(), _uninformed_losses(*module.split(x))
 
-    def _remember(self, net, valid, seed, pairs):
-        """Keep of how many trials a simulation consisted."""
+    def _remember(self, net, valid, seed, pairs, rows):
+        """Keep pairs over which scores average to zero, first those that were held out."""
         self._n_trials = self.x_layout_.count_trials(pairs.x)
+        self._judged = _keep_pairs(self, pairs, rows)
 
     def _posterior(self):
         """Assemble the posterior."""
         likelihood = NetworkLikelihood(self.net_.module_, self._theta_space, self._x_space)
-        return self._prior_times(likelihood, None, self._n_trials)
+        record = ScoreRecord(likelihood, *self._judged)
+        return self._prior_times(likelihood, record, self._n_trials)
 
 
 def _find_discrete(choice, layout):
@@ -351,6 +354,24 @@ def _find_discrete(choice, layout):
         except (TypeError, ValueError) as error:
             raise type(error)(f"x_discrete={choice!r} must name columns of x: {error}") from error
     return found
+
+
+def _keep_pairs(estimator, pairs, rows):
+    """Copy single trials: theta, x, how many were held out, and from how many was learnt."""
+    layout, choice = estimator.x_layout_, estimator.validation_fraction
+    n_learnt = layout.count_trials(pairs.x) * pairs.weight.sum() ** 2 / (pairs.weight**2).sum()
+    apart = np.zeros(len(pairs), bool)
+    if isinstance(choice, tuple):
+        pairs = read_validation(estimator, choice)
+        apart = np.ones(len(pairs), bool)
+    elif rows is not None:
+        apart[rows] = True
+    n_trials, x = layout.count_trials(pairs.x), layout.flat(pairs.x)
+    n_values = pairs.theta[:1].size + x[:1].size
+    weight = pairs.weight.repeat(n_trials)
+    kept, n_held_out = choose_pairs(n_values, weight, apart.repeat(n_trials))
+    x = np.array(x[kept], dtype=np.float64)
+    return pairs.theta[kept // n_trials], x, n_held_out, float(n_learnt)
 
 
 def _uninformed_losses(y, codes):

@@ -9,9 +9,8 @@ import numpy as np
 from sklearn.utils.metaestimators import available_if
 
 from sksbi.estimators.proposal import Proposal
-from sksbi.posteriors.base import PosteriorAt
+from sksbi.posteriors.base import PosteriorAt, TrialsRecord
 from sksbi.posteriors.factor import Factor, Ratio
-from sksbi.posteriors.normaliser import NormaliserRecord
 from sksbi.posteriors.success import (
     LikelihoodTimesSuccess,
     RatioTimesSuccess,
@@ -112,9 +111,7 @@ class SamplerMixin(ChainsMixin):
             own = generator.spawn(1)[0]
             self._success = learn_success(pairs.with_failures(), self.prior_, own)
 
-    def _prior_times(
-        self, factor: Factor, record: NormaliserRecord | None, n_trials: int = 1
-    ) -> PriorTimes:
+    def _prior_times(self, factor: Factor, record: TrialsRecord, n_trials: int = 1) -> PriorTimes:
         """Assemble the posterior; of so many trials one simulation consists."""
         if self._success is not None:
             is_ratio = isinstance(factor, Ratio)

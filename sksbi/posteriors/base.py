@@ -16,7 +16,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from copy import deepcopy
 from dataclasses import dataclass
-from typing import ClassVar, Protocol, Self
+from typing import Any, ClassVar, Protocol, Self
 
 import numpy as np
 
@@ -109,6 +109,9 @@ class TrialsRecord(Protocol):
 
     def stand_ins(self, posterior: PosteriorAt, theta: Array, log_p: Array) -> Array:
         """Make what serves as draws out of points of one observation; none of too few."""
+
+    def pooled(self, others: Sequence[Any]) -> TrialsRecord:
+        """Make one record of this and others of its kind."""
 
 
 class Posterior(ABC):

@@ -31,13 +31,20 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from scipy import stats
 
 from sksbi.exceptions import TrainingWarning
 from sksbi.posteriors.base import Doubt
 from sksbi.posteriors.factor import FactorAt, Ratio
+from sksbi.posteriors.trials import (
+    FEWEST_POINTS,
+    MOST_CHANGE,
+    MOST_OBSERVATIONS,
+    POINTS,
+    SIGNIFICANT,
+    squared_noise,
+    stand_ins,
+)
 from sksbi.priors import Prior
-from sksbi.samplers.target import systematic
 from sksbi.utils.batches import batches
 from sksbi.utils.subset import some_rows
 from sksbi.utils.types import Array
@@ -45,11 +52,8 @@ from sksbi.utils.types import Array
 __all__ = ["NormaliserRecord", "keep_rows"]
 
 _MOST_VALUES, _MOST_ROWS, _FEWEST_ROWS = 1_000_000, 1_000, 50
-_POINTS, _FEWEST_POINTS = 40, 8
-_MOST_CHANGE, _SIGNIFICANT = 0.5, 1e-3
 # Fewer rows than that, of those with weight at a theta, do not tell their own noise.
 _FEWEST_EFFECTIVE = 20
-_MOST_OBSERVATIONS = 100
 _EVALUATIONS = 200_000
 
 
@@ -123,14 +127,14 @@ class NormaliserRecord:
         list of Doubt
             One or none.
         """
-        seen, n_trials = theta[:_MOST_OBSERVATIONS], posterior.factor_at.n_trials
+        seen, n_trials = theta[:MOST_OBSERVATIONS], posterior.factor_at.n_trials
         if n_trials < 2 or len(self.x) < _FEWEST_ROWS:
             return []
-        at_rows, level = self.ratio.at(self.x), _SIGNIFICANT / max(1, len(seen))
+        at_rows, level = self.ratio.at(self.x), SIGNIFICANT / max(1, len(seen))
         change = np.array(
             [self._least_change(at_rows, one, posterior.prior, n_trials, level) for one in seen]
         )
-        rows = np.flatnonzero(change > _MOST_CHANGE)
+        rows = np.flatnonzero(change > MOST_CHANGE)
         if not len(rows):
             return []
         up_to = "" if len(seen) == 1 else "up to "
@@ -143,41 +147,16 @@ class NormaliserRecord:
         return [Doubt(TrainingWarning, text, rows, len(seen))]
 
     def stand_ins(self, posterior: Any, theta: Array, log_p: Array) -> Array:
-        """
-        Make what serves as draws out of points with densities.
-
-        A posterior that is wrong may be a spike on one point of a grid. So points are chosen by the
-        density to the power T^(-1/2), which is wider by T^(1/4), and moved together by as much.
-
-        Parameters
-        ----------
-        posterior : PriorTimesAt
-            The posteriors.
-        theta : ndarray of shape (k, D)
-            The points, of one observation.
-        log_p : ndarray of shape (k,)
-            Their log-densities, finite.
-
-        Returns
-        -------
-        ndarray of shape (40, D) or (0, D)
-            The draws; none where looking at them would cost more than the densities did.
-        """
-        n_trials = posterior.factor_at.n_trials
-        if len(theta) < _POINTS or len(theta) * n_trials < 2 * _POINTS * len(self.x):
-            return theta[:0]
-        chosen = systematic(log_p[None] / n_trials**0.5, _POINTS, np.random.default_rng(0))[0]
-        z = posterior.prior.to_unbounded(theta[chosen])
-        center = z.mean(axis=0)
-        return posterior.prior.from_unbounded(center + (z - center) / n_trials**0.25)
+        """Make what serves as draws out of points, if they cost more than a look at them does."""
+        return stand_ins(posterior, theta, log_p, 2 * POINTS * len(self.x))
 
     def _least_change(
         self, at_rows: FactorAt, theta: Array, prior: Prior, n_trials: int, level: float
     ) -> float:
         """Bound the standard deviation of T log Z over a posterior from below."""
-        if len(theta) < _FEWEST_POINTS:
+        if len(theta) < FEWEST_POINTS:
             return 0.0
-        theta = theta[np.linspace(0, len(theta) - 1, min(_POINTS, len(theta))).astype(int)]
+        theta = theta[np.linspace(0, len(theta) - 1, min(POINTS, len(theta))).astype(int)]
         z = prior.to_unbounded(theta)
         center, wider = z.mean(axis=0), n_trials**0.25
         apart = prior.from_unbounded(center + wider * (z - center))
@@ -194,13 +173,13 @@ class NormaliserRecord:
         mean = r.mean(axis=1, keepdims=True)
         effective = r.sum(axis=1) ** 2 / (r**2).sum(axis=1)
         enough = effective >= _FEWEST_EFFECTIVE
-        if np.count_nonzero(enough) < _FEWEST_POINTS:
+        if np.count_nonzero(enough) < FEWEST_POINTS:
             return 0.0
         log_z = (np.log(mean) + top)[enough, 0]
         moves = (r / mean - 1)[enough]
         moves = n_trials / len(self.x) * (moves - moves.mean(axis=0)) / np.sqrt(len(moves))
         spread = n_trials * log_z.std()
-        return float(spread - np.sqrt(_quantile(moves @ moves.T, level)))
+        return float(spread - np.sqrt(squared_noise(moves @ moves.T, level)))
 
     def _log_ratios(self, at_rows: FactorAt, theta: Array) -> Array:
         """Evaluate every theta at every row: (k, n)."""
@@ -210,11 +189,3 @@ class NormaliserRecord:
             for part in batches(len(u), _EVALUATIONS // n)
         ]
         return np.concatenate(parts).reshape(len(u), n)
-
-
-def _quantile(covariance: Array, level: float) -> float:
-    """Find what the squared length of a Gaussian vector exceeds with this probability."""
-    mean, half_variance = np.trace(covariance), (covariance**2).sum()
-    if mean <= 0:
-        return 0.0
-    return float(half_variance / mean * stats.chi2.isf(level, mean**2 / half_variance))

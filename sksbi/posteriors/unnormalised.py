@@ -19,10 +19,9 @@ from typing import ClassVar, Self
 import numpy as np
 
 from sksbi.metrics.chains import effective_sample_size, split_r_hat
-from sksbi.posteriors.base import Draws, Posterior, PosteriorAt
+from sksbi.posteriors.base import Draws, Posterior, PosteriorAt, TrialsRecord
 from sksbi.posteriors.evidence import Evidence, estimate_evidence
 from sksbi.posteriors.factor import Factor, OfTrials
-from sksbi.posteriors.normaliser import NormaliserRecord
 from sksbi.priors import Prior, UnboundedPrior
 from sksbi.samplers import ChainStatistics, Sampler, Target, resample_reference
 from sksbi.utils.types import Array, Rows
@@ -47,7 +46,7 @@ class PriorTimes(Posterior):
         Where draws come from, as :func:`sksbi.samplers.build_sampler` gives it.
     verbose : int, default=0
         Whether drawing shows a progress bar.
-    normaliser : NormaliserRecord or None, default=None
+    trials_record : TrialsRecord or None, default=None
         What posteriors given many trials are held against.
     proposal : callable or None, default=None
         Gives normalised posteriors near these, at observations (m, trials, ...), from which an
@@ -63,11 +62,11 @@ class PriorTimes(Posterior):
         factor: Factor,
         sampler: Callable[..., Array],
         verbose: int = 0,
-        normaliser: NormaliserRecord | None = None,
+        trials_record: TrialsRecord | None = None,
         proposal: Callable[[Array], PosteriorAt] | None = None,
     ) -> None:
         self.prior, self.factor, self.sampler, self.verbose = prior, factor, sampler, verbose
-        self.normaliser, self.proposal = normaliser, proposal
+        self.trials_record, self.proposal = trials_record, proposal
 
     def _at(self, x: Array) -> PriorTimesAt:
         """Fix observations (m, trials, ...)."""
@@ -84,9 +83,10 @@ class PriorTimes(Posterior):
         Draws of the members could not be mixed, as their normalisers are not known.
         """
         factor = self.factor.pooled([other.factor for other in others])
-        found = [one.normaliser for one in (self, *others) if one.normaliser is not None]
-        normaliser = found[0].pooled(found[1:]) if found else None
-        return PriorTimes(self.prior, factor, self.sampler, self.verbose, normaliser, self.proposal)
+        records = (one.trials_record for one in (self, *others))
+        found = [record for record in records if record is not None]
+        record = found[0].pooled(found[1:]) if found else None
+        return PriorTimes(self.prior, factor, self.sampler, self.verbose, record, self.proposal)
 
     def score(self, theta: Array, x: Array, weights: Array, *, trials: bool = False) -> float:
         """Score the factor."""
@@ -108,8 +108,8 @@ class PriorTimesAt(PosteriorAt):
     """
 
     def __init__(self, posterior: PriorTimes, x: Array, factor: OfTrials) -> None:
-        normaliser = posterior.normaliser if factor.n_trials > 1 else None
-        super().__init__(posterior.prior, len(x), trials_record=normaliser)
+        record = posterior.trials_record if factor.n_trials > 1 else None
+        super().__init__(posterior.prior, len(x), trials_record=record)
         self.posterior, self.x = posterior, x
         self.factor_at, self.factor = factor, posterior.factor
 

@@ -38,7 +38,7 @@ def posterior(log_ratio: Callable[[Array, Array], Array], rows: Array) -> PriorT
     """Take prior times ratio, with rows of x that the ratio has not seen."""
     ratio = PairwiseRatio(log_ratio, PRIOR, np.full(1, -np.inf), np.full(1, np.inf))
     sampler = MetropolisHastings()
-    return PriorTimes(PRIOR, ratio, sampler, normaliser=NormaliserRecord(ratio, rows))
+    return PriorTimes(PRIOR, ratio, sampler, trials_record=NormaliserRecord(ratio, rows))
 
 
 def held_out(sd: float, seed: int, n: int = 1_000) -> Array:
