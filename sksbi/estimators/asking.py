@@ -135,9 +135,8 @@ class AskingMixin(ABC):
         """
         Compute the posterior's log-density log q(theta | x) in the units of theta.
 
-        The density of a ratio estimator, prior times ratio, is normalised as far as the ratio is
-        exact, and for one trial only; that of a likelihood estimator, prior times likelihood, is
-        not, as it lacks a term in x alone.
+        That of a ratio estimator, prior times ratio, is normalised as far as the ratio is exact,
+        and for one trial only; prior times likelihood is not, and lacks a term in x alone.
 
         Parameters
         ----------
@@ -246,8 +245,7 @@ class AskingMixin(ABC):
         minus the mean binary cross-entropy over as many joint pairs (theta, x) as marginal pairs,
         which are made by an order of the rows that is always the same and leaves no theta at its
         own x; a ratio that tells nothing scores -log 2. Likelihood estimators: the mean of
-        log q(x | theta) in the units of x. Where x in fit consisted of trials (``x_trials=True``),
-        ratios and likelihoods are those of all trials of a row.
+        log q(x | theta) in the units of x. With ``x_trials=True`` both are of all trials of a row.
 
         Rows of x that are all NaN are failed simulations. The theta of joint pairs are those that
         succeeded, and follow p(theta | x); those of marginal pairs are any, failed ones too, and

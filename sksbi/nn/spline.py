@@ -19,12 +19,19 @@ import math
 from functools import lru_cache
 from typing import Any, Generic, NamedTuple
 
-import numpy as np
 import torch
 from torch import Tensor
 from torch.distributions import Transform, constraints
 
-from sksbi.nn._arrays import Kind, convert, integer, namespace, view_arrays, view_tensor
+from sksbi.nn._arrays import (
+    Kind,
+    convert,
+    integer,
+    namespace,
+    silently,
+    view_arrays,
+    view_tensor,
+)
 
 __all__ = ["RationalQuadraticTransform", "invert_spline", "spline"]
 
@@ -58,6 +65,7 @@ def spline(parameters: Tensor, x: Tensor, bound: float = BOUND) -> tuple[Tensor,
     return _Spline.apply(parameters, x, bound)
 
 
+@silently
 def invert_spline(parameters: Tensor, y: Tensor, bound: float = BOUND) -> Tensor:
     """
     Map y back through splines, without gradients.
@@ -288,15 +296,11 @@ def _take(array: Kind, index: Kind) -> Kind:
     return array.reshape(-1).take(index)
 
 
-# Where a training breaks, NaN is enough: torch says nothing beside it, either.
-_silently = np.errstate(all="ignore")
-
-
 class _Spline(torch.autograd.Function):
     """The spline with its derivatives written out."""
 
     @staticmethod
-    @_silently
+    @silently
     def forward(ctx: Any, parameters: Tensor, x: Tensor, bound: float) -> tuple[Any, ...]:
         """Compute y and the sums of log dy/dx."""
         phi, x = view_arrays(parameters.contiguous(), x)
@@ -335,7 +339,7 @@ class _Spline(torch.autograd.Function):
 
     @staticmethod
     @torch.autograd.function.once_differentiable
-    @_silently
+    @silently
     def backward(ctx: Any, grad_y: Tensor, grad_ladj: Tensor) -> tuple[Any, ...]:
         """Go back from y and log dy/dx to the parameters and x."""
         x, bins, s, z, rest, q, up, down, bump, under, ratio, slope = ctx.kept
