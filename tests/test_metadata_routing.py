@@ -10,7 +10,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GridSearchCV, KFold, cross_validate
 from sklearn.preprocessing import StandardScaler
 
-from sksbi import NPE, CalibratedPosterior, ClassifierRatio, Ensemble, PosteriorRegressor
+from sksbi import NLE, NPE, CalibratedPosterior, ClassifierRatio, Ensemble, PosteriorRegressor
 from sksbi.pipeline import Pipeline, make_pipeline
 
 TINY = {"flow": "maf", "transforms": 2, "hidden_features": (16,), "max_epochs": 2}
@@ -241,3 +241,23 @@ def test_the_regressor_in_stock_pipelines_and_cross_validation() -> None:
 def test_the_default_estimator_of_the_regressor_requests_weights() -> None:
     routing = PosteriorRegressor().get_metadata_routing()
     assert routing.consumes("fit", ["sample_weight"]) == {"sample_weight"}
+
+
+@pytest.mark.parametrize("trials", [False, True])
+def test_weights_of_likelihoods_behind_steps(trials: bool) -> None:
+    """The score weighs log-likelihoods in the units of x, each simulation with its own weight."""
+    nle = NLE(**TINY, x_trials=trials, random_state=0)
+    nle.set_fit_request(sample_weight=True).set_score_request(sample_weight=True)
+    x = X.reshape(150, 2, 2) if trials else X
+    pipe = make_pipeline(scaler(True), nle).fit(THETA, x, sample_weight=WEIGHTS)
+    each = WEIGHTS.astype(int)
+    rows = X.repeat(each, axis=0).reshape(-1, 2 if trials else 4)
+    np.testing.assert_allclose(pipe[0].mean_, rows.mean(axis=0), rtol=1e-9, atol=1e-12)
+    expected = np.average(pipe.log_likelihood(THETA, x), weights=WEIGHTS)
+    found = pipe.score(THETA, x, sample_weight=WEIGHTS)
+    assert found == pytest.approx(expected, abs=1e-4)
+    scaled = pipe[0].transform(x.reshape(-1, x.shape[-1])).reshape(x.shape)
+    alone = clone(nle).fit(THETA, scaled, sample_weight=WEIGHTS)
+    np.testing.assert_array_equal(
+        alone.log_likelihood(THETA, scaled), pipe[-1].log_likelihood(THETA, scaled)
+    )

@@ -87,8 +87,8 @@ class AskingMixin(ABC):
             The number of draws for every observation.
         iid : bool, default=False
             Whether an observation consists of independent trials of one theta: x is then
-            (trials, ...) for one observation and (m, trials, ...) for a batch. Ratio estimators
-            take them.
+            (trials, ...) for one observation and (m, trials, ...) for a batch. Ratio and likelihood
+            estimators take them.
         return_report : bool, default=False
             Whether to return what the draws are worth, too.
         random_state : None, int, RandomState or Generator, default=None
@@ -135,8 +135,8 @@ class AskingMixin(ABC):
         """
         Compute the posterior's log-density log q(theta | x) in the units of theta.
 
-        The density of a ratio estimator, prior times ratio, is normalised as far as the ratio is
-        exact, and for one trial only.
+        That of a ratio estimator, prior times ratio, is normalised as far as the ratio is exact,
+        and for one trial only; prior times likelihood is not, and lacks a term in x alone.
 
         Parameters
         ----------
@@ -244,7 +244,8 @@ class AskingMixin(ABC):
         Posterior estimators: the mean of log q(theta | x) in the units of theta. Ratio estimators:
         minus the mean binary cross-entropy over as many joint pairs (theta, x) as marginal pairs,
         which are made by an order of the rows that is always the same and leaves no theta at its
-        own x; a ratio that tells nothing scores -log 2.
+        own x; a ratio that tells nothing scores -log 2. Likelihood estimators: the mean of
+        log q(x | theta) in the units of x. With ``x_trials=True`` both are of all trials of a row.
 
         Rows of x that are all NaN are failed simulations. The theta of joint pairs are those that
         succeeded, and follow p(theta | x); those of marginal pairs are any, failed ones too, and

@@ -80,7 +80,8 @@ class NLE(SamplerMixin, LikelihoodMixin, NeuralEstimator):
         Whether x in fit consists of independent trials of each theta: of shape (n, trials, ...), or
         a DataFrame whose last index level is the trial. What is learnt is the likelihood of one
         trial; one observation is then (trials, ...), a batch (m, trials, ...), of any number of
-        trials, and ``score`` sums over them.
+        trials, and ``score`` sums over them. Searches and cross-validation take arrays, whose rows
+        are observations.
     criterion : str or callable, default="negative_log_likelihood"
         The loss: a name, a class or a factory of a module (distribution, x) -> losses (n,).
     sampler : str, Sampler or callable, default="auto"

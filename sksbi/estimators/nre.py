@@ -84,7 +84,8 @@ class NRE(SamplerMixin, RatioMixin, ObservedMixin, NeuralEstimator):
         Whether x in fit consists of independent trials of each theta: of shape (n, trials, ...), or
         a DataFrame whose last index level is the trial. What is learnt is the ratio of one trial;
         one observation is then (trials, ...), a batch (m, trials, ...), of any number of trials,
-        and ``score`` sums over them.
+        and ``score`` sums over them. Searches and cross-validation take arrays, whose rows are
+        observations.
     criterion : str or callable, default="contrastive"
         The loss: "contrastive" (CNRE), "binary" (NRE), "balanced" (BNRE), "balanced_contrastive",
         a class or a factory of a module (function theta -> log r, theta) -> losses (n,); see

@@ -112,7 +112,7 @@ class TraceDisplay(FigureDisplay):
         **options: Any,
     ) -> Self:
         """
-        Run the chains of a ratio estimator at one observation and plot them.
+        Run the chains of a ratio or likelihood estimator at one observation and plot them.
 
         Parameters
         ----------

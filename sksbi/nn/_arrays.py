@@ -15,7 +15,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-__all__ = ["Kind", "convert", "integer", "namespace", "view_arrays", "view_tensor"]
+__all__ = ["Kind", "convert", "integer", "namespace", "silently", "view_arrays", "view_tensor"]
+
+# Where a training breaks, NaN is enough: torch says nothing beside it, either.
+silently = np.errstate(all="ignore")
 
 # One kind of array, the same in all places of a signature.
 Kind = TypeVar("Kind", NDArray[Any], Tensor)

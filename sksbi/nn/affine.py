@@ -15,7 +15,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from sksbi.nn._arrays import namespace, view_arrays, view_tensor
+from sksbi.nn._arrays import namespace, silently, view_arrays, view_tensor
 
 __all__ = ["affine", "invert_affine", "unsquashed"]
 
@@ -43,6 +43,7 @@ def affine(parameters: Tensor, x: Tensor) -> tuple[Tensor, Tensor]:
     return _Affine.apply(parameters, x)
 
 
+@silently
 def invert_affine(parameters: Tensor, y: Tensor) -> Tensor:
     """
     Map y back through affine functions, without gradients.
@@ -85,6 +86,7 @@ class _Affine(torch.autograd.Function):
     """The affine functions with their derivatives written out."""
 
     @staticmethod
+    @silently
     def forward(ctx: Any, parameters: Tensor, x: Tensor) -> tuple[Any, ...]:
         """Compute y and the sums of log dy/dx."""
         phi, x = view_arrays(parameters, x)
@@ -99,6 +101,7 @@ class _Affine(torch.autograd.Function):
 
     @staticmethod
     @torch.autograd.function.once_differentiable
+    @silently
     def backward(ctx: Any, grad_y: Tensor, grad_ladj: Tensor) -> tuple[Any, ...]:
         """Go back from y and log dy/dx to the parameters and x."""
         scale, scaled, shrink = ctx.kept

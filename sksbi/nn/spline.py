@@ -23,7 +23,15 @@ import torch
 from torch import Tensor
 from torch.distributions import Transform, constraints
 
-from sksbi.nn._arrays import Kind, convert, integer, namespace, view_arrays, view_tensor
+from sksbi.nn._arrays import (
+    Kind,
+    convert,
+    integer,
+    namespace,
+    silently,
+    view_arrays,
+    view_tensor,
+)
 
 __all__ = ["RationalQuadraticTransform", "invert_spline", "spline"]
 
@@ -57,6 +65,7 @@ def spline(parameters: Tensor, x: Tensor, bound: float = BOUND) -> tuple[Tensor,
     return _Spline.apply(parameters, x, bound)
 
 
+@silently
 def invert_spline(parameters: Tensor, y: Tensor, bound: float = BOUND) -> Tensor:
     """
     Map y back through splines, without gradients.
@@ -291,6 +300,7 @@ class _Spline(torch.autograd.Function):
     """The spline with its derivatives written out."""
 
     @staticmethod
+    @silently
     def forward(ctx: Any, parameters: Tensor, x: Tensor, bound: float) -> tuple[Any, ...]:
         """Compute y and the sums of log dy/dx."""
         phi, x = view_arrays(parameters.contiguous(), x)
@@ -329,6 +339,7 @@ class _Spline(torch.autograd.Function):
 
     @staticmethod
     @torch.autograd.function.once_differentiable
+    @silently
     def backward(ctx: Any, grad_y: Tensor, grad_ladj: Tensor) -> tuple[Any, ...]:
         """Go back from y and log dy/dx to the parameters and x."""
         x, bins, s, z, rest, q, up, down, bump, under, ratio, slope = ctx.kept

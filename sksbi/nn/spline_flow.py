@@ -25,7 +25,7 @@ import torch
 from torch import Tensor, nn
 from torch.distributions import Distribution, constraints
 
-from sksbi.nn._arrays import view_arrays, view_tensor
+from sksbi.nn._arrays import silently, view_arrays, view_tensor
 from sksbi.nn.affine import affine, invert_affine, unsquashed
 from sksbi.nn.autoregressive import MaskedNetworks, step_size
 from sksbi.nn.spline import BOUND, invert_spline, spline
@@ -335,6 +335,7 @@ class _LogDensity(torch.autograd.Function):
     """The standard normal log-density of z (E, D, n), and log-determinants (E, n)."""
 
     @staticmethod
+    @silently
     def forward(ctx: Any, z: Tensor, *ladjs: Tensor) -> Tensor:
         """Add them."""
         ctx.z, *parts = view_arrays(z, *ladjs)
@@ -347,6 +348,7 @@ class _LogDensity(torch.autograd.Function):
 
     @staticmethod
     @torch.autograd.function.once_differentiable
+    @silently
     def backward(ctx: Any, grad: Tensor) -> tuple[Any, ...]:
         """Go back to z and the log-determinants."""
         (g,) = view_arrays(grad)

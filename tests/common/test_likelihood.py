@@ -12,7 +12,7 @@ from scipy import stats
 from scipy.special import logsumexp
 from sklearn.base import BaseEstimator, clone
 
-from sksbi import NLE, CalibratedPosterior, Ensemble
+from sksbi import NLE, CalibratedPosterior, Ensemble, PosteriorRegressor
 
 Pairs = tuple[pd.DataFrame, pd.DataFrame]
 
@@ -157,14 +157,16 @@ def test_members_know_categories_that_they_have_not_seen(mixed_pairs: Pairs, pri
     theta, x = mixed_pairs[0], mixed_pairs[1][["word", "seconds"]]
     has_first = x["word"] == "aye"
     nle = NLE(prior, flow="maf", transforms=1, hidden_features=(8,), max_epochs=2)
-    cv = [(np.flatnonzero(~has_first), np.flatnonzero(has_first)[:3])]
+    cv = [(np.flatnonzero(~has_first)[5:], np.flatnonzero(~has_first)[:5])]
     words, numbers = x, x.assign(word=x["word"].map({"aye": 0.0, "no": 1.0, "yes": 2.0}))
     found = []
     for table in (words, numbers):
         calibrated = CalibratedPosterior(nle, cv=cv, n_samples=20, random_state=0)
-        found.append(calibrated.fit(theta, table).log_likelihood(theta, table))
+        calibrated.fit(theta, table)
+        found.append(calibrated.log_likelihood(theta[~has_first], table[~has_first]))
+        with pytest.raises(ValueError, match="values in column 'word' that fit has seen"):
+            calibrated.log_likelihood(theta[has_first], table[has_first])
     np.testing.assert_array_equal(*found)
-    assert np.median(found[0][has_first]) < np.median(found[0][~has_first]) - 3
 
 
 def test_prefit_categories_must_be_those_of_the_fit(mixed_pairs: Pairs, prior: dict) -> None:
@@ -207,3 +209,20 @@ def test_with_failures_the_likelihood_integrates_to_success(
         assert mass == pytest.approx(1 / (1 + np.exp(-2 * mean)), abs=0.12)
     emulated = fitted.emulate(theta.iloc[:50], 20)
     assert np.isfinite(emulated.to_numpy()).all()
+
+
+def test_a_regressor_predicts_the_mean_of_the_posterior(prior: dict, pairs: Pairs) -> None:
+    """The same for a row alone; near the mean of other draws, by their standard error."""
+    theta, x = pairs[0].to_numpy(), pairs[1].to_numpy()
+    nle = NLE(prior, transforms=1, hidden_features=(16,), max_epochs=5)
+    regressor = PosteriorRegressor(nle, n_samples=2_000, random_state=0).fit(x, theta)
+    mean, std = regressor.predict(x[:4], return_std=True)
+    draws = regressor.estimator_.sample(x[:4], 2_000, random_state=5)
+    error = 5 * std / np.sqrt(2_000 / 4)
+    assert (np.abs(mean - draws.mean(axis=1)) < error).all()
+    np.testing.assert_allclose(regressor.predict(x[:1])[0], mean[0], atol=error.max())
+
+
+def test_a_likelihood_has_no_marginals(fitted_likelihood: BaseEstimator) -> None:
+    assert not hasattr(fitted_likelihood, "marginal")
+    assert not hasattr(fitted_likelihood, "predict_log_ratio")

@@ -17,7 +17,7 @@ from sklearn.base import BaseEstimator, clone
 from sklearn.linear_model import Ridge
 from sklearn.preprocessing import FunctionTransformer
 
-from sksbi import NPE, NRE, ClassifierRatio
+from sksbi import NLE, NPE, NRE, ClassifierRatio
 from sksbi.pipeline import Pipeline
 
 # SCIPY_ARRAY_API is read when scipy is imported, hence a process of its own.
@@ -95,7 +95,7 @@ def test_check_estimator_passes_with_no_expected_failures(
 
 @pytest.mark.parametrize(
     "cls",
-    [ClassifierRatio, pytest.param(NRE, marks=pytest.mark.slow)],
+    [ClassifierRatio, *(pytest.param(cls, marks=pytest.mark.slow) for cls in (NRE, NLE))],
     ids=lambda cls: cls.__name__,
 )
 def test_check_estimator_passes_with_default_settings(cls: type, tmp_path: Path) -> None:

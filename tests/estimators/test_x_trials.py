@@ -120,7 +120,8 @@ def test_partners_in_a_batch_never_share_their_theta(pairs: Case) -> None:
     nre = clone(TINY["NRE"]).set_params(criterion=Recorder, max_epochs=1, validation_fraction=None)
     nre.fit(*pairs)
     assert all(len(batch.unique()) == len(batch) for batch in Recorder.seen)
-    _, times = torch.cat([b for b in Recorder.seen if len(b) > 2]).unique(return_counts=True)
+    # Before the first batch some rows are tried.
+    _, times = torch.cat(Recorder.seen[1:]).unique(return_counts=True)
     assert times.tolist() == [4] * 120
 
 

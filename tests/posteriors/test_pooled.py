@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from scipy import stats
 
 from sksbi.posteriors.base import Doubt, Draws, Posterior, PosteriorAt
-from sksbi.posteriors.factor import MeanRatio
+from sksbi.posteriors.factor import FactorAt, Likelihood, MeanLikelihood, MeanRatio
 from sksbi.posteriors.mixture import Mixture, Normalised, NormalisedAt
 from sksbi.posteriors.ratios import PairwiseRatio
 from sksbi.posteriors.unnormalised import PriorTimes
@@ -219,3 +219,40 @@ def test_a_mixture_of_one_says_what_its_member_says() -> None:
     (passed_on,) = Mixture([Doubtful(doubt)]).at(np.zeros((9, 1))).doubts()
     assert passed_on.text == doubt.text
     assert not Mixture([Doubtful(), Doubtful()]).at(np.zeros((9, 1))).doubts()
+
+
+class Constant(Likelihood):
+    """A simulator that fails with some probability, and else gives always the same."""
+
+    is_density = False
+    n_units = 1
+
+    def __init__(self, value: float, mass: float) -> None:
+        self.value, self.mass = value, mass
+
+    def units(self, theta: Array) -> Array:
+        return theta
+
+    units_from_unbounded = units
+
+    def at(self, x: Array) -> FactorAt:
+        raise NotImplementedError
+
+    def draw(self, theta: Array, n: int, generator: np.random.Generator) -> Array:
+        return theta[:, None] * 10 + np.full((len(theta), n, 1), self.value)
+
+    def log_mass(self, theta: Array) -> Array:
+        return np.full(len(theta), np.log(self.mass))
+
+
+def test_a_mean_of_likelihoods_draws_from_members_as_often_as_they_succeed() -> None:
+    """Of masses .9, .3 and .3 the first has .6 of the draws; each theta keeps its own."""
+    mean = MeanLikelihood([Constant(0, 0.9), Constant(1, 0.3), Constant(2, 0.3)])
+    np.testing.assert_allclose(mean.log_mass(np.zeros((2, 1))), np.log(0.5))
+    assert not mean.is_density
+    n = 20_000
+    x = mean.draw(np.array([[0.0], [1.0]]), n, np.random.default_rng(0))[..., 0]
+    assert x.shape == (2, n)
+    for row, start in zip(x, (0, 10), strict=True):
+        shares = [(row == start + k).mean() for k in range(3)]
+        np.testing.assert_allclose(shares, [0.6, 0.2, 0.2], atol=4 * 0.5 / np.sqrt(n))

@@ -183,8 +183,8 @@ _ESTIMATORS = {
     "RankDisplay": _estimated("NPE", "Ensemble"),
     "TarpDisplay": _estimated("NPE"),
     "RatioDisplay": _reliability,
-    "PosteriorDisplay": _at_one("NPE", "Pipeline", "NRE", n=50),
-    "TraceDisplay": _at_one("NRE", n=200),
+    "PosteriorDisplay": _at_one("NPE", "Pipeline", "NRE", "NLE", n=50),
+    "TraceDisplay": _at_one("NRE", "NLE", n=200),
     "PredictiveDisplay": _predicted,
 }
 CALLS = [
