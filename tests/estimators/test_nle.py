@@ -113,13 +113,13 @@ def test_posteriors_of_many_trials_hold_what_is_promised() -> None:
     nle = NLE(NORMAL, random_state=0).fit(theta, theta + NOISE * rng.normal(size=(10_000, 2)))
     for n_trials, bound in ((1, 0.55), (10, 0.62), (100, 0.70)):
         scores = []
-        for truth in rng.normal(size=(5, 2)):
+        for truth in rng.normal(size=(2, 2)):
             x = truth + NOISE * rng.normal(size=(n_trials, 2))
             precision = 1 + n_trials / NOISE**2
             exact = x.sum(axis=0) / NOISE**2 / precision + precision**-0.5 * rng.normal(
-                size=(4000, 2)
+                size=(2000, 2)
             )
-            draws = nle.sample(x, 4000, iid=True, random_state=0)
+            draws = nle.sample(x, 2000, iid=True, random_state=0)
             scores.append(c2st_score(draws, exact))
         assert np.mean(scores) <= bound
 

@@ -138,9 +138,9 @@ def test_10000_races_give_posteriors_that_are_hardly_told_from_exact_ones() -> N
     nle, rng = fitted(10_000), np.random.default_rng(0)
     for n_trials, bound in ((1, 0.55), (10, 0.62), (100, 0.7)):
         trials = simulate(np.tile([0.6, 0.2, 0.3], (n_trials, 1)), 5)
-        points, p = posterior_on_grid(trials, 60)
-        widths = np.array([one.std() * 12**0.5 for one in PRIOR.values()]) / 60
-        reference = points[rng.choice(len(points), 4000, p=p)]
+        points, p = posterior_on_grid(trials, 50)
+        widths = np.array([one.std() * 12**0.5 for one in PRIOR.values()]) / 50
+        reference = points[rng.choice(len(points), 2000, p=p)]
         reference = reference + widths * (rng.random(reference.shape) - 0.5)
-        draws = nle.sample(trials, 4000, iid=True, random_state=0)
+        draws = nle.sample(trials, 2000, iid=True, random_state=0)
         assert c2st_score(draws.to_numpy(), reference) <= bound
