@@ -250,7 +250,9 @@ class AskingMixin(ABC):
         Rows of x that are all NaN are failed simulations. The theta of joint pairs are those that
         succeeded, and follow p(theta | x); those of marginal pairs are any, failed ones too, and
         follow the prior. So the best score is that of p(theta | x) / p(theta), what ratios times
-        the prior are to be; densities are scored where simulations succeeded.
+        the prior are to be; densities are scored where simulations succeeded. For a likelihood that
+        has learnt the probability of success, failing is what the simulator did there: such rows
+        add the logarithm of its probability.
 
         Parameters
         ----------

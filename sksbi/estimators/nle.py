@@ -92,8 +92,9 @@ class NLE(SamplerMixin, LikelihoodMixin, NeuralEstimator):
         posterior, and weights. Fit does not use it: what is set later takes effect at once.
     optimizer : str or callable, default="muon"
         The optimizer: "muon" (:class:`sksbi.training.muon.Muon`), the name of one of torch's, a
-        class or a partial of one.
-    lr : float, default=5e-3
+        class or a partial of one. The weight decay of "muon" is 300 over the number of pairs, 0.5
+        at most, unless ``optimizer__weight_decay`` says otherwise.
+    lr : float, default=7e-3
         The highest learning rate of the one-cycle schedule.
     batch_size : int or None, default=None
         The number of pairs in a training step. None: twice the square root of their number, from 32
@@ -189,6 +190,7 @@ class NLE(SamplerMixin, LikelihoodMixin, NeuralEstimator):
     _batch_scale = 2.0
     _least_epochs, _least_steps = 28, 1350
     _least_rows = 1
+    _decay = 300.0
     _takes_any_table, _may_miss = True, False
     _architecture = (
         "flow",
@@ -213,7 +215,7 @@ class NLE(SamplerMixin, LikelihoodMixin, NeuralEstimator):
         criterion="negative_log_likelihood",
         sampler="auto",
         optimizer="muon",
-        lr=5e-3,
+        lr=7e-3,
         batch_size=None,
         max_epochs=None,
         validation_fraction=0.1,

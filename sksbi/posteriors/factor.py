@@ -292,10 +292,25 @@ class Likelihood(Factor):
         return MeanLikelihood([self, *others]) if others else self
 
     def score(self, theta: Array, x: Array, weights: Array) -> float:
-        """Compute the mean of log q(x | theta), summed over trials, where simulations succeeded."""
-        happened = np.flatnonzero(~are_failed(x))
-        log_q = self.at_trials(x[happened])(self.units(theta[happened]), np.arange(len(happened)))
-        return float(np.average(log_q, weights=weights[happened]))
+        """
+        Compute the mean of log q(x | theta), summed over trials.
+
+        Simulations that failed add the logarithm of the probability to, where it was learnt: else a
+        likelihood would gain by a probability of success that is too high.
+        """
+        failed = are_failed(x)
+        happened = np.flatnonzero(~failed)
+        log_q = np.zeros(len(x))
+        log_q[happened] = self.at_trials(x[happened])(
+            self.units(theta[happened]), np.arange(len(happened))
+        )
+        counted = np.ones(len(x), bool)
+        if failed.any():
+            log_success = x.shape[1] * self.log_mass(theta[failed])
+            counted[failed] = log_success < 0
+            with np.errstate(divide="ignore"):
+                log_q[failed] = np.log(-np.expm1(log_success))
+        return float(np.average(log_q[counted], weights=weights[counted]))
 
 
 class _Mean(Factor):

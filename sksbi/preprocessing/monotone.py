@@ -49,9 +49,9 @@ class MonotoneMap:
     >>> import numpy as np
     >>> from sksbi.preprocessing.monotone import MonotoneMap
     >>> log = MonotoneMap("log", shift=0.0, spread=1.0, floor=0.1)
-    >>> y, log_slope = log.forward(np.array([1.0, 10.0]))
+    >>> y, log_slope = log.forward(np.array([2.0, 10.0]))
     >>> y.round(3).tolist(), log_slope.round(3).tolist(), log.inverse(y).round(3).tolist()
-    ([0.0, 2.303], [0.0, -2.303], [1.0, 10.0])
+    ([0.693, 2.303], [-0.693, -2.303], [2.0, 10.0])
     """
 
     kind: str

@@ -12,7 +12,7 @@ from sksbi.utils.types import Array, Mask, Rows
 __all__ = ["maximise"]
 
 _SEARCHES, _HEAT = 4, 12
-_WIDTH = 0.5
+_WIDTH, _SECOND_WIDTH = 0.5, 0.05
 # Networks work in float32, which makes log-densities noisy in the sixth figure.
 _FLAT, _SMALL = 1e-5, 0.1
 
@@ -59,11 +59,38 @@ def maximise(
     root = _shape(start, values)
     functions = np.arange(m).repeat(_SEARCHES)
     chosen = _starts(start, values, root).ravel()
-    best, best_value = start[functions, chosen], values[functions, chosen]
-    plan = _Plan.of(d)
-    state, active = _State.at(best, root[functions]), np.arange(len(best))
+    first = _Found(start[functions, chosen], values[functions, chosen], functions)
+    found = _search(log_density, first, root, _WIDTH, generator, rounds)
+    winner = found.value.reshape(m, _SEARCHES).argmax(axis=1) + _SEARCHES * np.arange(m)
+    best = _Found(found.point[winner], found.value[winner], np.arange(m))
+    # A strategy may narrow too early on an edge, where a second one, from there, does not.
+    return _search(log_density, best, root, _SECOND_WIDTH, generator, rounds).point
+
+
+@dataclass
+class _Found:
+    """The best points of searches, with their values and the numbers of their functions."""
+
+    point: Array
+    value: Array
+    function: Rows
+
+
+def _search(
+    log_density: Callable[[Array, Rows], Array],
+    first: _Found,
+    root: Array,
+    width: float,
+    generator: np.random.Generator,
+    rounds: int,
+) -> _Found:
+    """Follow searches to their ends; of several of one function the better ones."""
+    n_searches = len(first.point) // len(root)
+    best, best_value, functions = first.point.copy(), first.value.copy(), first.function
+    plan = _Plan.of(best.shape[1])
+    state, active = _State.at(best, root[functions], width), np.arange(len(best))
     for number in range(1, rounds + 1):
-        noise = generator.standard_normal((plan.n_points, d))
+        noise = generator.standard_normal((plan.n_points, best.shape[1]))
         points, steps = state.points(noise)
         found = log_density(points, functions[active])
         found = np.where(np.isnan(found), -np.inf, found)
@@ -74,13 +101,13 @@ def maximise(
         best_value[active[better]] = top[better]
         state.follow(plan, noise[order[:, : plan.n_parents]], steps, order)
         going = ~_is_flat(found, order, plan.n_parents) | (state.reach() > _SMALL)
-        if number % _HEAT == 0:
-            going &= _leads(best_value.reshape(m, -1), _SEARCHES >> number // _HEAT)[active]
+        if number % _HEAT == 0 and n_searches > 1:
+            leads = _leads(best_value.reshape(-1, n_searches), n_searches >> number // _HEAT)
+            going &= leads[active]
         if not going.any():
             break
         state, active = state.take(going), active[going]
-    winner = best_value.reshape(m, _SEARCHES).argmax(axis=1)
-    return best.reshape(m, _SEARCHES, d)[np.arange(m), winner]
+    return _Found(best, best_value, functions)
 
 
 def _shape(start: Array, values: Array) -> Array:
@@ -172,13 +199,12 @@ class _State:
     long_path: Array
 
     @classmethod
-    def at(cls, center: Array, root: Array) -> _State:
+    def at(cls, center: Array, root: Array, width: float) -> _State:
         """Start at points, with the shapes of the draws."""
         r, d = center.shape
         identity = np.broadcast_to(np.eye(d), (r, d, d)).copy()
         zero = np.zeros((r, d))
-        width = np.full(r, _WIDTH)
-        return cls(center, root, width, identity, identity.copy(), zero, zero.copy())
+        return cls(center, root, np.full(r, width), identity, identity.copy(), zero, zero.copy())
 
     def points(self, noise: Array) -> tuple[Array, Array]:
         """Draw points (r, k, D), and tell the steps to them in units of width and root."""

@@ -76,8 +76,12 @@ def test_a_row_of_weight_zero_gives_no_gradient() -> None:
 
 
 @pytest.mark.parametrize("estimates", ["nonsense", "", 3, None, ["ratio"], {}])
-def test_what_is_estimated_is_one_of_two(estimates):
-    with pytest.raises(ValueError, match=r"estimates must be one of \['posterior', 'ratio'\], got"):
+def test_what_is_estimated_is_one_of_three(estimates):
+    with pytest.raises(
+        ValueError, match=r"estimates must be one of \['likelihood', 'posterior', 'ratio'\]"
+    ):
         criterion_names(estimates)
-    with pytest.raises(ValueError, match=r"estimates must be one of \['posterior', 'ratio'\], got"):
+    with pytest.raises(
+        ValueError, match=r"estimates must be one of \['likelihood', 'posterior', 'ratio'\]"
+    ):
         build_criterion("binary", estimates)

@@ -43,6 +43,13 @@ class Known(Likelihood):
     def at(self, x: Array) -> FactorAt:
         return KnownAt(self.log_q, x)
 
+    @property
+    def is_density(self) -> bool:
+        return True
+
+    def draw(self, theta: Array, n: int, generator: np.random.Generator) -> Array:
+        raise NotImplementedError
+
 
 class KnownAt(FactorAt):
     """The same at fixed x."""
