@@ -10,11 +10,16 @@ from scipy import stats
 from scipy.special import expit
 
 from sksbi.data import Pairs
-from sksbi.posteriors.factor import MeanRatio
+from sksbi.posteriors.factor import FactorAt, Likelihood, MeanRatio
 from sksbi.posteriors.ratios import PairwiseRatio
-from sksbi.posteriors.success import RatioTimesSuccess, Success, learn_success
+from sksbi.posteriors.success import (
+    LikelihoodTimesSuccess,
+    RatioTimesSuccess,
+    Success,
+    learn_success,
+)
 from sksbi.priors import check_prior
-from sksbi.utils.types import Array
+from sksbi.utils.types import Array, Rows
 
 UNIFORM = check_prior([stats.uniform(0, 1)] * 3)
 
@@ -117,3 +122,66 @@ def test_it_counts_once_for_every_trial_and_in_every_member_of_a_mean() -> None:
     mean = MeanRatio([plain, times])  # a member without failures has nothing to add
     pooled = mean.at(x).take(np.array([0, 1, 2]))(mean.units(theta), rows)
     np.testing.assert_allclose(pooled, np.logaddexp(one, both) - np.log(2), rtol=1e-12)
+
+
+class Located(Likelihood):
+    """x ~ N(theta_0, 1)."""
+
+    n_units = 3
+    is_density = True
+
+    def units(self, theta: Array) -> Array:
+        return theta
+
+    def units_from_unbounded(self, z: Array) -> Array:
+        return UNIFORM.from_unbounded(z)
+
+    def at(self, x: Array) -> FactorAt:
+        return LocatedAt(x)
+
+    def draw(self, theta: Array, n: int, generator: np.random.Generator) -> Array:
+        raise NotImplementedError
+
+
+class LocatedAt(FactorAt):
+    """The same at fixed x."""
+
+    def __init__(self, x: Array) -> None:
+        self.x = x
+
+    def __call__(self, u: Array, rows: Rows) -> Array:
+        return stats.norm.logpdf(self.x[rows, 0], u[:, 0])
+
+    def take(self, rows: Rows | slice) -> FactorAt:
+        return LocatedAt(self.x[rows])
+
+
+@pytest.mark.parametrize("n_trials", [1, 3])
+def test_the_score_of_a_likelihood_counts_failures_too(n_trials: int) -> None:
+    """So a probability of success that is too high, or too low, does not score better."""
+    rng = np.random.default_rng(0)
+    theta, probability = UNIFORM.sample(2_000, rng), np.full(2_000, 0.6)
+    x = rng.normal(theta[:, [0]], 1, size=(2_000, n_trials))[..., None]
+    failed = rng.random(2_000) > probability
+    x[failed] = np.nan
+
+    def score(mean: float) -> float:
+        space = learnt(lambda t: np.full(len(t), 0.6), 100).space
+        success = Success(space, np.full(3, -9.0), np.full(3, 9.0), mean, [], np.ones(1))
+        factor = LikelihoodTimesSuccess(Located(), success, n_trials)
+        return factor.score(theta, x, np.ones(2_000))
+
+    log_q = stats.norm.logpdf(x[..., 0], theta[:, [0]]).sum(axis=1)
+    for mean in (0.4, 0.6, 0.8):
+        expected = np.where(failed, np.log(1 - mean), log_q + np.log(mean)).mean()
+        assert score(mean) == pytest.approx(expected, rel=1e-9)
+    assert score(0.6) > max(score(0.4), score(0.8))
+
+
+def test_failures_that_were_not_learnt_are_left_out_of_the_score() -> None:
+    rng = np.random.default_rng(0)
+    theta = UNIFORM.sample(50, rng)
+    x = rng.normal(theta[:, [0]], 1)[:, None]
+    exact = stats.norm.logpdf(x[10:, 0, 0], theta[10:, 0]).mean()
+    x[:10] = np.nan
+    assert Located().score(theta, x, np.ones(50)) == pytest.approx(exact, rel=1e-12)
