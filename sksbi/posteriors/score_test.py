@@ -20,6 +20,9 @@ sum over rows, the covariance of whose noise is known from the rows; by the tria
 shift is at least the length of the estimate less that of the noise, whose quantile comes from the
 gamma distribution of the same mean and variance.
 
+They say something of a posterior that has one peak, whose variance is about what the curvature in
+its middle gives: others are not judged.
+
 No test can tell more than its rows do: as the mean of n scores has the standard error that n
 trials leave in theta, the noise alone is sqrt(T / n) standard deviations. A
 shift is found where it is above 0.5 + 3.8 sqrt(T / n) for one parameter, and 0.5 + 5 sqrt(T / n)
@@ -65,6 +68,8 @@ _SHARE, _HALVINGS = 0.5, 25
 _STEP, _STEP_OF_TRIAL = 0.3, 0.03
 _MOST_FACTOR = 1.25
 _LEAST_SHARE = 0.5
+# The variance of a posterior that is local, against what the curvature alone gives, is 1 at most.
+_MOST_SPREAD = 4.0
 _EVALUATIONS = 200_000
 _ADVICE = "Give more simulations, or simulate all trials as one x for NPE, with sksbi.nn.DeepSet."
 
@@ -299,11 +304,17 @@ class _Look:
         for n in self.parts:
             weight = _weights(self.z[:n], center)
             scores = self.n_trials * self.score[:n] @ root
-            shift = max(shift, self._bound(weight, scores))
-            width = self._width(weight, np.diag(spread), n)
-            log_factor = width if abs(width) > abs(log_factor) else log_factor
+            if self._is_local(weight, np.diag(spread), n):
+                shift = max(shift, self._bound(weight, scores))
+                width = self._width(weight, np.diag(spread), n)
+                log_factor = width if abs(width) > abs(log_factor) else log_factor
             noise = min(noise, float(weight @ (scores**2).sum(axis=1)))
         return shift, float(np.sqrt(noise / self.n_learnt)), log_factor
+
+    def _is_local(self, weight: Array, variance: Array, n: int) -> bool:
+        """Tell a posterior of one peak, of which derivatives in its middle tell something."""
+        bend = weight @ -self.curvature[:n]
+        return bool((self.n_trials * variance * bend <= _MOST_SPREAD).all())
 
     def _bound(self, weight: Array, scores: Array) -> float:
         """Estimate the length of the mean of scores, less its noise."""

@@ -235,3 +235,23 @@ def test_pairs_are_chosen_by_weight_those_held_out_first() -> None:
     # A quarter of the weight; a share of 10,000 rows has the standard error 0.0043.
     assert (rows < 20_000).mean() == pytest.approx(0.25, abs=4 * 0.0044)
     assert len(choose_pairs(10_000, weight, held_out)[0]) == 100
+
+
+def test_a_posterior_of_four_peaks_is_not_judged_by_its_middle() -> None:
+    """x ~ N(theta_0, theta_1^4) twice, known badly where theta_1 is small, but no peak is there."""
+    rng = np.random.default_rng(0)
+    theta = rng.uniform(-3, 3, size=(10_000, 4))
+    x = rng.normal(theta[:, :2], theta[:, 2:] ** 2)
+
+    def log_q(theta: Array, x: Array) -> Array:
+        sd = np.hypot(theta[:, 2:] ** 2, 0.3)
+        return stats.norm.logpdf(x, theta[:, :2], sd).sum(axis=1)
+
+    record = ScoreRecord(Known(log_q, 4), theta, x, 1_000, 1e9)
+    prior = check_prior([stats.uniform(-3, 6)] * 4)
+    posterior = PriorTimes(prior, Known(log_q, 4), MetropolisHastings(), trials_record=record)
+    center = np.array([0.5, 0.5, 1.2, 1.2])
+    draws = center + np.array([0.7, 0.7, 0.2, 0.2]) * rng.normal(size=(1, 1_000, 4))
+    draws[..., 2:] *= np.sign(rng.normal(size=(1, 1_000, 2)))
+    draws = np.clip(draws, -2.99, 2.99)
+    assert posterior.at(np.ones((1, 4, 2)), trials=True).doubts_of_draws(draws) == []
