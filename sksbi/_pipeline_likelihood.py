@@ -120,17 +120,17 @@ class LikelihoodOfStepsMixin(TrialsOfStepsMixin):
         return found.reshape(-1, n_trials).sum(axis=1)
 
     def _in_units_of_x(self, score: float, x: Any, sample_weight: Any) -> float:
-        """Add the mean log-determinant to a mean log-likelihood, where it is known."""
+        """Add the mean log-determinant to a mean log-likelihood."""
         steps, final = list_steps(self.steps[:-1]), self.steps[-1][1]
         if not steps or not hasattr(final, "log_likelihood"):
             return score
-        try:
-            _check_density(steps, final)
-            ladj = self._log_abs_det(steps, *self._rows(x))
-        except TypeError:
-            return score
+        _check_density(steps, final)
+        ladj = self._log_abs_det(steps, *self._rows(x))
         weights = check_weights(sample_weight, len(ladj))
-        kept = (weights > 0) & ~np.isnan(ladj)
+        failed = np.isnan(ladj)
+        # Failures count in the score, as a probability, where success was learnt.
+        kept = weights > 0 if final._posterior().factor.counts_failures else (weights > 0) & ~failed
+        ladj = np.where(failed, 0.0, ladj)
         return score + float(np.average(ladj[kept], weights=weights[kept]))
 
 
@@ -138,8 +138,8 @@ def _check_density(steps: Any, final: Any) -> None:
     """Hold that what the last step learnt is a density, to which a Jacobian belongs."""
     if not final._posterior().factor.is_density:
         raise TypeError(
-            "log_likelihood of a Pipeline takes densities only to the units of x, and after the "
-            f"steps {[name for name, _ in steps]} x has columns that are discrete or counts: give "
-            f"x as it is to {type(final).__name__}, with a transformer of the other columns as its "
-            "x_transformer; or ask the last step about what the others make of x."
+            "log_likelihood and score of a Pipeline take densities only to the units of x, and "
+            f"after the steps {[name for name, _ in steps]} x has columns that are discrete or "
+            f"counts: give x as it is to {type(final).__name__}, with a transformer of the other "
+            "columns as its x_transformer; or ask the last step about what the others make of x."
         )

@@ -270,10 +270,10 @@ class NLE(SamplerMixin, LikelihoodMixin, NeuralEstimator):
         views = ParameterViews(theta_space.fit(pairs.theta, pairs.weight), pairs.theta)
         layout = self.x_layout_
         x, n_trials = layout.flat(pairs.x), layout.count_trials(pairs.x)
-        discrete = _find_discrete(self.x_discrete, layout)
         encoder = layout.encoder
         coded = enumerate((encoder and encoder.columns) or ())
         labels = {j: column.categories for j, column in coded if column.categories}
+        discrete = _find_discrete(self.x_discrete, layout, labels)
         x_space = InvertibleSpace(x_transformer, discrete, layout.names, labels)
         rows = (rows[:, None] * n_trials + np.arange(n_trials)).ravel()
         x_space.fit(x, views(pairs.theta).repeat(n_trials, axis=0), generator, rows)
@@ -281,6 +281,8 @@ class NLE(SamplerMixin, LikelihoodMixin, NeuralEstimator):
 
     def _encode(self, spaces, pairs):
         """Apply the maps: what the network sees of pairs."""
+        if self._resumes():
+            spaces[1].refuse_unseen(self.x_layout_.flat(pairs.x))
         return self._encoded(spaces, pairs, np.random.default_rng(0))
 
     def _encoded(self, spaces, pairs, generator):
@@ -340,8 +342,20 @@ class NLE(SamplerMixin, LikelihoodMixin, NeuralEstimator):
         return self._prior_times(likelihood, record, self._n_trials)
 
 
-def _find_discrete(choice, layout):
+def _find_discrete(choice, layout, labels):
     """Tell which columns are discrete, by what the user says, or None: by their values."""
+    found = _read_discrete(choice, layout)
+    missing = [] if found is None else [j for j in labels if not found[j]]
+    if missing:
+        raise ValueError(
+            f"x_discrete={choice!r} must name all columns of words or categories, which have no "
+            f"density, and leaves out {[layout.names[j] for j in missing]}."
+        )
+    return found
+
+
+def _read_discrete(choice, layout):
+    """Read what the user says."""
     width = int(np.prod(layout.shape, dtype=int))
     if isinstance(choice, bool | np.bool_):
         return np.full(width, bool(choice))

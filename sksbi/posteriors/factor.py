@@ -271,6 +271,11 @@ class Likelihood(Factor):
             The draws.
         """
 
+    @property
+    def counts_failures(self) -> bool:
+        """Whether simulations that failed count in the score."""
+        return False
+
     def log_mass(self, theta: Array) -> Array:
         """
         Compute the logarithm of the integral over x.
@@ -370,6 +375,11 @@ class MeanLikelihood(_Mean, Likelihood):
     def is_density(self) -> bool:
         """Whether all are densities."""
         return all(member.is_density for member in self.members)
+
+    @property
+    def counts_failures(self) -> bool:
+        """Whether members know the probability of success."""
+        return any(member.counts_failures for member in self.members)
 
     def log_mass(self, theta: Array) -> Array:
         """Average the integrals."""

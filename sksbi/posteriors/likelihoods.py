@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import torch
+from scipy.special import logsumexp
 from torch import Tensor
 
 from sksbi.nn import ConditionalLikelihood
@@ -63,11 +64,11 @@ class NetworkLikelihood(Likelihood):
 
     def at(self, x: Array) -> FactorAt:
         """Bring trials to the network's units."""
-        target, ladj = self.x_space.to_network(x)
-        target = np.nan_to_num(np.clip(target, -_FARTHEST, _FARTHEST)).astype(np.float32)
-        return _LikelihoodAt(
-            self.network, torch.from_numpy(target).to(device_of(self.network)), ladj
-        )
+        places = [self.x_space.to_network(x, offset=offset) for offset in self.x_space.offsets_]
+        target = np.clip(np.stack([one for one, _ in places]), -_FARTHEST, _FARTHEST)
+        tensor = torch.from_numpy(np.nan_to_num(target).astype(np.float32))
+        ladj = np.stack([one for _, one in places])
+        return _LikelihoodAt(self.network, tensor.to(device_of(self.network)), ladj)
 
     def draw(self, theta: Array, n: int, generator: np.random.Generator) -> Array:
         """
@@ -99,24 +100,30 @@ class NetworkLikelihood(Likelihood):
 
 
 class _LikelihoodAt(FactorAt):
-    """The density at fixed trials."""
+    """The density at fixed trials, averaged over the places (k, n) that stand for each."""
 
     def __init__(self, network: ConditionalLikelihood, target: Tensor, ladj: Array) -> None:
         self.network, self.target, self.ladj = network, target, ladj
 
     def __call__(self, u: Array, rows: Rows) -> Array:
         """Evaluate pair by pair."""
-        context, numbers, device = _as_tensor(u), torch.from_numpy(rows), self.target.device
+        each = [self._evaluate(u, rows, k) for k in range(len(self.ladj))]
+        return each[0] if len(each) == 1 else logsumexp(each, axis=0) - np.log(len(each))
+
+    def _evaluate(self, u: Array, rows: Rows, place: int) -> Array:
+        """Evaluate at one of the places."""
+        target, device = self.target[place], self.target.device
+        context, numbers = _as_tensor(u), torch.from_numpy(rows)
         with torch.no_grad():
             parts = [
-                self.network.log_prob_at(self.target[numbers[part]], context[part].to(device)).cpu()
+                self.network.log_prob_at(target[numbers[part]], context[part].to(device)).cpu()
                 for part in batches(len(u), EVALUATION_BATCH)
             ]
-        return torch.cat(parts).double().numpy() + self.ladj[rows]
+        return torch.cat(parts).double().numpy() + self.ladj[place, rows]
 
     def take(self, rows: Rows | slice) -> FactorAt:
         """Take some of the trials."""
-        return _LikelihoodAt(self.network, self.target[rows], self.ladj[rows])
+        return _LikelihoodAt(self.network, self.target[:, rows], self.ladj[:, rows])
 
 
 def _as_tensor(u: Array) -> Tensor:

@@ -277,6 +277,11 @@ class LikelihoodTimesSuccess(_TimesSuccess, Likelihood):
         """Whether the factor is a density."""
         return self.factor.is_density
 
+    @property
+    def counts_failures(self) -> bool:
+        """They do: their probability is known."""
+        return True
+
     def draw(self, theta: Array, n: int, generator: np.random.Generator) -> Array:
         """Draw observations of simulations that succeed."""
         return self.factor.draw(theta, n, generator)

@@ -37,6 +37,7 @@ __all__ = ["InvertibleSpace"]
 
 _FEW, _ROWS_PER_VALUE, _MOST_VALUES, _MOST_TOLD = 10, 5, 1_000, 5
 _MOST_ROWS, _LARGEST_COUNT = 20_000, 2.0**50
+_ATOM, _PLACES = 0.05, 4
 _REPEATED, _TIMES = 0.01, 5
 
 
@@ -50,7 +51,8 @@ class InvertibleSpace:
         A scikit-learn transformer with a known log-determinant, applied to the columns that are not
         discrete.
     discrete : ndarray of bool, of shape (L,), or None, default=None
-        Which columns are discrete. None: those of at most ten values, and of five rows a value.
+        Which columns are discrete beside those with labels. None: those of at most ten values, and
+        of five rows a value.
     names : sequence or None, default=None
         The columns, for messages.
     labels : mapping from int to sequence, or None, default=None
@@ -64,6 +66,9 @@ class InvertibleSpace:
         Which columns are discrete, and which of the others are counts.
     values_ : list of ndarray
         The values of every discrete column, ascending.
+    offsets_ : ndarray of shape (k, number of counts)
+        Where in the intervals of counts their density is to be averaged: in the middle, or at four
+        places where a value has one in twenty of the rows, as a density jumps beside it.
     """
 
     def __init__(
@@ -108,6 +113,8 @@ class InvertibleSpace:
         self.shape_, columns = x.shape[1:], x.reshape(len(x), -1)
         values = [_distinct(column) for column in columns.T]
         self.discrete_ = _are_few(values, len(x)) if self.discrete is None else self.discrete
+        self.discrete_ = self.discrete_.copy()
+        self.discrete_[list(self.labels)] = True  # the places of words are no numbers
         for j in np.flatnonzero(self.discrete_):
             if len(values[j]) > _MOST_VALUES:
                 raise ValueError(
@@ -117,6 +124,7 @@ class InvertibleSpace:
         self.values_ = [values[j] for j in np.flatnonzero(self.discrete_)]
         rest = columns[:, ~self.discrete_]
         self.counts_ = np.array([_are_counts(column) for column in rest.T], bool)
+        self.offsets_ = _offsets(rest[:, self.counts_])
         self._warn_of_repeated(rest)
         y = self._spread(rest, generator)
         self.maps_ = []
@@ -176,9 +184,19 @@ class InvertibleSpace:
                     f"x must be whole numbers in {self._name(int(j))}, as in fit, got "
                     f"{broken[0]:.6g}."
                 )
+        for j, least in zip(others[self.counts_], self.least_, strict=True):
+            below = columns[columns[:, j] < least, j]
+            if len(below):
+                raise ValueError(
+                    f"x must not be negative in {self._name(int(j))}, a count, as in fit, got "
+                    f"{below[0]:.6g}."
+                )
 
     def to_network(
-        self, x: Array, generator: np.random.Generator | None = None
+        self,
+        x: Array,
+        generator: np.random.Generator | None = None,
+        offset: Array | float = 0.0,
     ) -> tuple[Array, Array]:
         """
         Map x to what a density is learnt in.
@@ -189,6 +207,8 @@ class InvertibleSpace:
             The observations, finite.
         generator : numpy.random.Generator or None, default=None
             Spreads the counts; None leaves them in the middle of their intervals.
+        offset : float or ndarray of shape (number of counts,), default=0.0
+            What is added to counts that are not spread, between -1/2 and 1/2.
 
         Returns
         -------
@@ -202,6 +222,9 @@ class InvertibleSpace:
         rest, ladj = columns[:, ~self.discrete_], np.zeros(len(x))
         if generator is not None:
             rest = self._spread(rest, generator)
+        elif np.any(offset):
+            rest = rest.copy()
+            rest[:, self.counts_] += offset
         if self.transformer is not None and rest.shape[1]:
             defined = in_domain(self.transformer, rest)
             ladj[~defined] = -np.inf
@@ -324,6 +347,18 @@ class InvertibleSpace:
                 "x_discrete.",
                 TrainingWarning,
             )
+
+
+def _offsets(counts: Array) -> Array:
+    """Spread places over the intervals of counts, each by its own order."""
+    n, n_columns = counts.shape
+    has_atom = any(
+        np.unique(column, return_counts=True)[1].max() > _ATOM * n for column in counts.T
+    )
+    if not has_atom:
+        return np.zeros((1, n_columns))
+    places = (np.arange(_PLACES) + 0.5) / _PLACES - 0.5
+    return np.random.default_rng(0).permuted(np.tile(places, (n_columns, 1)), axis=1).T
 
 
 def _distinct(column: Array) -> Array:

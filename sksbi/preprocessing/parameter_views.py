@@ -18,6 +18,7 @@ from sksbi.utils.types import Array, Mask
 __all__ = ["ParameterViews"]
 
 _ALIKE, _EVEN = 0.999, 0.95
+_BEYOND = 2.0
 
 
 class ParameterViews:
@@ -55,6 +56,9 @@ class ParameterViews:
         likeness = np.abs((_standardised(self._own(theta)) * _standardised(u)).mean(axis=0))
         even = bounded & (likeness > _EVEN)
         self.unbounded = np.flatnonzero(~even)
+        low, high = u.min(axis=0), u.max(axis=0)
+        # Beyond that nothing was simulated, and at a bound there is no end to it.
+        self.low, self.high = low - _BEYOND, high + _BEYOND
         self.own = np.flatnonzero(even | (likeness <= _ALIKE))
 
     @property
@@ -101,7 +105,8 @@ class ParameterViews:
         """Set unbounded parameters and theta's own units side by side."""
         parts = []
         if z is not None and len(self.unbounded):
-            parts.append(self.space.unbounded_to_network(z)[:, self.unbounded])
+            u = np.clip(self.space.unbounded_to_network(z), self.low, self.high)
+            parts.append(u[:, self.unbounded])
         if len(self.own):
             parts.append(self._own(theta)[:, self.own])
         return np.hstack(parts)

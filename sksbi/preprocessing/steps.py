@@ -78,11 +78,12 @@ def log_abs_det_of_steps(steps: Steps, x: Any) -> Array:
         except (TypeError, ValueError) as error:
             reason = str(error).replace("theta_transformer", "it").replace("theta", "x")
             raise TypeError(
-                "log_likelihood of a Pipeline is a density in the units of x, for which the "
-                f"log-determinant of every step must be known; that of the step {name!r}, "
-                f"{step!r}, is not: {reason} Give x as it is to the estimator, with a transformer "
-                "that is invertible as its x_transformer; or ask the last step about what the "
-                "others make of x."
+                "log_likelihood and score of a Pipeline are of a density in the units of x, for "
+                "which the log-determinant of every step must be known; that of the step "
+                f"{name!r}, {step!r}, is not: {reason} Give x as it is to the estimator, with a "
+                "transformer that is invertible as its x_transformer; or ask the last step about what the "
+                "others make of x. To choose between pipelines, take the scorer 'log_prob' of "
+                "sksbi.metrics, which does not depend on the units of x."
             ) from error
         x = step.transform(x)
     return total
@@ -90,7 +91,7 @@ def log_abs_det_of_steps(steps: Steps, x: Any) -> Array:
 
 def check_invertible(steps: Steps) -> None:
     """
-    Hold that steps have a way back.
+    Hold that steps have a way back, on which nothing is missing.
 
     Parameters
     ----------
@@ -100,15 +101,31 @@ def check_invertible(steps: Steps) -> None:
     Raises
     ------
     TypeError
-        If one has none.
+        If one has none, or gives fewer columns than it takes.
     """
     for name, step in steps:
+        taken = getattr(step, "n_features_in_", None)
+        if taken is not None and _count_outputs(step, taken) < taken:
+            raise TypeError(
+                "emulate of a Pipeline goes back through its steps, and the step "
+                f"{name!r}, {step!r}, makes {_count_outputs(step, taken)} columns of {taken}, from "
+                "which these cannot be had again: emulate by the last step, in its own units, or "
+                "give x as it is to the estimator."
+            )
         if not hasattr(step, "inverse_transform"):
             raise TypeError(
                 "emulate of a Pipeline goes back through its steps, and the step "
                 f"{name!r}, {step!r}, has no inverse_transform: emulate by the last step, in its "
                 "own units, or give x as it is to the estimator."
             )
+
+
+def _count_outputs(step: Any, taken: int) -> int:
+    """Count the columns that a step gives."""
+    try:
+        return len(step.get_feature_names_out())
+    except (AttributeError, ValueError, TypeError):
+        return taken
 
 
 def invert_steps(steps: Steps, x: Any) -> Any:
