@@ -268,12 +268,13 @@ class Pipeline(LikelihoodOfStepsMixin, ReadableMixin, sklearn.pipeline.Pipeline)
         Returns
         -------
         float
-            As from the last step's ``score``, of likelihoods in the units of x where possible.
+            As from the last step's ``score``; of likelihoods in the units of x.
 
         Raises
         ------
         TypeError
-            If metadata are requested by no step.
+            If metadata are requested by no step, or a likelihood stands behind a step whose
+            log-determinant is not known: see ``log_likelihood``.
         ValueError
             If a step has not said whether it requests metadata that it could take.
         """

@@ -81,14 +81,15 @@ def test_the_density_of_x_integrates_to_one(pairs: Tables) -> None:
 
 @pytest.mark.parametrize("weighted", [False, True])
 def test_the_score_is_the_mean_likelihood(pairs: Tables, weighted: bool) -> None:
-    """In the units of x, of the simulations that succeeded."""
+    """In the units of x; failing has a probability, too."""
     theta, x = pairs[0], pairs[1].copy()
     x.iloc[3] = np.nan
     weights = np.arange(300.0) if weighted else None
     pipe = make_pipeline(PCA(whiten=True), NLE_).fit(theta, x)
     kept = np.arange(300) != 3
     each = pipe.log_likelihood(theta[kept], x[kept])
-    expected = np.average(each, weights=None if weights is None else weights[kept])
+    fails = np.log(-np.expm1(pipe[-1]._posterior().factor.log_mass(theta.to_numpy()[[3]])))
+    expected = np.average(np.insert(each, 3, fails), weights=weights)
     assert pipe.score(theta, x, sample_weight=weights) == pytest.approx(expected, abs=1e-5)
 
 
@@ -125,14 +126,15 @@ REFUSED: dict[str, tuple[list, Callable, str]] = {
 
 @pytest.mark.parametrize("case", REFUSED.values(), ids=REFUSED)
 def test_no_likelihood_where_there_is_no_jacobian(pairs: Tables, case: tuple) -> None:
-    """The score is then the last step's."""
+    """Nor a score: it would be in units of the last step's own."""
     steps, change, message = case
     theta, x = pairs[0], change(pairs[1])
     pipe = make_pipeline(*steps, NLE_).fit(theta, x)
     with pytest.raises(TypeError, match=message):
         pipe.log_likelihood(theta, x)
     transformed = pipe[:-1].transform(x)
-    assert pipe.score(theta, x) == pipe[-1].score(theta, transformed)
+    with pytest.raises(TypeError, match="log_likelihood and score of a Pipeline"):
+        pipe.score(theta, x)
     assert np.isfinite(pipe[-1].log_likelihood(theta, transformed)).all()
 
 
@@ -245,7 +247,10 @@ def test_failed_simulations_of_trials_go_around_the_steps(trials: tuple) -> None
     pipe = make_pipeline(StandardScaler(), final).fit(theta, x)
     np.testing.assert_allclose(pipe[0].mean_, x[kept].reshape(-1, 2).mean(axis=0))
     assert np.isfinite(pipe.history_["valid_loss"]).all()
-    assert pipe.score(theta, x) == pytest.approx(pipe.score(theta[kept], x[kept]), abs=1e-5)
+    log_mass = pipe[-1]._posterior().factor.log_mass(theta[~kept])  # of a trial, of so many
+    fails = np.log(-np.expm1(x.shape[1] * log_mass)).sum()
+    expected = (pipe.score(theta[kept], x[kept]) * kept.sum() + fails) / len(kept)
+    assert pipe.score(theta, x) == pytest.approx(expected, abs=1e-5)
     x[1, 2] = np.nan
     with pytest.raises(ValueError, match="NaN in trial 2 of row 1|NaN"):
         pipe.fit(theta, x)

@@ -81,9 +81,9 @@ def log_abs_det_of_steps(steps: Steps, x: Any) -> Array:
                 "log_likelihood and score of a Pipeline are of a density in the units of x, for "
                 "which the log-determinant of every step must be known; that of the step "
                 f"{name!r}, {step!r}, is not: {reason} Give x as it is to the estimator, with a "
-                "transformer that is invertible as its x_transformer; or ask the last step about what the "
-                "others make of x. To choose between pipelines, take the scorer 'log_prob' of "
-                "sksbi.metrics, which does not depend on the units of x."
+                "transformer that is invertible as its x_transformer; or ask the last step about "
+                "what the others make of x. To choose between pipelines, take the scorer "
+                "'log_prob' of sksbi.metrics, which does not depend on the units of x."
             ) from error
         x = step.transform(x)
     return total

@@ -128,7 +128,8 @@ def test_counts_of_all_kinds_have_probabilities(
     assert emulated.min() >= least
     steps = max(1, width // 20)
     values = middle + steps * np.arange(-400, 401)
-    p = steps * np.exp(nle.log_likelihood(np.zeros((801, 1)), values))
+    values = values[values >= least]
+    p = steps * np.exp(nle.log_likelihood(np.zeros((len(values), 1)), values))
     assert p.sum() == pytest.approx(1, abs=0.03)
 
 
