@@ -206,9 +206,8 @@ class AskingMixin(ABC):
         """
         Find the theta of highest posterior density in the units of theta.
 
-        The search starts from draws, works in their scale, and ends where log-densities differ by
-        about 1e-5, as networks are no more exact than that. A posterior of many peaks may have a
-        higher one elsewhere.
+        The search starts from draws, and ends where log-densities differ by about 1e-5, as networks
+        are no more exact. A posterior of many peaks may have a higher one elsewhere.
 
         Parameters
         ----------
@@ -250,9 +249,8 @@ class AskingMixin(ABC):
         Rows of x that are all NaN are failed simulations. The theta of joint pairs are those that
         succeeded, and follow p(theta | x); those of marginal pairs are any, failed ones too, and
         follow the prior. So the best score is that of p(theta | x) / p(theta), what ratios times
-        the prior are to be; densities are scored where simulations succeeded. For a likelihood that
-        has learnt the probability of success, failing is what the simulator did there: such rows
-        add the logarithm of its probability.
+        the prior are to be; densities are scored where simulations succeeded, and likelihoods add
+        the log-probability of failing, if they learnt it.
 
         Parameters
         ----------

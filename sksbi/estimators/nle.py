@@ -44,8 +44,8 @@ class NLE(SamplerMixin, LikelihoodMixin, NeuralEstimator):
     theta stands where scikit-learn has X, x where it has y, so that ``GridSearchCV`` and its kin
     search the hyperparameters. The posterior is prior times likelihood, also of many independent
     trials of one theta, and draws come from a sampler that moves in the prior's unbounded space, so
-    every draw lies inside the support of the prior. x may have discrete columns beside continuous
-    ones. Where x has very many columns, take ``NPE`` or ``NRE``, which need no density of them.
+    every draw lies inside the support of the prior. x may have discrete columns, too. Where it has
+    very many columns, take ``NPE`` or ``NRE``, which need no density of them.
 
     Parameters
     ----------
@@ -74,8 +74,7 @@ class NLE(SamplerMixin, LikelihoodMixin, NeuralEstimator):
     x_discrete : "auto", bool or sequence of str or int, default="auto"
         Which columns of x are discrete, by name or position. "auto": bool and categorical columns,
         and those of at most ten values, with five rows a value at least. True: all; False: none.
-        Other columns of whole numbers are counts, which become continuous by noise between -1/2 and
-        1/2.
+        Other columns of whole numbers are counts, which become continuous by noise of width 1.
     x_trials : bool, default=False
         Whether x in fit consists of independent trials of each theta: of shape (n, trials, ...), or
         a DataFrame whose last index level is the trial. What is learnt is the likelihood of one
@@ -92,10 +91,10 @@ class NLE(SamplerMixin, LikelihoodMixin, NeuralEstimator):
         posterior, and weights. Fit does not use it: what is set later takes effect at once.
     optimizer : str or callable, default="muon"
         The optimizer: "muon" (:class:`sksbi.training.muon.Muon`), the name of one of torch's, a
-        class or a partial of one. The weight decay of "muon" is 300 over the number of pairs, 0.5
-        at most, unless ``optimizer__weight_decay`` says otherwise.
+        class or a partial of one.
     lr : float, default=7e-3
-        The highest learning rate of the one-cycle schedule.
+        The highest learning rate of the one-cycle schedule. The weight decay of "muon" is 300 over
+        the number of pairs, 0.5 at most, unless ``optimizer__weight_decay`` is given.
     batch_size : int or None, default=None
         The number of pairs in a training step. None: twice the square root of their number, from 32
         to 1,000.
@@ -270,9 +269,7 @@ class NLE(SamplerMixin, LikelihoodMixin, NeuralEstimator):
         views = ParameterViews(theta_space.fit(pairs.theta, pairs.weight), pairs.theta)
         layout = self.x_layout_
         x, n_trials = layout.flat(pairs.x), layout.count_trials(pairs.x)
-        encoder = layout.encoder
-        coded = enumerate((encoder and encoder.columns) or ())
-        labels = {j: column.categories for j, column in coded if column.categories}
+        labels = _labels_of(layout)
         discrete = _find_discrete(self.x_discrete, layout, labels)
         x_space = InvertibleSpace(x_transformer, discrete, layout.names, labels)
         rows = (rows[:, None] * n_trials + np.arange(n_trials)).ravel()
@@ -340,6 +337,12 @@ class NLE(SamplerMixin, LikelihoodMixin, NeuralEstimator):
         likelihood = NetworkLikelihood(self.net_.module_, self._theta_space, self._x_space)
         record = ScoreRecord(likelihood, *self._judged)
         return self._prior_times(likelihood, record, self._n_trials)
+
+
+def _labels_of(layout):
+    """List the categories of columns of words, by position."""
+    columns = (layout.encoder and layout.encoder.columns) or ()
+    return {j: column.categories for j, column in enumerate(columns) if column.categories}
 
 
 def _find_discrete(choice, layout, labels):

@@ -177,20 +177,8 @@ class InvertibleSpace:
                     f"{more}. Simulate more until it occurs, or fit with an x_discrete without "
                     "this column, if its values are numbers."
                 )
-        for j in others[self.counts_]:
-            broken = columns[columns[:, j] != np.round(columns[:, j]), j]
-            if len(broken):
-                raise ValueError(
-                    f"x must be whole numbers in {self._name(int(j))}, as in fit, got "
-                    f"{broken[0]:.6g}."
-                )
         for j, least in zip(others[self.counts_], self.least_, strict=True):
-            below = columns[columns[:, j] < least, j]
-            if len(below):
-                raise ValueError(
-                    f"x must not be negative in {self._name(int(j))}, a count, as in fit, got "
-                    f"{below[0]:.6g}."
-                )
+            _check_counts(columns[:, j], least, self._name(int(j)))
 
     def to_network(
         self,
@@ -347,6 +335,17 @@ class InvertibleSpace:
                 "x_discrete.",
                 TrainingWarning,
             )
+
+
+def _check_counts(column: Array, least: float, name: str) -> None:
+    """Hold that counts are whole numbers, and none below zero if none was in fit."""
+    broken = column[column != np.round(column)]
+    if len(broken):
+        raise ValueError(f"x must be whole numbers in {name}, as in fit, got {broken[0]:.6g}.")
+    if (column < least).any():
+        raise ValueError(
+            f"x must not be negative in {name}, a count, as in fit, got {column.min():.6g}."
+        )
 
 
 def _offsets(counts: Array) -> Array:

@@ -27,8 +27,8 @@ def trials(n: int, n_trials: int, seed: int) -> tuple[Array, Array]:
 
 @pytest.fixture(scope="module")
 def five() -> NLE:
-    """Fit to 600 simulations of five trials."""
-    return NLE(PRIOR, x_trials=True, **QUICK).fit(*trials(600, 5, 0))
+    """Fit to 600 simulations of five trials, to the end."""
+    return NLE(PRIOR, x_trials=True, random_state=0).fit(*trials(600, 5, 0))
 
 
 def test_what_is_learnt_is_the_likelihood_of_one_trial(five: NLE) -> None:
