@@ -111,17 +111,7 @@ class InvertibleSpace:
         """
         generator = np.random.default_rng(0) if generator is None else generator
         self.shape_, columns = x.shape[1:], x.reshape(len(x), -1)
-        values = [_distinct(column) for column in columns.T]
-        self.discrete_ = _are_few(values, len(x)) if self.discrete is None else self.discrete
-        self.discrete_ = self.discrete_.copy()
-        self.discrete_[list(self.labels)] = True  # the places of words are no numbers
-        for j in np.flatnonzero(self.discrete_):
-            if len(values[j]) > _MOST_VALUES:
-                raise ValueError(
-                    f"x_discrete must name columns of at most {_MOST_VALUES:,} values, got "
-                    f"{self._name(int(j))} with {len(values[j]):,} or more."
-                )
-        self.values_ = [values[j] for j in np.flatnonzero(self.discrete_)]
+        self._find_discrete(columns)
         rest = columns[:, ~self.discrete_]
         self.counts_ = np.array([_are_counts(column) for column in rest.T], bool)
         self.offsets_ = _offsets(rest[:, self.counts_])
@@ -139,6 +129,21 @@ class InvertibleSpace:
             self.maps_ = choose_maps(y[rows], counts, context[rows])
             self._warn_of_determined(y[rows], columns[rows][:, self.discrete_], context[rows])
         return self
+
+    def _find_discrete(self, columns: Array) -> None:
+        """Learn which columns are discrete, and their values."""
+        values = [_distinct(column) for column in columns.T]
+        found = _are_few(values, len(columns)) if self.discrete is None else self.discrete
+        self.discrete_ = found.copy()
+        self.discrete_[list(self.labels)] = True  # the places of words are no numbers
+        places = np.flatnonzero(self.discrete_)
+        self.values_ = [values[j] for j in places]
+        for j, own in zip(places, self.values_, strict=True):
+            if len(own) > _MOST_VALUES:
+                raise ValueError(
+                    f"x_discrete must name columns of at most {_MOST_VALUES:,} values, got "
+                    f"{self._name(int(j))} with {len(own):,} or more."
+                )
 
     @property
     def n_values(self) -> list[int]:
