@@ -61,11 +61,10 @@ def test_log_likelihoods_are_exact_up_to_what_3000_rows_tell(gauss: NLE) -> None
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("seed", range(4))
 def test_10000_pairs_make_a_gaussian_likelihood_exact_to_a_tenth(seed: int) -> None:
     nle = NLE(UNIFORM, random_state=seed).fit(*gaussian(10_000, seed))
-    # Over eight seeds between 0.06 and 0.10, with a mean of 0.08.
-    assert root_mean_square(error(nle, seed + 100)) <= 0.11
+    assert root_mean_square(error(nle, seed + 100)) <= 0.1
 
 
 def test_two_columns_integrate_to_one(gauss: NLE) -> None:
