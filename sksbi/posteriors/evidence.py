@@ -71,7 +71,7 @@ def estimate_evidence(
     Estimate the evidence by importance sampling from a mixture fitted to chains.
 
     Where the points are worth less than 400, the chains go on for twice as long, and twice as many
-    points are drawn from what is fitted to them; twice at most. The best answer is kept.
+    points are drawn from what is fitted to them; three times at most. The best answer is kept.
 
     Parameters
     ----------
@@ -119,7 +119,7 @@ def _estimate_block(
     """Estimate for some observations, and again where that was worth little."""
     log_z, effective = np.full(len(rows), np.nan), np.zeros(len(rows))
     left, starts = np.arange(len(rows)), _starts(target_of, rows, generator)
-    for longer in (1, 2, 4):
+    for longer in (1, 2, 4, 8):
         target = target_of(rows[left])
         chains = _run_chains(target, starts, longer, generator)
         found = _weigh(target, chains, longer * _POINTS, generator)
