@@ -23,7 +23,7 @@ from sksbi.estimators.likelihood import LikelihoodMixin
 from sksbi.estimators.neural import NeuralEstimator, read_validation
 from sksbi.estimators.sampled import SamplerMixin
 from sksbi.nn import ConditionalDensity, ConditionalLikelihood, MaskedCategorical, build_flow
-from sksbi.posteriors.likelihoods import NetworkLikelihood
+from sksbi.posteriors.likelihoods import NetworkLikelihood, RangeRecord
 from sksbi.posteriors.score_test import ScoreRecord, choose_pairs
 from sksbi.preprocessing import InvertibleSpace, ParameterSpace, ParameterViews
 from sksbi.training import check_passed_on
@@ -288,18 +288,15 @@ class NLE(SamplerMixin, LikelihoodMixin, NeuralEstimator):
         target = x_space.to_network(self.x_layout_.flat(pairs.x), generator)[0]
         if self.x_trials:
             target = target.reshape(len(pairs), -1, target.shape[1])
-        arrays = (views(pairs.theta), target, pairs.weight)
-        tensors = (torch.from_numpy(array.astype(np.float32)) for array in arrays)
+        arrays = (a.astype(np.float32) for a in (views(pairs.theta), target, pairs.weight))
+        tensors = map(torch.from_numpy, arrays)
         return TensorPairs(*tensors, "target" if self.x_trials else None)
 
     def _sizes(self, spaces, pairs):
         """Note what the network's shape depends on beside the parameters."""
-        views, x_space = spaces
-        return {
-            "n_views": views.n_views,
-            "n_continuous": x_space.n_continuous,
-            "n_values": x_space.n_values,
-        }
+        views, space = spaces
+        sizes = {"n_continuous": space.n_continuous, "n_values": space.n_values}
+        return {"n_views": views.n_views} | sizes
 
     def _build_module(self, spec):
         """Build the probabilities of discrete columns, and a flow for the others."""
@@ -335,8 +332,9 @@ class NLE(SamplerMixin, LikelihoodMixin, NeuralEstimator):
     def _posterior(self):
         """Assemble the posterior."""
         likelihood = NetworkLikelihood(self.net_.module_, self._theta_space, self._x_space)
-        record = ScoreRecord(likelihood, *self._judged)
-        return self._prior_times(likelihood, record, self._n_trials)
+        scores = ScoreRecord(likelihood, *self._judged)
+        ranges = RangeRecord(self._x_space, self.x_layout_.names)
+        return self._prior_times(likelihood, scores, self._n_trials, ranges)
 
 
 def _labels_of(layout):

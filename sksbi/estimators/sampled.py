@@ -9,7 +9,7 @@ import numpy as np
 from sklearn.utils.metaestimators import available_if
 
 from sksbi.estimators.proposal import Proposal
-from sksbi.posteriors.base import PosteriorAt, TrialsRecord
+from sksbi.posteriors.base import PosteriorAt, Record, TrialsRecord
 from sksbi.posteriors.factor import Factor, Ratio
 from sksbi.posteriors.success import (
     LikelihoodTimesSuccess,
@@ -111,15 +111,21 @@ class SamplerMixin(ChainsMixin):
             own = generator.spawn(1)[0]
             self._success = learn_success(pairs.with_failures(), self.prior_, own)
 
-    def _prior_times(self, factor: Factor, record: TrialsRecord, n_trials: int = 1) -> PriorTimes:
+    def _prior_times(
+        self,
+        factor: Factor,
+        trials_record: TrialsRecord,
+        n_trials: int = 1,
+        record: Record | None = None,
+    ) -> PriorTimes:
         """Assemble the posterior; of so many trials one simulation consists."""
         if self._success is not None:
             is_ratio = isinstance(factor, Ratio)
             kind = RatioTimesSuccess if is_ratio else LikelihoodTimesSuccess
             factor = kind(factor, self._success, n_trials)
         sampler = build_sampler(self.sampler)
-        proposal = self._proposal_of(sampler)
-        return PriorTimes(self.prior_, factor, sampler, self.verbose, record, proposal)
+        rest = self.verbose, trials_record, self._proposal_of(sampler), record
+        return PriorTimes(self.prior_, factor, sampler, *rest)
 
     def _proposal_of(self, sampler: Callable[..., Array]) -> Proposal | None:
         """Bind the proposal of an importance sampler, if there is one, to what was fitted here."""

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Any
+
 import numpy as np
 import torch
 from scipy.special import logsumexp
 from torch import Tensor
 
+from sksbi.exceptions import MisspecificationWarning
 from sksbi.nn import ConditionalLikelihood
+from sksbi.posteriors.base import Doubt
 from sksbi.posteriors.factor import FactorAt, Likelihood
 from sksbi.preprocessing import InvertibleSpace, ParameterViews
 from sksbi.utils.batches import EVALUATION_BATCH, batches
@@ -15,7 +20,7 @@ from sksbi.utils.devices import device_of
 from sksbi.utils.random import torch_generator
 from sksbi.utils.types import Array, Rows
 
-__all__ = ["NetworkLikelihood"]
+__all__ = ["NetworkLikelihood", "RangeRecord"]
 
 # The squares of what a network sees must be floats.
 _FARTHEST = 1e9
@@ -129,3 +134,53 @@ class _LikelihoodAt(FactorAt):
 def _as_tensor(u: Array) -> Tensor:
     """Round what a network is given to float32."""
     return torch.from_numpy(np.clip(u, -_FARTHEST, _FARTHEST).astype(np.float32))
+
+
+class RangeRecord:
+    """
+    The ranges of what was simulated, against which observations are held.
+
+    What is outside by little in units of x may be far outside on the scale of a logarithm, on which
+    a density was learnt, and there it means nothing.
+
+    Parameters
+    ----------
+    x_space : InvertibleSpace
+        The map between x and the network's units.
+    names : sequence or None, default=None
+        The columns of x.
+    """
+
+    def __init__(self, x_space: InvertibleSpace, names: Sequence[Any] | None = None) -> None:
+        self.x_space, self.names = x_space, names
+
+    def doubts(self, posterior: Any) -> list[Doubt]:
+        """
+        Find observations outside of the ranges.
+
+        Parameters
+        ----------
+        posterior : PriorTimesAt
+            The posteriors of m observations, each of as many trials.
+
+        Returns
+        -------
+        list of Doubt
+            One or none.
+        """
+        x = posterior.x
+        beyond = self.x_space.are_beyond(x.reshape(-1, *x.shape[2:]))
+        if not beyond.any():
+            return []
+        row, place = np.argwhere(beyond)[0]
+        column = int(np.flatnonzero(~self.x_space.discrete_)[place])
+        value = x.reshape(len(beyond), -1)[row, column]
+        name = column if self.names is None else repr(self.names[column])
+        name = str(name).replace("{", "{{").replace("}", "}}")
+        text = (
+            f"column {name} of {{who}} is {value:.6g}, where nothing was simulated, on the scale "
+            f"that its density was learnt on ({self.x_space.maps_[place].kind}): the posterior "
+            "there is an extrapolation and may mean nothing."
+        )
+        rows = np.flatnonzero(beyond.any(axis=1).reshape(len(x), -1).any(axis=1))
+        return [Doubt(MisspecificationWarning, text, rows, len(x))]

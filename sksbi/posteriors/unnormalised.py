@@ -19,7 +19,7 @@ from typing import ClassVar, Self
 import numpy as np
 
 from sksbi.metrics.chains import effective_sample_size, split_r_hat
-from sksbi.posteriors.base import Draws, Posterior, PosteriorAt, TrialsRecord
+from sksbi.posteriors.base import Draws, Posterior, PosteriorAt, Record, TrialsRecord
 from sksbi.posteriors.evidence import Evidence, estimate_evidence
 from sksbi.posteriors.factor import Factor, OfTrials
 from sksbi.priors import Prior, UnboundedPrior
@@ -51,6 +51,8 @@ class PriorTimes(Posterior):
     proposal : callable or None, default=None
         Gives normalised posteriors near these, at observations (m, trials, ...), from which an
         importance sampler draws its candidates.
+    record : Record or None, default=None
+        What observations are held against.
     """
 
     takes_trials: ClassVar[bool] = True
@@ -64,9 +66,10 @@ class PriorTimes(Posterior):
         verbose: int = 0,
         trials_record: TrialsRecord | None = None,
         proposal: Callable[[Array], PosteriorAt] | None = None,
+        record: Record | None = None,
     ) -> None:
         self.prior, self.factor, self.sampler, self.verbose = prior, factor, sampler, verbose
-        self.trials_record, self.proposal = trials_record, proposal
+        self.trials_record, self.proposal, self.record = trials_record, proposal, record
 
     def _at(self, x: Array) -> PriorTimesAt:
         """Fix observations (m, trials, ...)."""
@@ -85,8 +88,9 @@ class PriorTimes(Posterior):
         factor = self.factor.pooled([other.factor for other in others])
         records = (one.trials_record for one in (self, *others))
         found = [record for record in records if record is not None]
-        record = found[0].pooled(found[1:]) if found else None
-        return PriorTimes(self.prior, factor, self.sampler, self.verbose, record, self.proposal)
+        trials_record = found[0].pooled(found[1:]) if found else None
+        rest = self.sampler, self.verbose, trials_record, self.proposal, self.record
+        return PriorTimes(self.prior, factor, *rest)
 
     def score(self, theta: Array, x: Array, weights: Array, *, trials: bool = False) -> float:
         """Score the factor."""
@@ -102,14 +106,14 @@ class PriorTimesAt(PosteriorAt):
     posterior : PriorTimes
         Whose it is.
     x : ndarray of shape (m, trials, ...)
-        The observations, for a proposal.
+        The observations, for a proposal and the record.
     factor : OfTrials
         The factor at all their trials.
     """
 
     def __init__(self, posterior: PriorTimes, x: Array, factor: OfTrials) -> None:
-        record = posterior.trials_record if factor.n_trials > 1 else None
-        super().__init__(posterior.prior, len(x), trials_record=record)
+        trials_record = posterior.trials_record if factor.n_trials > 1 else None
+        super().__init__(posterior.prior, len(x), posterior.record, trials_record)
         self.posterior, self.x = posterior, x
         self.factor_at, self.factor = factor, posterior.factor
 

@@ -20,7 +20,7 @@ import numpy as np
 from sklearn.base import BaseEstimator, clone
 
 from sksbi.exceptions import TrainingWarning
-from sksbi.preprocessing.determined import find_determined
+from sksbi.preprocessing.determined import Determined, find_determined
 from sksbi.preprocessing.jacobian import (
     cover_the_line,
     in_domain,
@@ -114,19 +114,20 @@ class InvertibleSpace:
         self._find_discrete(columns)
         rest = columns[:, ~self.discrete_]
         self.counts_ = np.array([_are_counts(column) for column in rest.T], bool)
-        self.offsets_ = _offsets(rest[:, self.counts_])
+        counts = rest[:, self.counts_]
+        self.least_ = np.where(counts.min(axis=0, initial=np.inf) >= 0, 0.0, -np.inf)
+        self.offsets_ = _offsets(counts)
         self._warn_of_repeated(rest)
         y = self._spread(rest, generator)
         self.maps_ = []
         if y.shape[1]:
             if self.transformer is not None:
-                self._fit_transformer(y)
-                y = self._transformed(y)
+                y = _fit_transformed(self.transformer, y)
             rows = np.arange(len(x)) if rows is None else rows
-            counts = self.counts_ if self.transformer is None else np.zeros(y.shape[1], bool)
+            are_counts = self.counts_ if self.transformer is None else np.zeros(y.shape[1], bool)
             some = np.linspace(0, len(rows) - 1, min(len(rows), _MOST_ROWS)).astype(int)
             rows = np.random.default_rng(0).permutation(rows[some])
-            self.maps_ = choose_maps(y[rows], counts, context[rows])
+            self.maps_ = choose_maps(y[rows], are_counts, context[rows])
             self._warn_of_determined(y[rows], columns[rows][:, self.discrete_], context[rows])
         return self
 
@@ -212,18 +213,13 @@ class InvertibleSpace:
             The log-determinant log |det dy/dx|.
         """
         columns = x.reshape(len(x), -1)
-        rest, ladj = columns[:, ~self.discrete_], np.zeros(len(x))
+        rest = columns[:, ~self.discrete_]
         if generator is not None:
             rest = self._spread(rest, generator)
         elif np.any(offset):
             rest = rest.copy()
             rest[:, self.counts_] += offset
-        if self.transformer is not None and rest.shape[1]:
-            defined = in_domain(self.transformer, rest)
-            ladj[~defined] = -np.inf
-            rest = np.where(defined[:, None], rest, 1.0)
-            ladj = ladj + log_abs_det_jacobian(self.transformer, rest)
-            rest = self._transformed(rest)
+        rest, ladj = self._before_maps(rest)
         parts = []
         with np.errstate(over="ignore", invalid="ignore"):
             for one, column in zip(self.maps_, rest.T, strict=True):
@@ -234,6 +230,38 @@ class InvertibleSpace:
             place = np.minimum(np.searchsorted(values, column), len(values) - 1)
             parts.append(np.where(values[place] == column, place, -1))
         return np.column_stack(parts), ladj
+
+    def _before_maps(self, rest: Array) -> tuple[Array, Array]:
+        """Apply the transformer, with its log-determinant."""
+        ladj = np.zeros(len(rest))
+        if self.transformer is None or not rest.shape[1]:
+            return rest, ladj
+        defined = in_domain(self.transformer, rest)
+        ladj[~defined] = -np.inf
+        rest = np.where(defined[:, None], rest, 1.0)
+        ladj = ladj + log_abs_det_jacobian(self.transformer, rest)
+        return _transformed(self.transformer, rest), ladj
+
+    def are_beyond(self, x: Array) -> Mask:
+        """
+        Tell which values lie where nothing was simulated, on the scales of the maps.
+
+        Parameters
+        ----------
+        x : ndarray of shape (n, ...)
+            Observations.
+
+        Returns
+        -------
+        ndarray of bool, of shape (n, number of columns with a density)
+            Whether they do.
+        """
+        rest = self._before_maps(x.reshape(len(x), -1)[:, ~self.discrete_])[0]
+        found = np.zeros(rest.shape, bool)
+        with np.errstate(over="ignore", invalid="ignore"):
+            for j, one in enumerate(self.maps_):
+                found[:, j] = one.is_beyond(rest[:, j])
+        return found
 
     def from_network(self, target: Array) -> Array:
         """
@@ -268,29 +296,11 @@ class InvertibleSpace:
     def _spread(self, rest: Array, generator: np.random.Generator) -> Array:
         """Spread counts evenly over the intervals around them."""
         counts = rest[:, self.counts_]
-        if not hasattr(self, "least_"):
-            least = counts.min(axis=0, initial=np.inf)
-            self.least_ = np.where(least >= 0, 0.0, -np.inf)
         if not counts.shape[1]:
             return rest
         rest = rest.copy()
         rest[:, self.counts_] = counts + generator.random(counts.shape) - 0.5
         return rest
-
-    def _fit_transformer(self, y: Array) -> None:
-        """Fit the transformer, and hold that its log-determinant is known."""
-        name, transformer = f"x_transformer={self.transformer!r}", self.transformer
-        try:
-            log_abs_det_jacobian(transformer.fit(y), y[:1])
-            cover_the_line(transformer, y)
-        except (ValueError, TypeError) as error:
-            message = str(error).replace("theta_transformer", "x_transformer")
-            raise type(error)(f"{name} cannot be applied to x: {message}") from error
-
-    def _transformed(self, y: Array) -> Array:
-        """Apply the transformer."""
-        y = self.transformer.transform(y)
-        return np.asarray(check_numbers(y, f"x after x_transformer={self.transformer!r}"), float)
 
     def _name(self, j: int) -> str:
         """Name a column."""
@@ -309,19 +319,7 @@ class InvertibleSpace:
         if not found:
             return
         names = [self._name(int(j)) for j in np.flatnonzero(~self.discrete_)]
-        told = []
-        for one in found[:_MOST_TOLD]:
-            by = "theta" if one.by is None else "the columns before it"
-            told.append(f"{names[one.column]} (of {names[one.by[0]] if one.by else by})")
-        more = f" and {len(found) - len(told)} more" if len(found) > len(told) else ""
-        warn_user(
-            "x has columns that are functions of others or of theta, but for "
-            f"{max(one.share for one in found):.1g} of their spread or less: {', '.join(told)}"
-            f"{more}. So x has no density that a network could learn, and likelihoods and "
-            "posteriors may be wrong: leave these columns out, or simulate the noise with which "
-            "they are observed.",
-            TrainingWarning,
-        )
+        warn_user(_text_of_determined(found, names), TrainingWarning)
 
     def _warn_of_repeated(self, rest: Array) -> None:
         """Warn of continuous columns in which single values have probability."""
@@ -340,6 +338,40 @@ class InvertibleSpace:
                 "x_discrete.",
                 TrainingWarning,
             )
+
+
+def _fit_transformed(transformer: Any, y: Array) -> Array:
+    """Fit a transformer, hold that its log-determinant is known, and apply it."""
+    try:
+        log_abs_det_jacobian(transformer.fit(y), y[:1])
+        cover_the_line(transformer, y)
+    except (ValueError, TypeError) as error:
+        message = str(error).replace("theta_transformer", "x_transformer")
+        raise type(error)(
+            f"x_transformer={transformer!r} cannot be applied to x: {message}"
+        ) from error
+    return _transformed(transformer, y)
+
+
+def _transformed(transformer: Any, y: Array) -> Array:
+    """Apply a transformer."""
+    y = transformer.transform(y)
+    return np.asarray(check_numbers(y, f"x after x_transformer={transformer!r}"), float)
+
+
+def _text_of_determined(found: Sequence[Determined], names: Sequence[str]) -> str:
+    """Tell of columns that have no density."""
+    told = []
+    for one in found[:_MOST_TOLD]:
+        by = "theta" if one.by is None else "the columns before it"
+        told.append(f"{names[one.column]} (of {names[one.by[0]] if one.by else by})")
+    more = f" and {len(found) - len(told)} more" if len(found) > len(told) else ""
+    return (
+        "x has columns that are functions of others or of theta, but for "
+        f"{max(one.share for one in found):.1g} of their spread or less: {', '.join(told)}"
+        f"{more}. So x has no density that a network could learn, and likelihoods and posteriors "
+        "may be wrong: leave these columns out, or simulate the noise with which they are observed."
+    )
 
 
 def _check_counts(column: Array, least: float, name: str) -> None:

@@ -18,13 +18,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from sksbi.utils.types import Array
+from sksbi.utils.types import Array, Mask
 
 __all__ = ["MonotoneMap", "choose_maps"]
 
 _TRAIN, _RIDGE = 0.8, 1e-3
 _LEAST_GAIN, _ERRORS = 0.01, 2.0
 _MOST_PRODUCTS, _MOST_CUBES = 10, 5
+_MARGIN = 0.5
 _LARGEST = 700.0  # beyond, an exponential overflows
 
 
@@ -43,6 +44,8 @@ class MonotoneMap:
         Below that x + shift is continued by a straight line: log and sqrt only.
     mean, scale : float
         What is subtracted from the map, and what it is divided by.
+    low, high : float
+        The range of its values on the column that it was standardised by.
 
     Examples
     --------
@@ -60,6 +63,8 @@ class MonotoneMap:
     floor: float = 0.0
     mean: float = 0.0
     scale: float = 1.0
+    low: float = -np.inf
+    high: float = np.inf
 
     def standardised(self, x: Array) -> MonotoneMap:
         """
@@ -78,7 +83,27 @@ class MonotoneMap:
         y = MonotoneMap(self.kind, self.shift, self.spread, self.floor).forward(x)[0]
         mean, scale = float(y.mean()), float(y.std())
         scale = scale if scale > 1e-12 * max(1.0, np.abs(y).max()) else 1.0
-        return MonotoneMap(self.kind, self.shift, self.spread, self.floor, mean, scale)
+        low, high = (float(end - mean) / scale for end in (y.min(), y.max()))
+        return MonotoneMap(self.kind, self.shift, self.spread, self.floor, mean, scale, low, high)
+
+    def is_beyond(self, x: Array) -> Mask:
+        """
+        Tell what lies where nothing was seen, on the scale of the map.
+
+        Parameters
+        ----------
+        x : ndarray of shape (n,)
+            The column.
+
+        Returns
+        -------
+        ndarray of bool, of shape (n,)
+            Whether it is outside of the range by more than half of it, or where a logarithm or a
+            root has no values.
+        """
+        y, margin = self.forward(x)[0], _MARGIN * (self.high - self.low)
+        beyond = (y < self.low - margin) | (y > self.high + margin)
+        return beyond | (x + self.shift <= 0) if self.kind in ("log", "sqrt") else beyond
 
     def forward(self, x: Array) -> tuple[Array, Array]:
         """

@@ -10,7 +10,7 @@ import pytest
 from scipy import stats
 
 from sksbi import NLE
-from sksbi.exceptions import TrainingWarning
+from sksbi.exceptions import MisspecificationWarning, TrainingWarning
 from sksbi.utils.types import Array
 
 TINY = {"max_epochs": 2, "hidden_features": (8,), "module__members": 1, "random_state": 0}
@@ -221,3 +221,16 @@ def test_x_discrete_names_columns(choice: Any) -> None:
     x = pd.DataFrame({"a": Y, "b": np.exp(Y) + RNG.random(N)})
     with pytest.raises(ValueError, match="x_discrete"):
         NLE(PRIOR, x_discrete=choice, **TINY).fit(THETA, x)
+
+
+def test_values_that_a_logarithm_does_not_reach_are_told() -> None:
+    """-0.01 is near by the units of x, and impossible."""
+    x = pd.DataFrame({"seconds": np.exp(THETA[:, 0] + 0.5 * RNG.normal(size=len(THETA)))})
+    nle = NLE(PRIOR, **QUICK).fit(THETA, x)
+    nle.sample(x[:20], 2, random_state=0)  # what was simulated is told of by no warning
+    said = r"column 'seconds' of x is -0\.01, where nothing was simulated"
+    with pytest.warns(MisspecificationWarning, match=said):
+        nle.sample({"seconds": -0.01}, 2, random_state=0)
+    trials = x[:5].assign(seconds=[1.0, 1.0, -0.01, 1.0, 1.0])
+    with pytest.warns(MisspecificationWarning, match=said):
+        nle.summary(trials, n_samples=2, iid=True)

@@ -131,3 +131,15 @@ def test_hardly_any_rows_give_some_map(n: int) -> None:
     maps = choose_maps(np.arange(2.0 * n).reshape(n, 2), np.zeros(2, bool), np.zeros((n, 1)))
     for one, column in zip(maps, np.arange(2.0 * n).reshape(n, 2).T, strict=True):
         np.testing.assert_allclose(one.inverse(one.forward(column)[0]), column, atol=1e-9)
+
+
+def test_what_is_far_on_the_scale_of_a_map_is_beyond_it() -> None:
+    x = np.exp(np.random.default_rng(0).normal(size=1000))
+    log = MonotoneMap("log", floor=x.min() / 2).standardised(x)
+    span = np.log(x.max() / x.min())
+    near, far = np.exp(0.45 * span), np.exp(0.55 * span)
+    asked = [x.min(), x.max(), x.max() * near, x.max() * far, 0.0, -1e-9, -1.0]
+    assert log.is_beyond(np.array(asked)).tolist() == [False] * 3 + [True] * 4
+    plain = MonotoneMap("identity").standardised(np.linspace(0, 1, 11))
+    asked = [-0.6, -0.4, 0.5, 1.4, 1.6]
+    assert plain.is_beyond(np.array(asked)).tolist() == [True, False, False, False, True]
