@@ -128,20 +128,20 @@ class NeuralEstimator(PassedOnMixin, BaseInference):
         try:
             training.begin(net, train.to(net.device), resumed, seed, compile_first=self.compile)
             _judge(self, net, spaces, valid)
-            self._remember(net, valid, seed, pairs, rows[1])
+            self._remember(net, spaces, valid, seed, pairs, rows[1])
         except KeyboardInterrupt as error:
             if not training.go_back_to_best(net):
                 raise
             error.add_note(_KEPT.format(type(self).__name__))
             interrupt = error
-            self._remember(net, valid, seed, pairs, rows[1])
+            self._remember(net, spaces, valid, seed, pairs, rows[1])
         self._theta_space, self._x_space = spaces
         self._spec, self.net_ = spec, net
         self._history = training.extend_history(self._history if resumed else [], net)
         self.interrupted_ = interrupt is not None
         return interrupt
 
-    def _remember(self, net, valid, seed, pairs, rows):
+    def _remember(self, net, spaces, valid, seed, pairs, rows):
         """Keep of the rows held out, or of all, what later answers are compared with."""
 
     @abstractmethod

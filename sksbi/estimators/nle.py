@@ -23,7 +23,7 @@ from sksbi.estimators.likelihood import LikelihoodMixin
 from sksbi.estimators.neural import NeuralEstimator, read_validation
 from sksbi.estimators.sampled import SamplerMixin
 from sksbi.nn import ConditionalDensity, ConditionalLikelihood, MaskedCategorical, build_flow
-from sksbi.posteriors.likelihoods import NetworkLikelihood, RangeRecord
+from sksbi.posteriors.likelihoods import NetworkLikelihood, RangeRecord, find_ranges
 from sksbi.posteriors.score_test import ScoreRecord, choose_pairs
 from sksbi.preprocessing import InvertibleSpace, ParameterSpace, ParameterViews
 from sksbi.training import check_passed_on
@@ -324,16 +324,18 @@ class NLE(SamplerMixin, LikelihoodMixin, NeuralEstimator):
         x = torch.cat([x for _, (x, _) in batches])
         return -log_q.cpu().double().numpy(), _uninformed_losses(*module.split(x))
 
-    def _remember(self, net, valid, seed, pairs, rows):
-        """Keep pairs over which scores average to zero, first those that were held out."""
+    def _remember(self, net, spaces, valid, seed, pairs, rows):
+        """Keep pairs over which scores average to zero, those held out first, and ranges of x."""
         self._n_trials = self.x_layout_.count_trials(pairs.x)
         self._judged = _keep_pairs(self, pairs, rows)
+        before = self._ranges if self._resumes() else None
+        self._ranges = find_ranges(spaces[1], self.x_layout_.flat(pairs.x), before)
 
     def _posterior(self):
         """Assemble the posterior."""
         likelihood = NetworkLikelihood(self.net_.module_, self._theta_space, self._x_space)
+        ranges = RangeRecord(self._x_space, self._ranges, self.x_layout_.names)
         scores = ScoreRecord(likelihood, *self._judged)
-        ranges = RangeRecord(self._x_space, self.x_layout_.names)
         return self._prior_times(likelihood, scores, self._n_trials, ranges)
 
 

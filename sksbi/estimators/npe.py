@@ -271,7 +271,7 @@ class NPE(ObservedMixin, NeuralEstimator):
         theta = spaces[0].from_network(u)
         return -log_q, spaces[0].to_network(theta)[1] - self.prior_.log_prob(theta)
 
-    def _remember(self, net, valid, seed, pairs, rows):
+    def _remember(self, net, spaces, valid, seed, pairs, rows):
         """Record how the members agree, and how their mixture covers, on the rows held out."""
         valid = None if valid is None else valid.to(net.device)
         self._record = record_held_out(net.module_.eval(), valid, seed)

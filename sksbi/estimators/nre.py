@@ -288,7 +288,7 @@ class NRE(SamplerMixin, RatioMixin, ObservedMixin, NeuralEstimator):
 
         return losses(module), losses(lambda _: lambda u: u.new_zeros(u.shape[:-1]))
 
-    def _remember(self, net, valid, seed, pairs, rows):
+    def _remember(self, net, spaces, valid, seed, pairs, rows):
         """Keep x, over which ratios average to one."""
         layout = self.x_layout_
         self._n_trials = layout.count_trials(pairs.x)

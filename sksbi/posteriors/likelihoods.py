@@ -20,7 +20,7 @@ from sksbi.utils.devices import device_of
 from sksbi.utils.random import torch_generator
 from sksbi.utils.types import Array, Rows
 
-__all__ = ["NetworkLikelihood", "RangeRecord"]
+__all__ = ["NetworkLikelihood", "RangeRecord", "find_ranges"]
 
 # The squares of what a network sees must be floats.
 _FARTHEST = 1e9
@@ -147,12 +147,16 @@ class RangeRecord:
     ----------
     x_space : InvertibleSpace
         The map between x and the network's units.
+    ranges : ndarray of shape (2, number of columns with a density)
+        The lowest and the highest values that were simulated, by ``find_ranges``.
     names : sequence or None, default=None
         The columns of x.
     """
 
-    def __init__(self, x_space: InvertibleSpace, names: Sequence[Any] | None = None) -> None:
-        self.x_space, self.names = x_space, names
+    def __init__(
+        self, x_space: InvertibleSpace, ranges: Array, names: Sequence[Any] | None = None
+    ) -> None:
+        self.x_space, self.ranges, self.names = x_space, ranges, names
 
     def doubts(self, posterior: Any) -> list[Doubt]:
         """
@@ -169,7 +173,7 @@ class RangeRecord:
             One or none.
         """
         x = posterior.x
-        beyond = self.x_space.are_beyond(x.reshape(-1, *x.shape[2:]))
+        beyond = self.x_space.are_beyond(x.reshape(-1, *x.shape[2:]), self.ranges)
         if not beyond.any():
             return []
         row, place = np.argwhere(beyond)[0]
@@ -184,3 +188,28 @@ class RangeRecord:
         )
         rows = np.flatnonzero(beyond.any(axis=1).reshape(len(x), -1).any(axis=1))
         return [Doubt(MisspecificationWarning, text, rows, len(x))]
+
+
+def find_ranges(x_space: InvertibleSpace, x: Array, before: Array | None = None) -> Array:
+    """
+    Find the ranges of simulations on the scales on which their density is learnt.
+
+    Parameters
+    ----------
+    x_space : InvertibleSpace
+        The map between x and the network's units.
+    x : ndarray of shape (n, ...)
+        Simulations, at least one.
+    before : ndarray of shape (2, number of columns with a density) or None, default=None
+        The ranges of earlier ones, which are covered as well.
+
+    Returns
+    -------
+    ndarray of shape (2, number of columns with a density)
+        The lowest and the highest values.
+    """
+    y = x_space.to_network(x)[0][:, : x_space.n_continuous]
+    ranges = np.stack([y.min(axis=0), y.max(axis=0)])
+    if before is None:
+        return ranges
+    return np.stack([np.minimum(before[0], ranges[0]), np.maximum(before[1], ranges[1])])

@@ -242,7 +242,7 @@ class InvertibleSpace:
         ladj = ladj + log_abs_det_jacobian(self.transformer, rest)
         return _transformed(self.transformer, rest), ladj
 
-    def are_beyond(self, x: Array) -> Mask:
+    def are_beyond(self, x: Array, ranges: Array) -> Mask:
         """
         Tell which values lie where nothing was simulated, on the scales of the maps.
 
@@ -250,6 +250,8 @@ class InvertibleSpace:
         ----------
         x : ndarray of shape (n, ...)
             Observations.
+        ranges : ndarray of shape (2, number of columns with a density)
+            The lowest and the highest values that were simulated, as ``to_network`` gives them.
 
         Returns
         -------
@@ -260,7 +262,7 @@ class InvertibleSpace:
         found = np.zeros(rest.shape, bool)
         with np.errstate(over="ignore", invalid="ignore"):
             for j, one in enumerate(self.maps_):
-                found[:, j] = one.is_beyond(rest[:, j])
+                found[:, j] = one.is_beyond(rest[:, j], *ranges[:, j])
         return found
 
     def from_network(self, target: Array) -> Array:

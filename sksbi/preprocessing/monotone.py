@@ -44,8 +44,6 @@ class MonotoneMap:
         Below that x + shift is continued by a straight line: log and sqrt only.
     mean, scale : float
         What is subtracted from the map, and what it is divided by.
-    low, high : float
-        The range of its values on the column that it was standardised by.
 
     Examples
     --------
@@ -63,8 +61,6 @@ class MonotoneMap:
     floor: float = 0.0
     mean: float = 0.0
     scale: float = 1.0
-    low: float = -np.inf
-    high: float = np.inf
 
     def standardised(self, x: Array) -> MonotoneMap:
         """
@@ -83,10 +79,9 @@ class MonotoneMap:
         y = MonotoneMap(self.kind, self.shift, self.spread, self.floor).forward(x)[0]
         mean, scale = float(y.mean()), float(y.std())
         scale = scale if scale > 1e-12 * max(1.0, np.abs(y).max()) else 1.0
-        low, high = (float(end - mean) / scale for end in (y.min(), y.max()))
-        return MonotoneMap(self.kind, self.shift, self.spread, self.floor, mean, scale, low, high)
+        return MonotoneMap(self.kind, self.shift, self.spread, self.floor, mean, scale)
 
-    def is_beyond(self, x: Array) -> Mask:
+    def is_beyond(self, x: Array, low: float, high: float) -> Mask:
         """
         Tell what lies where nothing was seen, on the scale of the map.
 
@@ -94,6 +89,8 @@ class MonotoneMap:
         ----------
         x : ndarray of shape (n,)
             The column.
+        low, high : float
+            The range of what was seen, on that scale.
 
         Returns
         -------
@@ -101,8 +98,8 @@ class MonotoneMap:
             Whether it is outside of the range by more than half of it, or where a logarithm or a
             root has no values.
         """
-        y, margin = self.forward(x)[0], _MARGIN * (self.high - self.low)
-        beyond = (y < self.low - margin) | (y > self.high + margin)
+        y, margin = self.forward(x)[0], _MARGIN * (high - low)
+        beyond = (y < low - margin) | (y > high + margin)
         return beyond | (x + self.shift <= 0) if self.kind in ("log", "sqrt") else beyond
 
     def forward(self, x: Array) -> tuple[Array, Array]:
