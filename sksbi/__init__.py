@@ -7,8 +7,10 @@ From simulated pairs (theta, x) the estimators learn p(theta | x) for real obser
 from sksbi._version import __version__
 from sksbi.diagnostics import diagnose
 from sksbi.estimators import (
+    FMPE,
     NLE,
     NPE,
+    NPSE,
     NRE,
     CalibratedPosterior,
     ClassifierRatio,
@@ -19,8 +21,10 @@ from sksbi.persistence import trusted_types
 from sksbi.simulation import simulate
 
 __all__ = [
+    "FMPE",
     "NLE",
     "NPE",
+    "NPSE",
     "NRE",
     "CalibratedPosterior",
     "ClassifierRatio",

@@ -3,14 +3,18 @@
 from sksbi.estimators.calibrated_posterior import CalibratedPosterior
 from sksbi.estimators.classifier_ratio import ClassifierRatio
 from sksbi.estimators.ensemble import Ensemble
+from sksbi.estimators.fmpe import FMPE
 from sksbi.estimators.nle import NLE
 from sksbi.estimators.npe import NPE
+from sksbi.estimators.npse import NPSE
 from sksbi.estimators.nre import NRE
 from sksbi.estimators.regressor import PosteriorRegressor
 
 __all__ = [
+    "FMPE",
     "NLE",
     "NPE",
+    "NPSE",
     "NRE",
     "CalibratedPosterior",
     "ClassifierRatio",

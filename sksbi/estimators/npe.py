@@ -14,7 +14,6 @@ from __future__ import annotations
 from numbers import Integral
 
 import torch
-from scipy.stats import norm
 from sklearn.utils._param_validation import Interval
 
 from sksbi.data import Batches
@@ -255,21 +254,12 @@ class NPE(ObservedMixin, NeuralEstimator):
             build_flow(spec["flow"], spec["n_theta"], width, **options), embedding
         )
 
-    @property
-    def _uninformed(self):
-        """What a fit is compared with."""
-        return "the normal distribution of theta" if self.prior_ is None else "the prior"
-
     def _held_out_losses(self, net, spaces, valid):
         """Compute minus log-densities in the network's units: the flow's, and the prior's."""
         module = net.module_.eval()
         parts = [module(x).log_prob(u) for x, (u, _) in Batches(valid, EVALUATION_BATCH)]
         log_q = torch.cat(parts).cpu().double().numpy()
-        u = valid.target.cpu().double().numpy()
-        if self.prior_ is None:
-            return -log_q, -norm.logpdf(u).sum(axis=1)
-        theta = spaces[0].from_network(u)
-        return -log_q, spaces[0].to_network(theta)[1] - self.prior_.log_prob(theta)
+        return -log_q, self._losses_of_prior(spaces, valid)
 
     def _remember(self, net, spaces, valid, seed, pairs, rows):
         """Record how the members agree, and how their mixture covers, on the rows held out."""

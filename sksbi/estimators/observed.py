@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from scipy.stats import norm
 from sklearn.utils._param_validation import HasMethods, StrOptions
 from torch import nn
 
@@ -14,7 +15,7 @@ from sksbi.preprocessing import ObservationSpace, ParameterSpace
 from sksbi.priors import Prior
 from sksbi.tables.layout import ObservationLayout
 from sksbi.utils.random import seeded_copy
-from sksbi.utils.types import Floats, Mask, Rows
+from sksbi.utils.types import Array, Floats, Mask, Rows
 from sksbi.utils.validation import check_instance
 
 __all__ = ["OBSERVED", "ObservedMixin"]
@@ -82,6 +83,19 @@ class ObservedMixin:
         theta_space, x_space = spaces
         features = x_space.transform(self.x_layout_.flat(pairs.x))
         return _encoded(theta_space, pairs, features, self.x_layout_)
+
+    @property
+    def _uninformed(self) -> str:
+        """What a fit is compared with."""
+        return "the normal distribution of theta" if self.prior_ is None else "the prior"
+
+    def _losses_of_prior(self, spaces: Spaces, valid: TensorPairs) -> Array:
+        """Compute minus log-densities of theta without x, in the network's units."""
+        u = valid.target.cpu().double().numpy()
+        if self.prior_ is None:
+            return np.asarray(-norm.logpdf(u).sum(axis=1))
+        theta = spaces[0].from_network(u)
+        return spaces[0].to_network(theta)[1] - self.prior_.log_prob(theta)
 
     def _sizes(self, spaces: Spaces, pairs: TensorPairs) -> dict[str, Any]:
         """Note what the network's shape depends on beside the parameters."""

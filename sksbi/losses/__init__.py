@@ -6,8 +6,11 @@ from sksbi.losses.binary import BinaryCrossEntropy
 from sksbi.losses.build import build_criterion, criterion_names
 from sksbi.losses.contrastive import Contrastive
 from sksbi.losses.criterion import Criterion
+from sksbi.losses.field_matching import FieldMatching
+from sksbi.losses.flow_matching import FlowMatching
 from sksbi.losses.negative_log_likelihood import NegativeLogLikelihood
 from sksbi.losses.pairing import PairedCriterion
+from sksbi.losses.score_matching import ScoreMatching
 
 __all__ = [
     "BalancedBinaryCrossEntropy",
@@ -15,8 +18,11 @@ __all__ = [
     "BinaryCrossEntropy",
     "Contrastive",
     "Criterion",
+    "FieldMatching",
+    "FlowMatching",
     "NegativeLogLikelihood",
     "PairedCriterion",
+    "ScoreMatching",
     "build_criterion",
     "criterion_names",
 ]

@@ -10,12 +10,15 @@ from sksbi.losses.balanced import BalancedBinaryCrossEntropy
 from sksbi.losses.balanced_contrastive import BalancedContrastive
 from sksbi.losses.binary import BinaryCrossEntropy
 from sksbi.losses.contrastive import Contrastive
+from sksbi.losses.flow_matching import FlowMatching
 from sksbi.losses.negative_log_likelihood import NegativeLogLikelihood
+from sksbi.losses.score_matching import ScoreMatching
 from sksbi.utils.choose import choose, construct
 
 __all__ = ["build_criterion", "criterion_names"]
 
 _CRITERIA: dict[str, dict[str, Callable[..., nn.Module]]] = {
+    "field": {"flow_matching": FlowMatching, "score_matching": ScoreMatching},
     "posterior": {"negative_log_likelihood": NegativeLogLikelihood},
     "likelihood": {"negative_log_likelihood": NegativeLogLikelihood},
     "ratio": {
@@ -33,9 +36,9 @@ def criterion_names(estimates: str = "posterior") -> list[str]:
 
     Parameters
     ----------
-    estimates : {"posterior", "likelihood", "ratio"}, default="posterior"
-        What the module that is trained gives: distributions over theta, or over x, or functions
-        theta -> log r(theta, x).
+    estimates : {"posterior", "likelihood", "ratio", "field"}, default="posterior"
+        What the module that is trained gives: distributions over theta, or over x, functions
+        theta -> log r(theta, x), or vector fields.
 
     Returns
     -------
@@ -69,7 +72,7 @@ def build_criterion(
     criterion : str or callable
         A name of :func:`criterion_names`, or anything that is called as ``criterion(**options)``
         and returns a module (output, theta) -> losses of shape (n,).
-    estimates : {"posterior", "likelihood", "ratio"}, default="posterior"
+    estimates : {"posterior", "likelihood", "ratio", "field"}, default="posterior"
         Which names there are: see :func:`criterion_names`.
     **options : object
         Passed on to the constructor.

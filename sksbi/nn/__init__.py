@@ -1,9 +1,12 @@
 """Neural networks: conditional densities, ratios, embeddings. Only torch and zuko."""
 
 from sksbi.nn.categorical import MaskedCategorical
+from sksbi.nn.conditional_field import ConditionalField
 from sksbi.nn.convolution import ConvNet1d, ConvNet2d
 from sksbi.nn.deep_set import DeepSet
 from sksbi.nn.density import ConditionalDensity
+from sksbi.nn.embedded import Density
+from sksbi.nn.field import FieldAt, VectorField
 from sksbi.nn.flows import build_flow, flow_names
 from sksbi.nn.likelihood import ConditionalLikelihood, MixedDistribution
 from sksbi.nn.mlp import MLP, ResidualMLP
@@ -20,11 +23,14 @@ from sksbi.nn.spline_flow import SplineFlow, SplineMixture
 __all__ = [
     "MLP",
     "ConditionalDensity",
+    "ConditionalField",
     "ConditionalLikelihood",
     "ConditionalRatio",
     "ConvNet1d",
     "ConvNet2d",
     "DeepSet",
+    "Density",
+    "FieldAt",
     "LogRatio",
     "MaskedCategorical",
     "MixedDistribution",
@@ -33,6 +39,7 @@ __all__ = [
     "ResidualMLP",
     "SplineFlow",
     "SplineMixture",
+    "VectorField",
     "build_flow",
     "build_ratio_network",
     "flow_names",

@@ -8,14 +8,14 @@ from torch.distributions import Distribution
 from zuko.distributions import DiagNormal, NormalizingFlow
 
 from sksbi.nn.autoregressive import MaskedNetworks
-from sksbi.nn.embedded import Embedded
+from sksbi.nn.embedded import Density
 from sksbi.nn.spline_flow import SplineFlow
 from sksbi.utils.random import borrowed_global_generator
 
 __all__ = ["ConditionalDensity"]
 
 
-class ConditionalDensity(Embedded):
+class ConditionalDensity(Density):
     """
     Conditional density: x -> context -> distribution over theta.
 

@@ -10,7 +10,7 @@ from math import prod
 import torch
 from torch import Tensor, nn
 
-__all__ = ["Embedded", "build_embedding"]
+__all__ = ["Density", "Embedded", "build_embedding"]
 
 
 class Embedded(nn.Module, ABC):
@@ -67,6 +67,57 @@ class Embedded(nn.Module, ABC):
         start = getattr(self.head, "start", None)
         if start is not None and not list(self.embedding.parameters()):
             start(theta, self.embed(x), weight)
+
+
+class Density(Embedded):
+    """Base of modules that give a density of theta in the context of x, and draw from it."""
+
+    @abstractmethod
+    def draw(
+        self,
+        c: Tensor,
+        rows: Tensor,
+        generator: torch.Generator,
+        alike: tuple[Tensor, int] | None = None,
+    ) -> Tensor:
+        """
+        Draw theta once for every row that is asked for.
+
+        Parameters
+        ----------
+        c : Tensor of shape (m, C)
+            Contexts, from :meth:`embed`.
+        rows : Tensor of shape (n,), int, on the CPU
+            Which of the contexts, in ascending order.
+        generator : torch.Generator
+            Source of the noise, on the CPU.
+        alike : tuple of (Tensor of shape (n,), int) or None, default=None
+            A number for each row, and how many numbers there are: rows of the same number have the
+            same noise. None: every row has its own.
+
+        Returns
+        -------
+        Tensor of shape (n, D)
+            The draws.
+        """
+
+    @abstractmethod
+    def log_prob(self, theta: Tensor, c: Tensor) -> Tensor:
+        """
+        Compute log-densities.
+
+        Parameters
+        ----------
+        theta : Tensor of shape (n, D)
+            The parameters.
+        c : Tensor of shape (n, C)
+            The context of each, from :meth:`embed`.
+
+        Returns
+        -------
+        Tensor of shape (n,)
+            The log-densities.
+        """
 
 
 def build_embedding(

@@ -24,14 +24,11 @@ import torch
 from torch import Tensor, nn
 
 from sksbi.nn.autoregressive import step_size
+from sksbi.nn.regression import regress
 from sksbi.utils.settings import check_factory, check_widths
 from sksbi.utils.validation import check_count
 
 __all__ = ["RatioMLP"]
-
-_START_ROWS = 20_000
-_RIDGE = 1e-3
-_WIDEST = 5.0
 
 
 class RatioMLP(nn.Module):
@@ -165,21 +162,7 @@ class RatioMLP(nn.Module):
         weight : Tensor of shape (n,)
             Weights of the rows, of mean 1.
         """
-        n = min(len(theta), _START_ROWS)
-        theta, c, weight = (t[:n].double() for t in (theta, c, weight[:, None]))
-        weight = weight / weight.sum()
-        mean_theta, mean_c = (weight * theta).sum(0), (weight * c).sum(0)
-        centered = c - mean_c
-        gram = centered.t() @ (weight * centered)
-        gram += (_RIDGE + gram.shape[0] / n) * torch.eye(gram.shape[0]).to(gram)
-        slope = torch.linalg.solve(gram, centered.t() @ (weight * (theta - mean_theta)))
-        left = theta - mean_theta - centered @ slope
-        covariance = left.t() @ (weight * left) / max(1 - gram.shape[0] / n, 0.1)
-        covariance += _RIDGE * torch.eye(self.features).to(covariance)
-        root = torch.linalg.cholesky(torch.linalg.inv(covariance)).t()
-        farthest = (left @ root.t()).abs().amax(0)
-        root = root / (farthest / _WIDEST).clamp(min=1)[:, None]
-        self._set_gaussian(root, root @ slope.t(), root @ (mean_theta - mean_c @ slope))
+        self._set_gaussian(*regress(theta, c, weight))
 
     def _set_gaussian(self, root: Tensor, slope: Tensor, offset: Tensor) -> None:
         """Make the Gaussian part log N(theta | slope c + offset, root) - log N(theta | 0, 1)."""

@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 from tqdm.auto import tqdm
 
-from sksbi.nn import ConditionalDensity
+from sksbi.nn import Density
 from sksbi.posteriors.base import Draws, Record
 from sksbi.posteriors.encoding import encode
 from sksbi.posteriors.mixture import Normalised, NormalisedAt
@@ -40,7 +40,7 @@ class DensityPosterior(Normalised):
 
     Parameters
     ----------
-    density : ConditionalDensity
+    density : Density
         The trained density, in the units of the network.
     theta_space : ParameterSpace
         The map between theta and these units.
@@ -54,7 +54,7 @@ class DensityPosterior(Normalised):
 
     def __init__(
         self,
-        density: ConditionalDensity,
+        density: Density,
         theta_space: ParameterSpace,
         x_space: ObservationSpace,
         record: Record | None = None,

@@ -1,0 +1,66 @@
+"""What estimators of posteriors by vector fields share: FMPE and NPSE."""
+
+from __future__ import annotations
+
+from numbers import Integral, Real
+
+import torch
+from sklearn.utils._param_validation import Interval
+
+from sksbi.data import Batches
+from sksbi.estimators.neural import NeuralEstimator
+from sksbi.estimators.observed import OBSERVED, ObservedMixin
+from sksbi.nn import ConditionalField, VectorField
+from sksbi.nn.embedded import build_embedding
+from sksbi.posteriors.density import DensityPosterior
+from sksbi.training import check_passed_on
+
+__all__ = ["FieldEstimator"]
+
+_ROWS_PER_BATCH, _JUDGING_TOLERANCE = 1_000, 1e-2
+
+
+class FieldEstimator(ObservedMixin, NeuralEstimator):
+    """
+    Base of the estimators that train a vector field between noise and theta.
+
+    Subclasses have the parameters of :class:`sksbi.FMPE`.
+    """
+
+    _estimates = "field"
+    _batch_scale = 2.0
+    _least_epochs, _least_steps = 40, 3000
+    _least_rows = 1
+    _architecture = ("hidden_features", "embedding", "x_features", "criterion")
+    _parameter_constraints = (
+        NeuralEstimator._parameter_constraints
+        | OBSERVED
+        | {
+            "tolerance": [Interval(Real, 0, None, closed="neither")],
+            "max_steps": [Interval(Integral, 1, None, closed="left")],
+        }
+    )
+
+    def _build_module(self, spec):
+        """Embed x, then condition the field on it."""
+        embedding, width = build_embedding(spec["embedding"], spec["x_shape"])
+        options = check_passed_on(spec, "module__", VectorField)
+        if spec["hidden_features"] is not None:
+            options["hidden_features"] = spec["hidden_features"]
+        return ConditionalField(VectorField(spec["n_theta"], width, **options), embedding)
+
+    def _held_out_losses(self, net, spaces, valid):
+        """Compute minus log-densities in the network's units: the field's, and the prior's."""
+        module = net.module_.eval()
+        with module.solved_to(_JUDGING_TOLERANCE, self.max_steps):
+            parts = [
+                module.log_prob(u, module.embed(x)) for x, (u, _) in Batches(valid, _ROWS_PER_BATCH)
+            ]
+        log_q = torch.cat(parts).cpu().double().numpy()
+        return -log_q, self._losses_of_prior(spaces, valid)
+
+    def _posterior(self):
+        """Assemble the posterior."""
+        module = self.net_.module_
+        module.tolerance, module.max_steps = self.tolerance, self.max_steps
+        return DensityPosterior(module, self._theta_space, self._x_space, None, self.verbose)

@@ -1,0 +1,211 @@
+r"""
+Neural posterior score estimation.
+
+A diffusion that preserves variance takes theta to noise z,
+
+.. math::
+    \theta_\phi = \cos\phi \; \theta + \sin\phi \; z, \qquad 0 \le \phi \le \pi / 2,
+
+and denoising teaches the score of its marginals, the gradient of log p_phi(theta_phi | x): least
+squares on -z / sin(phi). The probability flow of the diffusion follows from the score, and leads
+from noise to draws of p(theta | x): see :mod:`sksbi.nn.field`, where both are one field.
+"""
+
+from __future__ import annotations
+
+from sksbi.estimators.field import FieldEstimator
+
+__all__ = ["NPSE"]
+
+
+class NPSE(FieldEstimator):
+    """
+    Neural posterior score estimation: p(theta | x) by the score of a diffusion.
+
+    A diffusion turns theta into noise, and a network that knows the scores of the diffused
+    posteriors turns noise back into draws, along the flow that has the same marginals as the
+    reversed diffusion; densities follow from its divergence. It differs from :class:`sksbi.FMPE`
+    in where along the way it looks, and how it weights what it sees there. theta stands where
+    scikit-learn has X, x where it has y, and every draw lies inside the support of the prior.
+
+    Parameters
+    ----------
+    prior : dict, list, distribution, object or None, default=None
+        The prior that theta was drawn from: a dict {name: frozen scipy.stats distribution} as in
+        ``RandomizedSearchCV``, a list of them, a scipy.stats multivariate or a torch distribution,
+        or an object with ``sample(n, random_state)``, ``log_prob(theta)`` and optionally ``names``
+        and ``support``. None: theta is unbounded.
+    hidden_features : sequence of int or None, default=None
+        The widths of the hidden layers in the field; None: the field's own default, see
+        :class:`sksbi.nn.VectorField`.
+    embedding : torch.nn.Module, callable or None, default=None
+        A network between x and what sees theta. A module sees x in its own shape, each column
+        brought to one scale; a callable, such as ``functools.partial(sksbi.nn.MLP,
+        out_features=16)``, is called with the number of features that the network sees (for images
+        and series: the shape). None: the features go on as they are.
+    theta_transformer : estimator or None, default=None
+        A scikit-learn transformer of theta in the prior's unbounded space, whose log-determinant is
+        known: StandardScaler, MinMaxScaler, MaxAbsScaler, RobustScaler, PowerTransformer, PCA of
+        full rank or a Pipeline of them. The powers of a PowerTransformer are held where it reaches
+        the whole real line.
+    x_transformer : estimator, "passthrough" or None, default=None
+        A scikit-learn transformer of x, before the built-in robust scaling. "passthrough": x goes
+        to the network as it is, as masks, tokens and positions should, without scaling or features;
+        so does, where x has three or more dimensions and there is an ``embedding``, what a
+        transformer returns.
+    x_features : estimator, "auto" or None, default="auto"
+        What becomes of the columns of x where there is no ``embedding``. "auto": columns that tell
+        nothing about theta are left out (of 12 to 1,000, with 500 simulations or more; see
+        ``x_kept_``), and if more than 24 are left, summary statistics take their place:
+        :class:`sksbi.preprocessing.summaries.SummaryStatistics`. An estimator with
+        ``fit_transform(x, theta)`` and ``transform(x)``: it sees arrays, of the rows to train on
+        alone, and what it returns is scaled robustly. One that learns from theta, such as a
+        regression, is best fitted in folds, as our own is: else the network trusts it too much.
+        None: all columns go to the network.
+    criterion : str or callable, default="score_matching"
+        The loss: a name, a class or a factory of a module (field, theta) -> losses (n,), such as a
+        subclass of :class:`sksbi.losses.FieldMatching`.
+    tolerance : float, default=1e-3
+        The error that a step of the solver may make, in draws and densities, relative to 1 + abs(w)
+        in units in which the posterior is about standard normal.
+    max_steps : int, default=100
+        The number of steps with error control. Rows that take more, which happens where the field
+        is rough, go their rest without it, with a warning.
+    optimizer : str or callable, default="muon"
+        The optimizer: "muon" (:class:`sksbi.training.muon.Muon`), the name of one of torch's, a
+        class or a partial of one.
+    lr : float, default=1e-2
+        The highest learning rate of the one-cycle schedule.
+    batch_size : int or None, default=None
+        The number of rows in a training step. None: twice the square root of the number of rows to
+        train on, from 32 to 1,000.
+    max_epochs : int or None, default=None
+        The number of passes over the training set, over which the schedule extends. None: 40, and
+        up to 200 where few rows would give fewer than 3,000 steps.
+    validation_fraction : float, splitter, tuple or None, default=0.1
+        What early stopping watches: a fraction of the rows, shuffled; a scikit-learn splitter, of
+        which the first split is taken; a pair (theta, x); or None, and there is no early stopping.
+    patience : int or None, default=8
+        After so many epochs without a better validation loss the training goes back to the best
+        weights, and the learning rate falls to zero in half as many epochs as it took to find them.
+        In the end the best weights are restored. None: no early stopping.
+    callbacks : list or None, default=None
+        Further skorch callbacks, or pairs (name, callback). Built in are ``lr_scheduler``,
+        ``gradient_clipping``, ``weight_averaging``, ``early_stopping`` and ``progress``: see
+        ``**passed_on``.
+    device : str, default="auto"
+        Where to train: "auto" (a GPU if there is one), "cpu", "cuda", ... Inputs and results are
+        always on the CPU.
+    compile : bool, default=False
+        Whether to compile the embedding and the networks by ``torch.compile`` before training,
+        which takes up to minutes and a compiler. For large embeddings and GPUs: on the CPU the
+        default flow gains nothing by it. What is saved and loaded is not compiled.
+    warm_start : bool, default=False
+        Whether fit goes on from the present weights and scalings. Ctrl-C in fit then raises, and
+        keeps the best weights so far: the estimator is fitted, and the next fit goes on from them.
+    verbose : int, default=0
+        Whether to show progress bars.
+    random_state : None, int, RandomState or Generator, default=None
+        Seeds the initial weights, the split, the order of the rows, and the draws.
+    **passed_on : object
+        What goes on to skorch: ``module__*`` (options of the flow or network), ``criterion__*``,
+        ``optimizer__*``, ``iterator_train__*`` and ``callbacks__*``; for example
+        ``optimizer__weight_decay=0.1``, ``callbacks__gradient_clipping__gradient_clip_value=1.0``,
+        ``callbacks__lr_scheduler=None``.
+
+    Attributes
+    ----------
+    net_ : skorch.NeuralNet
+        The trained net; its module is ``net_.module_``.
+    history_ : DataFrame
+        One row an epoch: epoch, train_loss, valid_loss, lr, dur (seconds).
+    interrupted_ : bool
+        Whether Ctrl-C ended the training, and ``warm_start=True`` kept the best weights so far.
+    prior_ : Prior or None
+        The prior, adapted.
+    x_layout_ : ObservationLayout
+        Shape and columns of x in fit.
+    x_kept_ : ndarray of bool
+        The columns of x, after ``x_transformer``, that the network sees.
+    theta_columns_ : list or None
+        The columns of theta in fit, if it was a DataFrame.
+    n_features_in_ : int
+        The number of parameters D.
+    feature_names_in_ : ndarray of str
+        The parameters' names, if theta was a DataFrame.
+    seed_ : int
+        The integer that fit drew from ``random_state``.
+
+    References
+    ----------
+    .. [1] Sequential neural score estimation (Sharrock et al., 2022)
+       https://arxiv.org/abs/2210.04872
+    .. [2] Compositional score modeling for simulation-based inference (Geffner et al., 2023)
+       https://arxiv.org/abs/2209.14249
+    .. [3] Score-based generative modeling through stochastic differential equations (Song et al.,
+       2020) https://arxiv.org/abs/2011.13456
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from scipy import stats
+    >>> from sksbi import NPSE, simulate
+    >>> prior = {"mean": stats.norm(0, 1), "sd": stats.uniform(0.5, 1.5)}
+    >>> def simulator(theta, rng):
+    ...     return rng.normal(theta["mean"], theta["sd"], size=20)
+    >>> theta, x = simulate(simulator, prior, 500, random_state=0)
+    >>> npse = NPSE(prior, max_epochs=5, random_state=0).fit(theta, x)
+    >>> npse.sample(x[0], 3).shape
+    (3, 2)
+    >>> npse.log_prob(theta, x).shape
+    (500,)
+    """
+
+    def __init__(
+        self,
+        prior=None,
+        *,
+        hidden_features=None,
+        embedding=None,
+        theta_transformer=None,
+        x_transformer=None,
+        x_features="auto",
+        criterion="score_matching",
+        tolerance=1e-3,
+        max_steps=100,
+        optimizer="muon",
+        lr=1e-2,
+        batch_size=None,
+        max_epochs=None,
+        validation_fraction=0.1,
+        patience=8,
+        callbacks=None,
+        device="auto",
+        compile=False,
+        warm_start=False,
+        verbose=0,
+        random_state=None,
+        **passed_on,
+    ):
+        self.prior = prior
+        self.hidden_features = hidden_features
+        self.embedding = embedding
+        self.theta_transformer = theta_transformer
+        self.x_transformer = x_transformer
+        self.x_features = x_features
+        self.criterion = criterion
+        self.tolerance = tolerance
+        self.max_steps = max_steps
+        self.optimizer = optimizer
+        self.lr = lr
+        self.batch_size = batch_size
+        self.max_epochs = max_epochs
+        self.validation_fraction = validation_fraction
+        self.patience = patience
+        self.callbacks = callbacks
+        self.device = device
+        self.compile = compile
+        self.warm_start = warm_start
+        self.verbose = verbose
+        self.random_state = random_state
+        self._set_passed_on(passed_on)

@@ -1,0 +1,185 @@
+"""The posterior that a vector field carries noise to: an embedding of x, then a field in it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
+from torch import Tensor, nn
+
+from sksbi.exceptions import SamplingWarning
+from sksbi.nn.embedded import Density
+from sksbi.nn.field import FieldAt, VectorField
+from sksbi.nn.solver import Slope, integrate
+from sksbi.utils.warn import warn_user
+
+__all__ = ["ConditionalField"]
+
+_START, _STOP = math.pi / 2, 0.0
+
+
+class ConditionalField(Density):
+    """
+    Conditional density by a vector field: x -> context -> field -> distribution over theta.
+
+    Parameters
+    ----------
+    field : VectorField
+        The field.
+    embedding : torch.nn.Module
+        Maps x of shape (n, ...) to features, which are flattened to the context of shape (n, C).
+
+    Attributes
+    ----------
+    tolerance : float
+        The error of a step of the solver, relative to 1 + abs(w), in draws and densities.
+    max_steps : int
+        The number of steps with error control; rows that take more make a warning.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from sksbi.nn import MLP, ConditionalField, VectorField
+    >>> density = ConditionalField(VectorField(2, 8), MLP(5, 8)).eval()
+    >>> density.log_prob(torch.zeros(3, 2), density.embed(torch.zeros(3, 5))).shape
+    torch.Size([3])
+    """
+
+    def __init__(self, field: VectorField, embedding: nn.Module) -> None:
+        super().__init__(embedding)
+        self.field = field
+        self.tolerance, self.max_steps = 1e-3, 100
+
+    @property
+    def head(self) -> nn.Module:
+        """The field."""
+        return self.field
+
+    def compile_networks(self) -> None:
+        """Compile the embedding by torch.compile, when it is first called."""
+        if list(self.embedding.parameters()):
+            self.embedding.compile()
+
+    def forward(self, x: Tensor) -> FieldAt:
+        """
+        Build the field in the contexts of x.
+
+        Parameters
+        ----------
+        x : Tensor of shape (n, ...)
+            The observations.
+
+        Returns
+        -------
+        FieldAt
+            In n contexts.
+        """
+        return self.field.at(self.embed(x))
+
+    @torch.no_grad()
+    def draw(
+        self,
+        c: Tensor,
+        rows: Tensor,
+        generator: torch.Generator,
+        alike: tuple[Tensor, int] | None = None,
+    ) -> Tensor:
+        """
+        Draw theta once for every row that is asked for.
+
+        Parameters
+        ----------
+        c : Tensor of shape (m, C)
+            Contexts, from :meth:`embed`.
+        rows : Tensor of shape (n,), int, on the CPU
+            Which of the contexts, in ascending order.
+        generator : torch.Generator
+            Source of the noise, on the CPU.
+        alike : tuple of (Tensor of shape (n,), int) or None, default=None
+            A number for each row, and how many numbers there are: rows of the same number have the
+            same noise. None: every row has its own.
+
+        Returns
+        -------
+        Tensor of shape (n, D)
+            The draws.
+        """
+        numbers, n = (slice(None), len(rows)) if alike is None else alike
+        z = torch.randn(n, self.field.features, generator=generator)[numbers].to(c)
+        first = int(rows[0])
+        field, own = self.field.at(c[first : int(rows[-1]) + 1]), (rows - first).to(c.device)
+
+        def slope(phi: Tensor, w: Tensor, some: Tensor) -> Tensor:
+            return field(w, phi, own[some])
+
+        w = self._solve(slope, z, _START, _STOP)
+        return field.colour(w, own)
+
+    @torch.no_grad()
+    def log_prob(self, theta: Tensor, c: Tensor) -> Tensor:
+        """
+        Compute log-densities.
+
+        Parameters
+        ----------
+        theta : Tensor of shape (n, D)
+            The parameters.
+        c : Tensor of shape (n, C)
+            The context of each, from :meth:`embed`.
+
+        Returns
+        -------
+        Tensor of shape (n,)
+            The log-densities.
+        """
+        field = self.field.at(c)
+
+        def slope(phi: Tensor, state: Tensor, some: Tensor) -> Tensor:
+            v, divergence = field.with_divergence(state[:, :-1], phi, some)
+            return torch.cat([v, divergence[:, None]], dim=1)
+
+        w = field.whiten(theta)
+        state = self._solve(slope, torch.cat([w, torch.zeros_like(w[:, :1])], 1), _STOP, _START)
+        z, change = state[:, :-1], state[:, -1]
+        log_normal = -0.5 * (z.square() + math.log(2 * math.pi)).sum(1)
+        return log_normal + change + field.log_det
+
+    @contextmanager
+    def solved_to(self, tolerance: float, max_steps: int) -> Iterator[None]:
+        """
+        Solve to another tolerance for a while.
+
+        Parameters
+        ----------
+        tolerance : float
+            The error of a step.
+        max_steps : int
+            The number of steps with error control.
+
+        Yields
+        ------
+        None
+        """
+        before = self.tolerance, self.max_steps
+        self.tolerance, self.max_steps = tolerance, max_steps
+        try:
+            yield
+        finally:
+            self.tolerance, self.max_steps = before
+
+    def _solve(self, slope: Slope, state: Tensor, start: float, stop: float) -> Tensor:
+        """Follow the field, and count the rows that are late."""
+        state, late = integrate(
+            slope, state, start, stop, tolerance=self.tolerance, max_steps=self.max_steps
+        )
+        if late:
+            warn_user(
+                f"{late:,} of {len(state):,} draws or densities took more than "
+                f"max_steps={self.max_steps} steps to tolerance={self.tolerance:g}, and went their "
+                "rest without control of the error: raise one of the two, or train longer, as the "
+                "field is rough.",
+                SamplingWarning,
+            )
+        return state

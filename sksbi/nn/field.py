@@ -1,0 +1,335 @@
+r"""
+Vector fields that carry noise to a posterior.
+
+With theta in units in which it is about standard normal given x, and z standard normal, a circle
+leads from one to the other,
+
+.. math::
+    w_\phi = \cos\phi \; \theta + \sin\phi \; z, \qquad 0 \le \phi \le \pi / 2,
+
+and the field
+
+.. math::
+    v(w, \phi, x) = E[-\sin\phi \; \theta + \cos\phi \; z \mid w_\phi = w, x]
+
+carries its distributions into each other: draws of z that follow dw/dphi = v from pi/2 down to 0
+are draws of p(theta | x), and the divergence of v along the way gives their density. Where the
+posterior is Gaussian, v is zero: the field has to learn only what is not.
+
+Other ways between noise and posterior are the same curve at another speed and scale. On the
+straight line of flow matching, (1 - t) z + t theta, one is at tan(phi) = (1 - t) / t; in a
+diffusion that preserves variance, at cos(phi) = alpha. The score of the diffused posterior is
+-(w + cot(phi) v): it follows from the field, and the field from it.
+
+E networks are trained side by side, and the field is their mean, the best that one can make of
+several regressions. As in :mod:`sksbi.nn.autoregressive`, tensors have features before rows.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+from sksbi.nn.autoregressive import step_size
+from sksbi.nn.regression import regress
+from sksbi.utils.settings import check_widths
+from sksbi.utils.validation import check_count
+
+__all__ = ["FieldAt", "VectorField"]
+
+_LEAST_ANGLE = 1e-4
+_LOG_SCALE = 0.25
+
+
+class VectorField(nn.Module):
+    """
+    Vector field (w, phi, context) -> v: E multilayer perceptrons, computed as one.
+
+    Every layer sees the context and the angle. The last one begins at zero, and with it the field.
+
+    Parameters
+    ----------
+    features : int
+        The number D of parameters.
+    context : int
+        The width C of the context.
+    hidden_features : sequence of int, default=(64, 64, 64)
+        The widths of the hidden layers.
+    members : int, default=4
+        The number E of networks.
+    frequencies : int, default=8
+        The number of sines and cosines of the angle that the networks see.
+
+    References
+    ----------
+    .. [1] Flow matching for scalable simulation-based inference (Wildberger et al., 2023)
+       https://arxiv.org/abs/2305.17161
+    .. [2] Simplifying, stabilizing and scaling continuous-time consistency models (Lu and Song,
+       2024) https://arxiv.org/abs/2410.11081
+
+    Examples
+    --------
+    >>> import torch
+    >>> from sksbi.nn import VectorField
+    >>> field = VectorField(2, 8).eval()
+    >>> field.at(torch.zeros(5, 8))(torch.zeros(5, 2), torch.full((5,), 0.5)).shape
+    torch.Size([5, 2])
+    """
+
+    root: Tensor
+    slope: Tensor
+    offset: Tensor
+    multiples: Tensor
+
+    def __init__(
+        self,
+        features: int,
+        context: int,
+        hidden_features: Sequence[int] = (64, 64, 64),
+        members: int = 4,
+        frequencies: int = 8,
+    ) -> None:
+        super().__init__()
+        features = check_count(features, "features")
+        context = check_count(context, "context")
+        members = check_count(members, "members")
+        hidden = check_widths(hidden_features, "hidden_features")
+        n_times = 2 * check_count(frequencies, "frequencies") + 2
+        self.features, self.members = features, members
+        self.step_size = step_size(context)
+        self.register_buffer("root", torch.eye(features))
+        self.register_buffer("slope", torch.zeros(features, context))
+        self.register_buffer("offset", torch.zeros(features))
+        multiples = 2.0 * torch.arange(1, frequencies + 1)
+        self.register_buffer("multiples", multiples, persistent=False)
+        fan = features + context
+        self.first = nn.Parameter(_uniform(members, hidden[0], features, fan=fan))
+        self.contexts, self.times = nn.ParameterList(), nn.ParameterList()
+        self.weights, self.biases = nn.ParameterList(), nn.ParameterList()
+        for i, width in enumerate(hidden):
+            seen, heard = (fan, n_times) if i == 0 else (4 * context, 4 * n_times)
+            of_context = _uniform(members * width, context, fan=seen)
+            self.contexts.append(nn.Parameter(of_context / self.step_size))
+            self.times.append(nn.Parameter(_uniform(members * width, n_times, fan=heard)))
+            self.biases.append(nn.Parameter(torch.zeros(members, width, 1)))
+        for before, after in zip(hidden[:-1], hidden[1:], strict=True):
+            self.weights.append(nn.Parameter(_uniform(members, after, before, fan=before)))
+        self.last = nn.Parameter(torch.zeros(members, features, hidden[-1]))
+        self.linear = nn.Parameter(torch.zeros(members, features, features))
+        self.linear_context = nn.Parameter(torch.zeros(members * features, context))
+        self.last_bias = nn.Parameter(torch.zeros(members, features, 1))
+
+    @torch.no_grad()
+    def start(self, theta: Tensor, c: Tensor, weight: Tensor) -> None:
+        """
+        Choose the units of theta by a ridge regression on the context.
+
+        Parameters
+        ----------
+        theta : Tensor of shape (n, D)
+            The parameters, about standardised.
+        c : Tensor of shape (n, C)
+            The contexts.
+        weight : Tensor of shape (n,)
+            Weights of the rows, of mean 1.
+        """
+        root, slope, offset = regress(theta, c, weight)
+        self.root[:], self.slope[:], self.offset[:] = root.float(), slope.float(), offset.float()
+
+    def angles(self, phi: Tensor) -> Tensor:
+        """
+        Compute what the networks see of the angle.
+
+        Parameters
+        ----------
+        phi : Tensor of shape (n,)
+            The angles, from 0 to pi/2.
+
+        Returns
+        -------
+        Tensor of shape (T, n)
+            Sines, cosines and logarithms.
+        """
+        turns = self.multiples[:, None] * phi
+        inside = phi.clamp(_LEAST_ANGLE, math.pi / 2 - _LEAST_ANGLE)
+        log_ratio = _LOG_SCALE * inside.tan().log()[None]
+        return torch.cat([turns.cos(), turns.sin(), log_ratio, (2 * log_ratio).tanh()])
+
+    def at(self, c: Tensor) -> FieldAt:
+        """
+        Fix the contexts.
+
+        Parameters
+        ----------
+        c : Tensor of shape (m, C)
+            The contexts.
+
+        Returns
+        -------
+        FieldAt
+            The field that is left.
+        """
+        return FieldAt(self, c)
+
+
+class FieldAt:
+    """
+    The field in m contexts.
+
+    Parameters
+    ----------
+    network : VectorField
+        The networks.
+    c : Tensor of shape (m, C)
+        The contexts.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from sksbi.nn import VectorField
+    >>> field = VectorField(2, 8).eval().at(torch.zeros(5, 8))
+    >>> w = field.whiten(torch.zeros(3, 2), torch.tensor([0, 0, 4]))
+    >>> v, divergence = field.with_divergence(w, torch.full((3,), 0.5), torch.tensor([0, 0, 4]))
+    >>> v.shape, divergence.shape
+    (torch.Size([3, 2]), torch.Size([3]))
+    """
+
+    def __init__(self, network: VectorField, c: Tensor) -> None:
+        self.network, self.c = network, c
+        scaled, e = network.step_size * c.t(), network.members
+        pairs = zip(network.contexts, network.biases, strict=True)
+        self.hidden = [(a @ scaled).unflatten(0, (e, -1)) + b for a, b in pairs]
+        output = (network.linear_context @ scaled).unflatten(0, (e, -1))
+        self.output = output + network.last_bias
+
+    def whiten(self, theta: Tensor, rows: Tensor | None = None) -> Tensor:
+        """
+        Bring theta to the units of the circle.
+
+        Parameters
+        ----------
+        theta : Tensor of shape (n, D)
+            The parameters.
+        rows : Tensor of shape (n,), int, or None, default=None
+            The context of each; None: all contexts in turn.
+
+        Returns
+        -------
+        Tensor of shape (n, D)
+            The values.
+        """
+        return theta @ self.network.root.t() - self._center(rows, len(theta))
+
+    def colour(self, w: Tensor, rows: Tensor | None = None) -> Tensor:
+        """
+        Bring values back to units of theta.
+
+        Parameters
+        ----------
+        w : Tensor of shape (n, D)
+            The values.
+        rows : Tensor of shape (n,), int, or None, default=None
+            The context of each; None: all contexts in turn.
+
+        Returns
+        -------
+        Tensor of shape (n, D)
+            The parameters.
+        """
+        right = (w + self._center(rows, len(w))).t()
+        return torch.linalg.solve_triangular(self.network.root, right, upper=True).t()
+
+    def _center(self, rows: Tensor | None, n: int) -> Tensor:
+        """Compute where the regression is zero."""
+        center = self.c @ self.network.slope.t() + self.network.offset
+        return center.repeat(n // len(center), 1) if rows is None else center[rows]
+
+    @property
+    def log_det(self) -> Tensor:
+        """The log-determinant of whitening."""
+        return self.network.root.diagonal().log().sum()
+
+    def __call__(self, w: Tensor, phi: Tensor, rows: Tensor | None = None) -> Tensor:
+        """
+        Evaluate the field.
+
+        Parameters
+        ----------
+        w : Tensor of shape (n, D)
+            The places.
+        phi : Tensor of shape (n,)
+            The angles.
+        rows : Tensor of shape (n,), int, or None, default=None
+            The context of each; None: all contexts in turn.
+
+        Returns
+        -------
+        Tensor of shape (n, D), in training (E, n, D)
+            The mean of the members, in training each of them.
+        """
+        v = self._evaluate(w.t(), phi, rows)[0]
+        return v.transpose(1, 2) if self.network.training else v.mean(0).t()
+
+    def with_divergence(
+        self, w: Tensor, phi: Tensor, rows: Tensor | None = None
+    ) -> tuple[Tensor, Tensor]:
+        """
+        Evaluate the field and its divergence.
+
+        Parameters
+        ----------
+        w : Tensor of shape (n, D)
+            The places.
+        phi : Tensor of shape (n,)
+            The angles.
+        rows : Tensor of shape (n,), int, or None, default=None
+            The context of each; None: all contexts in turn.
+
+        Returns
+        -------
+        v : Tensor of shape (n, D)
+            The field.
+        divergence : Tensor of shape (n,)
+            The sum of dv_i / dw_i.
+        """
+        network = self.network
+        v, slopes = self._evaluate(w.t(), phi, rows)
+        tangent = slopes[0][:, :, None] * network.first[..., None]
+        for weight, slope in zip(network.weights, slopes[1:], strict=True):
+            tangent = (weight @ tangent.flatten(2)).unflatten(2, tangent.shape[2:])
+            tangent = slope[:, :, None] * tangent
+        trace = torch.einsum("edh,ehdn->en", network.last, tangent)
+        trace = trace + network.linear.diagonal(dim1=1, dim2=2).sum(1)[:, None]
+        return v.mean(0).t(), trace.mean(0)
+
+    def _evaluate(
+        self, w: Tensor, phi: Tensor, rows: Tensor | None
+    ) -> tuple[Tensor, list[Tensor]]:
+        """Compute the members' fields (E, D, n), and the slopes of their hidden units."""
+        network = self.network
+        times, slopes = network.angles(phi), []
+        weights = [network.first, *network.weights]
+        h = w
+        for weight, of_time, of_context in zip(weights, network.times, self.hidden, strict=True):
+            a = weight @ h + _columns(of_context, rows, len(phi))
+            a = a + (of_time @ times).unflatten(0, (network.members, -1))
+            gate = a.sigmoid()
+            h = a * gate
+            if not network.training:
+                slopes.append(gate * (1 + a - h))
+        return network.last @ h + network.linear @ w + _columns(self.output, rows, len(phi)), slopes
+
+
+def _columns(part: Tensor, rows: Tensor | None, n: int) -> Tensor:
+    """Take the columns of (E, H, m) that rows name, or n of them, all in turn."""
+    if part.shape[2] in (1, n) and rows is None or part.shape[2] == 1:
+        return part
+    return part.repeat(1, 1, n // part.shape[2]) if rows is None else part.index_select(2, rows)
+
+
+def _uniform(*shape: int, fan: int) -> Tensor:
+    """Draw weights of size 1 / sqrt(fan)."""
+    return (2 * torch.rand(*shape) - 1) / fan**0.5
