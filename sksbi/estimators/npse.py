@@ -65,7 +65,7 @@ class NPSE(FieldEstimator):
     criterion : str or callable, default="score_matching"
         The loss: a name, a class or a factory of a module (field, theta) -> losses (n,), such as a
         subclass of :class:`sksbi.losses.FieldMatching`.
-    tolerance : float, default=1e-3
+    tolerance : float, default=3e-4
         The error that a step of the solver may make, in draws and densities, relative to 1 + abs(w)
         in units in which the posterior is about standard normal.
     max_steps : int, default=100
@@ -171,7 +171,7 @@ class NPSE(FieldEstimator):
         x_transformer=None,
         x_features="auto",
         criterion="score_matching",
-        tolerance=1e-3,
+        tolerance=3e-4,
         max_steps=100,
         optimizer="muon",
         lr=1e-2,

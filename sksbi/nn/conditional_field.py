@@ -50,7 +50,7 @@ class ConditionalField(Density):
     def __init__(self, field: VectorField, embedding: nn.Module) -> None:
         super().__init__(embedding)
         self.field = field
-        self.tolerance, self.max_steps = 1e-3, 100
+        self.tolerance, self.max_steps = 3e-4, 100
 
     @property
     def head(self) -> nn.Module:

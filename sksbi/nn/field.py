@@ -27,7 +27,6 @@ several regressions. As in :mod:`sksbi.nn.autoregressive`, tensors have features
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 
 import torch
@@ -40,7 +39,7 @@ from sksbi.utils.validation import check_count
 
 __all__ = ["FieldAt", "VectorField"]
 
-_LEAST_ANGLE = 1e-4
+_LEAST = 0.01
 _LOG_SCALE = 0.25
 
 
@@ -60,7 +59,7 @@ class VectorField(nn.Module):
         The widths of the hidden layers.
     members : int, default=4
         The number E of networks.
-    frequencies : int, default=8
+    frequencies : int, default=3
         The number of sines and cosines of the angle that the networks see.
 
     References
@@ -90,7 +89,7 @@ class VectorField(nn.Module):
         context: int,
         hidden_features: Sequence[int] = (64, 64, 64),
         members: int = 4,
-        frequencies: int = 8,
+        frequencies: int = 3,
     ) -> None:
         super().__init__()
         features = check_count(features, "features")
@@ -154,8 +153,8 @@ class VectorField(nn.Module):
             Sines, cosines and logarithms.
         """
         turns = self.multiples[:, None] * phi
-        inside = phi.clamp(_LEAST_ANGLE, math.pi / 2 - _LEAST_ANGLE)
-        log_ratio = _LOG_SCALE * inside.tan().log()[None]
+        # A bare logarithm would change without end towards both ends, and ask for endless steps.
+        log_ratio = _LOG_SCALE * ((phi.sin() + _LEAST) / (phi.cos() + _LEAST)).log()[None]
         return torch.cat([turns.cos(), turns.sin(), log_ratio, (2 * log_ratio).tanh()])
 
     def at(self, c: Tensor) -> FieldAt:
@@ -305,9 +304,7 @@ class FieldAt:
         trace = trace + network.linear.diagonal(dim1=1, dim2=2).sum(1)[:, None]
         return v.mean(0).t(), trace.mean(0)
 
-    def _evaluate(
-        self, w: Tensor, phi: Tensor, rows: Tensor | None
-    ) -> tuple[Tensor, list[Tensor]]:
+    def _evaluate(self, w: Tensor, phi: Tensor, rows: Tensor | None) -> tuple[Tensor, list[Tensor]]:
         """Compute the members' fields (E, D, n), and the slopes of their hidden units."""
         network = self.network
         times, slopes = network.angles(phi), []

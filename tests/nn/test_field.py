@@ -1,0 +1,130 @@
+"""Vector fields: their divergence, their units, and the densities that follow from them."""
+
+import math
+
+import pytest
+import torch
+from torch import nn
+
+from sksbi.nn import ConditionalField, VectorField
+
+
+def make_field(features: int, context: int = 3, seed: int = 0, size: float = 0.3) -> VectorField:
+    """Make a field that is not zero."""
+    torch.manual_seed(seed)
+    field = VectorField(features, context, hidden_features=(16, 16), members=2).eval()
+    with torch.no_grad():
+        field.last.normal_(0, size)
+        field.linear.normal_(0, 0.1)
+        field.linear_context.normal_(0, 0.3)
+        field.root[:] = torch.eye(features) + 0.3 * torch.ones(features, features).triu()
+        field.slope.normal_()
+        field.offset.normal_()
+    return field
+
+
+@pytest.mark.parametrize("features", [1, 2, 5])
+def test_the_divergence_is_that_of_autograd(features: int) -> None:
+    field = make_field(features).at(torch.randn(4, 3))
+    rows = torch.tensor([0, 0, 1, 2, 3, 3])
+    w, phi = torch.randn(6, features, requires_grad=True), torch.rand(6) * math.pi / 2
+    v, divergence = field.with_divergence(w, phi, rows)
+    torch.testing.assert_close(v, field(w, phi, rows))
+    jacobians = torch.autograd.functional.jacobian(lambda w: field(w, phi, rows).sum(0), w)
+    traces = jacobians.diagonal(dim1=0, dim2=2).sum(-1)
+    torch.testing.assert_close(divergence, traces, atol=1e-5, rtol=1e-4)
+
+
+def test_in_training_every_member_answers() -> None:
+    field = make_field(2)
+    c, w, phi = torch.randn(5, 3), torch.randn(5, 2), torch.rand(5)
+    mean = field.at(c)(w, phi)
+    members = field.train().at(c)(w, phi)
+    assert members.shape == (2, 5, 2)
+    torch.testing.assert_close(members.mean(0), mean)
+
+
+def test_contexts_go_in_turn_where_rows_are_more() -> None:
+    field = make_field(2).at(torch.randn(4, 3))
+    w, phi = torch.randn(12, 2), torch.rand(12)
+    named = torch.arange(4).repeat(3)
+    torch.testing.assert_close(field(w, phi), field(w, phi, named))
+    torch.testing.assert_close(field.whiten(w), field.whiten(w, named))
+
+
+def test_colour_is_the_inverse_of_whiten() -> None:
+    field = make_field(4).at(torch.randn(3, 3))
+    theta, rows = torch.randn(7, 4), torch.tensor([0, 0, 1, 1, 2, 2, 2])
+    torch.testing.assert_close(field.colour(field.whiten(theta, rows), rows), theta)
+    jacobian = torch.autograd.functional.jacobian(
+        lambda t: field.whiten(t, rows[:1]).sum(0), theta[:1]
+    )[:, 0]
+    torch.testing.assert_close(jacobian.det().abs().log(), field.log_det)
+
+
+def test_a_field_of_zero_is_the_gaussian_of_a_regression() -> None:
+    generator = torch.Generator().manual_seed(0)
+    c = torch.randn(5000, 2, generator=generator)
+    noise = torch.randn(5000, 2, generator=generator) @ torch.tensor([[0.5, 0.3], [0.0, 0.2]])
+    theta = 0.5 * c + noise
+    density = ConditionalField(VectorField(2, 2), nn.Flatten())
+    density.start(theta, c, torch.ones(5000))
+    density.eval()
+    covariance = torch.tensor([[0.25, 0.15], [0.15, 0.13]])
+    exact = torch.distributions.MultivariateNormal(0.5 * c[:50], covariance)
+    found = density.log_prob(theta[:50], c[:50])
+    # 5,000 rows tell log-densities to about sqrt(parameters / n) = .04.
+    assert (found - exact.log_prob(theta[:50])).abs().max() < 0.2
+    rows = torch.zeros(20_000, dtype=torch.long)
+    draws = density.draw(c[:1], rows, torch.Generator().manual_seed(1))
+    torch.testing.assert_close(draws.T.cov(), covariance, atol=0.01, rtol=0)
+
+
+@pytest.mark.parametrize("features", [1, 2])
+def test_the_density_of_any_field_integrates_to_one(features: int) -> None:
+    density = ConditionalField(make_field(features), nn.Flatten()).eval()
+    c = torch.randn(1, 3)
+    center = density.field.at(c).colour(torch.zeros(1, features))
+    n = 400 if features == 1 else 100
+    axis = torch.linspace(-8, 8, n)
+    grid = torch.cartesian_prod(*[axis] * features).reshape(-1, features) + center
+    with density.solved_to(1e-5, 1000):
+        log_p = density.log_prob(grid, c.expand(len(grid), -1))
+    total = log_p.double().exp().sum() * (16 / (n - 1)) ** features
+    assert abs(float(total) - 1) < 1e-3
+
+
+def test_draws_follow_the_density() -> None:
+    density = ConditionalField(make_field(1, size=0.6), nn.Flatten()).eval()
+    c = torch.randn(1, 3)
+    n, center = 20_000, density.field.at(c).colour(torch.zeros(1, 1))
+    grid = torch.linspace(-10, 10, 2001)[:, None] + center
+    with density.solved_to(1e-5, 1000):
+        draws = density.draw(c, torch.zeros(n, dtype=torch.long), torch.Generator().manual_seed(0))
+        p = density.log_prob(grid, c.expand(len(grid), -1)).double().exp()
+    cdf = (p.cumsum(0) - p / 2) / p.sum()
+    empirical = (grid >= draws.sort(0).values.T).double().mean(1)
+    # Kolmogorov's bound for a probability of 1e-4.
+    assert (empirical - cdf).abs().max() < 2.23 / n**0.5
+
+
+def test_a_smaller_tolerance_changes_little_and_less() -> None:
+    density = ConditionalField(make_field(2), nn.Flatten()).eval()
+    theta, c = torch.randn(50, 2), torch.randn(50, 3)
+    with density.solved_to(1e-6, 1000):
+        exact = density.log_prob(theta, c)
+    for tolerance in (1e-2, 1e-3, 1e-4):
+        with density.solved_to(tolerance, 1000):
+            error = (density.log_prob(theta, c) - exact).abs()
+        # About ten steps, whose errors the field may stretch.
+        assert error.max() < 50 * tolerance
+        assert error.mean() > 1e-3 * tolerance
+    assert density.tolerance == 3e-4
+
+
+def test_a_wide_context_and_its_small_steps_leave_the_scale_of_the_field() -> None:
+    torch.manual_seed(0)
+    wide = VectorField(1, 640, hidden_features=(32,), members=1).eval()
+    assert wide.step_size == 0.1
+    hidden = wide.at(torch.ones(1, 640)).hidden[0]
+    assert 0.1 < hidden.std() < 3
