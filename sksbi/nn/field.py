@@ -31,6 +31,7 @@ from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
+from torch.nn.functional import silu
 
 from sksbi.nn.autoregressive import step_size
 from sksbi.nn.regression import regress
@@ -108,12 +109,19 @@ class VectorField(nn.Module):
         self.first = nn.Parameter(_uniform(members, hidden[0], features, fan=fan))
         self.contexts, self.times = nn.ParameterList(), nn.ParameterList()
         self.weights, self.biases = nn.ParameterList(), nn.ParameterList()
+        trunk = hidden[0]
+        of_context = _uniform(members * trunk, context, fan=context)
+        self.trunk_first = nn.Parameter(of_context / self.step_size)
+        self.trunk_second = nn.Parameter(_uniform(members, trunk, trunk, fan=trunk))
+        self.trunk_biases = nn.Parameter(torch.zeros(2, members, trunk, 1))
+        self.factors = nn.ParameterList()
         for i, width in enumerate(hidden):
             seen, heard = (fan, n_times) if i == 0 else (4 * context, 4 * n_times)
             of_context = _uniform(members * width, context, fan=seen)
             self.contexts.append(nn.Parameter(of_context / self.step_size))
             self.times.append(nn.Parameter(_uniform(members * width, n_times, fan=heard)))
             self.biases.append(nn.Parameter(torch.zeros(members, width, 1)))
+            self.factors.append(nn.Parameter(_uniform(members, 2 * width, trunk, fan=4 * trunk)))
         for before, after in zip(hidden[:-1], hidden[1:], strict=True):
             self.weights.append(nn.Parameter(_uniform(members, after, before, fan=before)))
         self.last = nn.Parameter(torch.zeros(members, features, hidden[-1]))
@@ -199,8 +207,14 @@ class FieldAt:
     def __init__(self, network: VectorField, c: Tensor) -> None:
         self.network, self.c = network, c
         scaled, e = network.step_size * c.t(), network.members
-        pairs = zip(network.contexts, network.biases, strict=True)
-        self.hidden = [(a @ scaled).unflatten(0, (e, -1)) + b for a, b in pairs]
+        first, second = network.trunk_biases
+        h = silu((network.trunk_first @ scaled).unflatten(0, (e, -1)) + first)
+        h = silu(network.trunk_second @ h + second)
+        self.hidden, self.factors = [], []
+        for a, b, of_h in zip(network.contexts, network.biases, network.factors, strict=True):
+            factor, shift = (of_h @ h).chunk(2, dim=1)
+            self.factors.append(1 + factor)
+            self.hidden.append((a @ scaled).unflatten(0, (e, -1)) + b + shift)
         output = (network.linear_context @ scaled).unflatten(0, (e, -1))
         self.output = output + network.last_bias
 
@@ -310,13 +324,15 @@ class FieldAt:
         times, slopes = network.angles(phi), []
         weights = [network.first, *network.weights]
         h = w
-        for weight, of_time, of_context in zip(weights, network.times, self.hidden, strict=True):
-            a = weight @ h + _columns(of_context, rows, len(phi))
+        layers = zip(weights, network.times, self.hidden, self.factors, strict=True)
+        for weight, of_time, of_context, factor in layers:
+            factor = _columns(factor, rows, len(phi))
+            a = factor * (weight @ h) + _columns(of_context, rows, len(phi))
             a = a + (of_time @ times).unflatten(0, (network.members, -1))
             gate = a.sigmoid()
             h = a * gate
             if not network.training:
-                slopes.append(gate * (1 + a - h))
+                slopes.append(factor * gate * (1 + a - h))
         return network.last @ h + network.linear @ w + _columns(self.output, rows, len(phi)), slopes
 
 
