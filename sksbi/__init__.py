@@ -7,6 +7,7 @@ From simulated pairs (theta, x) the estimators learn p(theta | x) for real obser
 from sksbi._version import __version__
 from sksbi.diagnostics import diagnose
 from sksbi.estimators import (
+    AMNPE,
     NLE,
     NPE,
     NRE,
@@ -19,6 +20,7 @@ from sksbi.persistence import trusted_types
 from sksbi.simulation import simulate
 
 __all__ = [
+    "AMNPE",
     "NLE",
     "NPE",
     "NRE",

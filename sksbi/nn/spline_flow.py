@@ -18,6 +18,7 @@ identity; elsewhere it takes location and scale out of what the splines have to 
 from __future__ import annotations
 
 import math
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from typing import Any, cast
 
@@ -32,16 +33,29 @@ from sksbi.nn.spline import BOUND, invert_spline, spline
 from sksbi.utils.settings import check_widths
 from sksbi.utils.validation import check_count, check_real
 
-__all__ = ["SplineFlow", "SplineMixture"]
+__all__ = [
+    "WIDEST",
+    "MixtureFlow",
+    "SplineFlow",
+    "SplineMixture",
+    "invert_transform",
+    "log_density",
+    "take_columns",
+    "transform",
+]
 
 # Residuals of the regression are scaled so that all lie in the box of the splines.
-_WIDEST = 0.9 * BOUND
+WIDEST = 0.9 * BOUND
 _RIDGE = 0.01
 _START_ROWS = 100_000
 _ABSENT = 1e-6
 
 
-class SplineFlow(nn.Module):
+class MixtureFlow(nn.Module, ABC):
+    """Base of flows whose distributions draw by a generator, for many rows of few contexts."""
+
+
+class SplineFlow(MixtureFlow):
     """
     Ensemble of neural spline flows, context -> distribution over theta.
 
@@ -135,6 +149,53 @@ class SplineFlow(nn.Module):
         """
         return SplineMixture(self, self.step_size * c.t().contiguous(), self.training)
 
+    def members_log_prob(self, theta: Tensor, c: Tensor) -> Tensor:
+        """
+        Compute the log-density of every member.
+
+        Parameters
+        ----------
+        theta : Tensor of shape (n, D)
+            The parameters.
+        c : Tensor of shape (C, n)
+            The contexts, in columns.
+
+        Returns
+        -------
+        Tensor of shape (E, n)
+            The log-densities.
+        """
+        z = theta.t().expand(self.members, -1, -1).contiguous()
+        ladjs = []
+        for network in self.networks:
+            z, ladj = transform(network(z, c), z)
+            ladjs.append(ladj)
+        return log_density(z, *ladjs)
+
+    def invert(self, z: Tensor, which: Tensor, c: Tensor) -> Tensor:
+        """
+        Bring noise back to theta.
+
+        Parameters
+        ----------
+        z : Tensor of shape (E, n, D)
+            The noise.
+        which : Tensor of shape (E, n), int
+            The context of each.
+        c : Tensor of shape (C, m)
+            The contexts, in columns.
+
+        Returns
+        -------
+        Tensor of shape (E, n, D)
+            theta.
+        """
+        z = z.transpose(1, 2).contiguous()
+        for network in reversed(self.layers):
+            hidden, output = (take_columns(part, which) for part in network.contexts(c))
+            z = network.invert(z, (hidden, output), invert_transform)
+        return z.transpose(1, 2)
+
     @torch.no_grad()
     def start(self, theta: Tensor, c: Tensor, weight: Tensor) -> None:
         """
@@ -168,7 +229,7 @@ class SplineFlow(nn.Module):
         variance = (weight * left.square()).sum(0) / weight.sum()
         variance /= max(1 - columns.shape[1] / n, 0.1)
         farthest = (left.abs() * (weight > _ABSENT)).amax(0)
-        scale = torch.maximum(variance.sqrt(), farthest / _WIDEST).clamp(1e-2, 1e2)
+        scale = torch.maximum(variance.sqrt(), farthest / WIDEST).clamp(1e-2, 1e2)
         offset = (mean[:d] - coefficients @ mean) / scale
         self._set_affine(coefficients / scale[:, None], offset, -scale.log())
 
@@ -231,7 +292,7 @@ class SplineMixture(Distribution):
         if len(shape) > 1:
             repeats = math.prod(shape[:-1])
             theta, c = theta.flatten(0, -2), c.repeat(1, repeats)
-        members = self._members_log_prob(theta, c)
+        members = self.flow.members_log_prob(theta, c)
         log_p = members.mean(0) if self.training else _log_mean_exp(members)
         return log_p if len(shape) == 1 else log_p.reshape(shape)
 
@@ -250,17 +311,8 @@ class SplineMixture(Distribution):
             Nats, none negative; zero where all members agree.
         """
         n_draws, m, _ = theta.shape
-        members = self._members_log_prob(theta.flatten(0, 1), self.c.repeat(1, n_draws))
+        members = self.flow.members_log_prob(theta.flatten(0, 1), self.c.repeat(1, n_draws))
         return (_log_mean_exp(members) - members.mean(0)).reshape(n_draws, m).mean(0)
-
-    def _members_log_prob(self, theta: Tensor, c: Tensor) -> Tensor:
-        """Compute the log-density of every member, (E, n)."""
-        z = theta.t().expand(self.flow.members, -1, -1).contiguous()
-        ladjs = []
-        for network in self.flow.networks:
-            z, ladj = _transform(network(z, c), z)
-            ladjs.append(ladj)
-        return _LogDensity.apply(z, *ladjs)
 
     def sample(self, sample_shape: Sequence[int] = ()) -> Tensor:
         """
@@ -317,18 +369,29 @@ class SplineMixture(Distribution):
         z[slot] = noise[order]
         which = torch.zeros(z.shape[:2], dtype=torch.long)
         which[slot] = rows[order]
-        theta = self._invert(z.to(self.c), which.to(device)).cpu()
+        theta = self.flow.invert(z.to(self.c), which.to(device), self.c).cpu()
         draws = theta.new_empty(noise.shape)
         draws[order] = theta[slot]
         return draws.to(device)
 
-    def _invert(self, z: Tensor, which: Tensor) -> Tensor:
-        """Bring noise (E, n, D) back to theta, given the contexts of its rows (E, n)."""
-        z = z.transpose(1, 2).contiguous()
-        for network in reversed(self.flow.layers):
-            hidden, output = (_columns(part, which) for part in network.contexts(self.c))
-            z = network.invert(z, (hidden, output), _invert_transform)
-        return z.transpose(1, 2)
+
+def log_density(z: Tensor, *ladjs: Tensor) -> Tensor:
+    """
+    Add the standard normal log-density of z and log-determinants.
+
+    Parameters
+    ----------
+    z : Tensor of shape (E, D, n)
+        The values.
+    *ladjs : Tensor of shape (E, n)
+        The log-determinants.
+
+    Returns
+    -------
+    Tensor of shape (E, n)
+        The sums.
+    """
+    return _LogDensity.apply(z, *ladjs)
 
 
 class _LogDensity(torch.autograd.Function):
@@ -360,22 +423,66 @@ def _log_mean_exp(members: Tensor) -> Tensor:
     return members.logsumexp(0) - math.log(len(members))
 
 
-def _columns(part: Tensor, which: Tensor) -> Tensor:
-    """Take for every member the columns (E, n) of its matrix in part (E, H, m)."""
+def take_columns(part: Tensor, which: Tensor) -> Tensor:
+    """
+    Take columns of a matrix for every member.
+
+    Parameters
+    ----------
+    part : Tensor of shape (E, H, m)
+        The matrices.
+    which : Tensor of shape (E, n), int
+        The columns.
+
+    Returns
+    -------
+    Tensor of shape (E, H, n)
+        The columns.
+    """
     if part.shape[2] == 1:
         return part.expand(-1, -1, which.shape[1])
     return torch.stack([one.index_select(1, w) for one, w in zip(part, which, strict=True)])
 
 
-def _transform(phi: Tensor, theta: Tensor) -> tuple[Tensor, Tensor]:
-    """Apply the transforms: affine for two parameters a feature, splines for more."""
+def transform(phi: Tensor, theta: Tensor) -> tuple[Tensor, Tensor]:
+    """
+    Apply transforms: affine for two parameters a feature, splines for more.
+
+    Parameters
+    ----------
+    phi : Tensor of shape (E, outputs, D, n)
+        The parameters.
+    theta : Tensor of shape (E, D, n)
+        The values.
+
+    Returns
+    -------
+    z : Tensor of shape (E, D, n)
+        The values.
+    ladj : Tensor of shape (E, n)
+        The log-determinants.
+    """
     if phi.shape[1] > 2:
         return spline(phi, theta)
     return affine(phi, theta)
 
 
-def _invert_transform(phi: Tensor, z: Tensor) -> Tensor:
-    """Invert the transforms."""
+def invert_transform(phi: Tensor, z: Tensor) -> Tensor:
+    """
+    Invert transforms, without gradients.
+
+    Parameters
+    ----------
+    phi : Tensor of shape (E, outputs, D, n)
+        The parameters.
+    z : Tensor of shape (E, D, n)
+        The values.
+
+    Returns
+    -------
+    Tensor of shape (E, D, n)
+        What they are the transforms of.
+    """
     if phi.shape[1] > 2:
         return invert_spline(phi, z)
     return invert_affine(phi, z)
