@@ -8,6 +8,7 @@ from sksbi._version import __version__
 from sksbi.diagnostics import diagnose
 from sksbi.estimators import (
     AMNPE,
+    AMNRE,
     NLE,
     NPE,
     NRE,
@@ -21,6 +22,7 @@ from sksbi.simulation import simulate
 
 __all__ = [
     "AMNPE",
+    "AMNRE",
     "NLE",
     "NPE",
     "NRE",

@@ -6,12 +6,14 @@ from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted
 
 from sksbi.estimators.asking import AskingMixin
+from sksbi.estimators.ratio import RatioMixin
 from sksbi.estimators.readable import ReadableMixin
+from sksbi.estimators.sampled import ChainsMixin
 
 __all__ = ["MarginalPosterior"]
 
 
-class MarginalPosterior(ReadableMixin, AskingMixin, BaseEstimator):
+class MarginalPosterior(ReadableMixin, ChainsMixin, RatioMixin, AskingMixin, BaseEstimator):
     """
     Posterior of some parameters: what ``estimator.marginal(names)`` gives.
 

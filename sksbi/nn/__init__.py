@@ -7,6 +7,7 @@ from sksbi.nn.density import ConditionalDensity
 from sksbi.nn.flows import build_flow, flow_names
 from sksbi.nn.likelihood import ConditionalLikelihood, MixedDistribution
 from sksbi.nn.marginal_flow import MarginalFlow, MarginalMixture, MarginalOf
+from sksbi.nn.marginal_ratio import MarginalRatio, MarginalRatioOf
 from sksbi.nn.mlp import MLP, ResidualMLP
 from sksbi.nn.ratio import (
     ConditionalRatio,
@@ -30,6 +31,8 @@ __all__ = [
     "MarginalFlow",
     "MarginalMixture",
     "MarginalOf",
+    "MarginalRatio",
+    "MarginalRatioOf",
     "MaskedCategorical",
     "MixedDistribution",
     "MixtureFlow",

@@ -62,8 +62,9 @@ class MaskedGaussian(nn.Module):
 
         Parameters
         ----------
-        theta : Tensor of shape (D, n)
-            The parameters; those that the mask leaves out may be anything finite.
+        theta : Tensor of shape (D, n) or (D, K, n)
+            The parameters, one for every context, or K; those that the mask leaves out may be
+            anything finite.
         c : Tensor of shape (C, n)
             The contexts.
         mask : Tensor of shape (D, n)
@@ -71,19 +72,23 @@ class MaskedGaussian(nn.Module):
 
         Returns
         -------
-        z : Tensor of shape (D, n)
+        z : Tensor of shape (D, n) or (D, K, n)
             What is left of the parameters, 0 for the others.
         ladj : Tensor of shape (n,)
             The log-determinants log |det dz/dtheta| among those asked for.
         """
-        left = mask * (theta - self.slope @ c - self.offset)
+        center, mask_of = self.slope @ c + self.offset, mask
+        if theta.dim() > 2:
+            center, mask_of = center[:, None], mask[:, None]
+        left = mask_of * (theta - center)
         roots, kinds = self._roots(mask)
         inverses = torch.linalg.solve_triangular(
             roots, torch.eye(len(mask)).to(roots).expand_as(roots), upper=False
         )
         log_root = roots.diagonal(dim1=1, dim2=2).log().sum(1)
         ladj = -(log_root[kinds] + (mask * self.scale.log()).sum(0))
-        return _each(inverses, left, kinds) / self.scale, ladj
+        z = _each(inverses, left.reshape(len(left), -1, left.shape[-1]), kinds)
+        return (z / self.scale[:, None]).reshape(left.shape), ladj
 
     def invert(self, z: Tensor, c: Tensor, mask: Tensor) -> Tensor:
         """
@@ -104,9 +109,10 @@ class MaskedGaussian(nn.Module):
             The parameters, 0 for those that are not asked for.
         """
         roots, kinds = self._roots(mask)
-        return mask * (_each(roots, z * self.scale, kinds) + self.slope @ c + self.offset)
+        left = _each(roots, (z * self.scale)[:, None], kinds)[:, 0]
+        return mask * (left + self.slope @ c + self.offset)
 
-    def _roots(self, mask: Tensor) -> tuple[Tensor, Tensor | None]:
+    def _roots(self, mask: Tensor) -> tuple[Tensor, Tensor]:
         """Compute the root of the covariance for each different mask, (U, D, D), and tell which."""
         if bool((mask == mask[:, :1]).all()):
             masks, kinds = mask[:, :1].t(), mask.new_zeros(mask.shape[1], dtype=torch.long)
@@ -151,7 +157,7 @@ class MaskedGaussian(nn.Module):
 
 
 def _each(matrices: Tensor, columns: Tensor, kinds: Tensor) -> Tensor:
-    """Multiply every column by the matrix of its kind."""
+    """Multiply columns (D, K, n) by the matrix of their kind, one for each of n."""
     if len(matrices) == 1:
-        return matrices[0] @ columns
-    return torch.bmm(matrices[kinds], columns.t()[:, :, None])[:, :, 0].t()
+        return (matrices[0] @ columns.flatten(1)).reshape(columns.shape)
+    return torch.bmm(matrices[kinds], columns.permute(2, 0, 1)).permute(1, 2, 0)

@@ -126,9 +126,12 @@ class Posterior(ABC):
         Whether observations may consist of independent trials.
     needs_prior : bool
         Whether there is no density without a prior.
+    only_one : str or None
+        Why there may be one trial alone, where the family takes more; None: there may be more.
     """
 
     prior: Prior | None
+    only_one: str | None = None
     takes_trials: ClassVar[bool] = False
     needs_prior: ClassVar[bool] = False
 
@@ -175,6 +178,8 @@ class Posterior(ABC):
         ValueError
             If they do, and it cannot.
         """
+        if trials and self.only_one is not None:
+            raise ValueError(self.only_one)
         if trials and not self.takes_trials:
             raise ValueError(
                 "iid=True adds up what independent trials tell, which a density of theta given one "
