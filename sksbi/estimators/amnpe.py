@@ -99,8 +99,8 @@ class AMNPE(DensityMixin, ObservedMixin, NeuralEstimator):
         The number of rows in a training step. None: twice the square root of the number of rows to
         train on, from 32 to 1,000.
     max_epochs : int or None, default=None
-        The number of passes over the training set, over which the schedule extends. None: 28, and
-        up to 200 where few rows would give fewer than 1,350 steps.
+        The number of passes over the training set, over which the schedule extends. None: 56, and
+        up to 200 where few rows would give fewer than 2,700 steps.
     validation_fraction : float, splitter, tuple or None, default=0.1
         What early stopping watches: a fraction of the rows, shuffled; a scikit-learn splitter, of
         which the first split is taken; a pair (theta, x); or None, and there is no early stopping.
@@ -181,7 +181,7 @@ class AMNPE(DensityMixin, ObservedMixin, NeuralEstimator):
     """
 
     _batch_scale = 2.0
-    _least_epochs, _least_steps = 28, 1350
+    _least_epochs, _least_steps = 56, 2700
     _least_rows = 1
     _architecture = (
         "masks",

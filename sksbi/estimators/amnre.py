@@ -110,8 +110,8 @@ class AMNRE(SamplerMixin, RatioMixin, RatioNetworkMixin, ObservedMixin, NeuralEs
         The number of rows in a training step, at least 2. None: two thirds of the square root of
         the number of rows to train on, from 32 to 1,000.
     max_epochs : int or None, default=None
-        The number of passes over the training set, over which the schedule extends. None: 20, and
-        up to 200 where few rows would give fewer than 2,800 steps.
+        The number of passes over the training set, over which the schedule extends. None: 40, and
+        up to 200 where few rows would give fewer than 5,600 steps.
     validation_fraction : float, splitter, tuple or None, default=0.1
         What early stopping watches: a fraction of the rows, shuffled; a scikit-learn splitter, of
         which the first split is taken; a pair (theta, x); or None, and there is no early stopping.
@@ -208,7 +208,7 @@ class AMNRE(SamplerMixin, RatioMixin, RatioNetworkMixin, ObservedMixin, NeuralEs
     )
     _estimates = "ratio"
     _batch_scale = 2 / 3
-    _least_epochs, _least_steps = 20, 2800
+    _least_epochs, _least_steps = 40, 5600
     _least_rows = 2
     _architecture = (
         "masks",
