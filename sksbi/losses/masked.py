@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 
 from sksbi.losses.criterion import Criterion
@@ -21,12 +22,15 @@ from sksbi.utils.masks import Masks
 
 __all__ = ["MaskedCriterion"]
 
+# A loss on few rows held out is to tell one epoch from another.
+_IN_EVALUATION = 4
+
 
 class MaskedCriterion(Criterion):
     """
     A criterion on subsets of the parameters, drawn anew for every row.
 
-    In evaluation the subsets are the same in every call.
+    In evaluation a loss is the mean over four subsets, which are the same in every call.
 
     Parameters
     ----------
@@ -74,6 +78,9 @@ class MaskedCriterion(Criterion):
         Tensor of shape (n,)
             The losses.
         """
-        mask = self.masks.draw(len(theta), self.generator).to(theta.device)
-        losses: Tensor = self.criterion(output.masked(mask), theta, *weight)
-        return losses
+        n_draws, generator = 1 if self.training else _IN_EVALUATION, self.generator
+        losses: list[Tensor] = []
+        for _ in range(n_draws):
+            mask = self.masks.draw(len(theta), generator).to(theta.device)
+            losses.append(self.criterion(output.masked(mask), theta, *weight))
+        return torch.stack(losses).mean(0)

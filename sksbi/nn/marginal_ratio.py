@@ -4,11 +4,12 @@ Log-ratios of any of the parameters: a network that takes a mask.
 For a subset A of the parameters, given as a mask b of ones and zeros,
 
 .. math::
-    \log r(\theta_A, x) = \log \frac{N(\theta_A | (M c + m)_A, S_{AA})}{N(\theta_A | 0, 1)}
+    \log r(\theta_A, x) = \log \frac{N(\theta_A | (M c + m)_A, S_{AA})}{N(\theta_A | t_A, T_{AA})}
     + f(z, c, b)
 
-with the Gaussian of a ridge regression, the same for all A, what is left of theta after whitening
-by it, z, which is zero outside of A, and a network f of z in the context of c and b.
+with the Gaussian of a ridge regression over that of theta alone, the same for all A, what is left
+of theta after whitening by the former, z, which is zero outside of A, and a network f of z in the
+context of c and b.
 
 One fit gives all marginals (Rozet et al., 2021): pairs of the joint p(theta_A, x) are told from
 pairs of p(theta_A) p(x), with masks that are drawn anew at every step.
@@ -64,7 +65,7 @@ class MarginalRatio(nn.Module):
     def __init__(self, network: nn.Module, features: int, context: int) -> None:
         super().__init__()
         self.network, self.features = network, features
-        self.gaussian = MaskedGaussian(features, context)
+        self.gaussian, self.prior = MaskedGaussian(features, context), MaskedGaussian(features, 0)
 
     def forward(self, theta: Tensor, c: Tensor, mask: Tensor | None = None) -> Tensor:
         """
@@ -85,9 +86,11 @@ class MarginalRatio(nn.Module):
             The log-ratios.
         """
         mask = c.new_ones(len(c), self.features) if mask is None else mask.to(c)
-        z, ladj = self.gaussian(theta.movedim(-1, 0), c.t(), mask.t())
+        columns, kinds = theta.movedim(-1, 0), mask.t()
+        z, ladj = self.gaussian(columns, c.t(), kinds)
+        before, ladj_before = self.prior(columns, c.t()[:0], kinds)
+        gaussian = ladj - ladj_before + 0.5 * (before.square() - z.square()).sum(0)
         z, context = z.movedim(0, -1), torch.cat([c, mask], dim=1)
-        gaussian = ladj + 0.5 * ((mask * theta).square() - z.square()).sum(-1)
         if theta.dim() == 2 or getattr(self.network, "broadcasts", False):
             return gaussian + self._shaped(self.network(z, context), gaussian)
         context = context.expand(len(z), *context.shape).flatten(0, 1)
@@ -116,7 +119,7 @@ class MarginalRatio(nn.Module):
 
     def start(self, theta: Tensor, c: Tensor, weight: Tensor) -> None:
         """
-        Begin at the Gaussian of a ridge regression of theta on the context.
+        Begin at the Gaussian of a ridge regression of theta on the context, over that of theta.
 
         Parameters
         ----------
@@ -128,6 +131,7 @@ class MarginalRatio(nn.Module):
             Weights of the rows, of mean 1.
         """
         self.gaussian.start(theta, c, weight, _WIDEST)
+        self.prior.start(theta, c[:, :0], weight, _WIDEST)
 
 
 class MarginalRatioOf(nn.Module):

@@ -52,19 +52,23 @@ def ratio(request: pytest.FixtureRequest) -> MarginalRatio:
 
 @pytest.mark.parametrize("subset", SUBSETS)
 def test_it_starts_at_the_ratio_of_gaussians(subset: list[int]) -> None:
+    """To the least variance, 1e-4, and a row less in variances."""
     theta, c = pairs(2_000)
     made = MarginalRatio(RatioMLP(D, CONTEXT + D), D, CONTEXT).eval()
     made.start(theta, c, torch.ones(len(theta)))
     made.gaussian.scale.fill_(1.0)
+    made.prior.scale.fill_(1.0)
     theta, c = theta[:100], c[:100]
     mean = c @ made.gaussian.slope.t() + made.gaussian.offset[:, 0]
     covariance = made.gaussian.covariance[subset][:, subset].numpy()
     left = (theta - mean)[:, subset].numpy()
     exact = stats.multivariate_normal(np.zeros(len(subset)), covariance).logpdf(left)
-    exact = exact - stats.norm.logpdf(theta[:, subset].numpy()).sum(axis=1)
+    covariance = np.cov(pairs(2_000)[0][:, subset].numpy().T)
+    mean = pairs(2_000)[0][:, subset].mean(0)
+    exact -= stats.multivariate_normal(mean, covariance).logpdf(theta[:, subset].numpy())
     with torch.no_grad():
         got = made.marginal(subset)(theta[:, subset], c).numpy()
-    np.testing.assert_allclose(got, exact, rtol=1e-4, atol=1e-3)
+    np.testing.assert_allclose(got, exact, rtol=1e-3, atol=0.02)
 
 
 def test_what_is_left_out_does_not_count_and_each_row_has_its_own_mask(
