@@ -28,6 +28,8 @@ from sklearn.preprocessing import PolynomialFeatures, PowerTransformer, Standard
 
 import sksbi
 from sksbi import (
+    AMNPE,
+    AMNRE,
     NLE,
     NPE,
     NRE,
@@ -211,6 +213,11 @@ ESTIMATORS: dict[str, Callable[[object], BaseEstimator]] = {
     "nre_search": lambda _: GridSearchCV(
         NRE(PRIOR, **TINY_RATIO), {"criterion": ["binary", "contrastive"]}, cv=2
     ),
+    "amnpe": lambda _: AMNPE(PRIOR, **TINY_RATIO, masks=[["mass"]]),
+    "amnpe_marginal": lambda _: (
+        AMNPE(PRIOR, **TINY_RATIO).fit(THETA, X).marginal(["rate", "mass"])
+    ),
+    "amnre": lambda _: AMNRE(PRIOR, **TINY_RATIO, masks=0.5),
     "nle": lambda _: NLE(PRIOR, **TINY),
     "nle_mixed": lambda parts: NLE(
         PRIOR,

@@ -18,7 +18,8 @@ from sksbi import training
 from sksbi.data import Pairs, count_passes
 from sksbi.estimators.base import BaseInference
 from sksbi.estimators.passed_on import PassedOnMixin
-from sksbi.losses import MaskedCriterion, build_criterion
+from sksbi.losses import build_criterion
+from sksbi.losses.masked import MaskedCriterion
 from sksbi.priors import Prior
 from sksbi.tables.names import check_pairs
 from sksbi.tables.theta import check_against_prior, read_theta

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 
 from sksbi.data import Batches
-from sksbi.losses import MaskedCriterion
+from sksbi.losses.masked import MaskedCriterion
 from sksbi.posteriors.normaliser import keep_rows
 from sksbi.tables.layout import ObservationLayout
 from sksbi.utils.batches import EVALUATION_BATCH

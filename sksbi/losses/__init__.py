@@ -6,7 +6,6 @@ from sksbi.losses.binary import BinaryCrossEntropy
 from sksbi.losses.build import build_criterion, criterion_names
 from sksbi.losses.contrastive import Contrastive
 from sksbi.losses.criterion import Criterion
-from sksbi.losses.masked import MaskedCriterion
 from sksbi.losses.negative_log_likelihood import NegativeLogLikelihood
 from sksbi.losses.pairing import PairedCriterion
 
@@ -16,7 +15,6 @@ __all__ = [
     "BinaryCrossEntropy",
     "Contrastive",
     "Criterion",
-    "MaskedCriterion",
     "NegativeLogLikelihood",
     "PairedCriterion",
     "build_criterion",

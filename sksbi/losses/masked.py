@@ -47,7 +47,8 @@ class MaskedCriterion(Criterion):
     Examples
     --------
     >>> import torch
-    >>> from sksbi.losses import MaskedCriterion, NegativeLogLikelihood
+    >>> from sksbi.losses import NegativeLogLikelihood
+    >>> from sksbi.losses.masked import MaskedCriterion
     >>> from sksbi.nn import MarginalFlow
     >>> from sksbi.utils.masks import Masks
     >>> criterion = MaskedCriterion(NegativeLogLikelihood(), Masks("uniform", ["mass", "rate"]))

@@ -6,8 +6,8 @@ from sksbi.nn.deep_set import DeepSet
 from sksbi.nn.density import ConditionalDensity
 from sksbi.nn.flows import build_flow, flow_names
 from sksbi.nn.likelihood import ConditionalLikelihood, MixedDistribution
-from sksbi.nn.marginal_flow import MarginalFlow, MarginalMixture, MarginalOf
-from sksbi.nn.marginal_ratio import MarginalRatio, MarginalRatioOf
+from sksbi.nn.marginal_flow import MarginalFlow
+from sksbi.nn.marginal_ratio import MarginalRatio
 from sksbi.nn.mlp import MLP, ResidualMLP
 from sksbi.nn.ratio import (
     ConditionalRatio,
@@ -17,7 +17,7 @@ from sksbi.nn.ratio import (
 )
 from sksbi.nn.ratio_mlp import RatioMLP
 from sksbi.nn.spline import RationalQuadraticTransform
-from sksbi.nn.spline_flow import MixtureFlow, SplineFlow, SplineMixture
+from sksbi.nn.spline_flow import SplineFlow, SplineMixture
 
 __all__ = [
     "MLP",
@@ -29,13 +29,9 @@ __all__ = [
     "DeepSet",
     "LogRatio",
     "MarginalFlow",
-    "MarginalMixture",
-    "MarginalOf",
     "MarginalRatio",
-    "MarginalRatioOf",
     "MaskedCategorical",
     "MixedDistribution",
-    "MixtureFlow",
     "RatioMLP",
     "RationalQuadraticTransform",
     "ResidualMLP",

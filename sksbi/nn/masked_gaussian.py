@@ -16,6 +16,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from sksbi.utils.validation import check_count
+
 __all__ = ["MaskedGaussian"]
 
 _START_ROWS = 100_000
@@ -51,6 +53,8 @@ class MaskedGaussian(nn.Module):
 
     def __init__(self, features: int, context: int) -> None:
         super().__init__()
+        features = check_count(features, "features")
+        context = check_count(context, "context", low=0)
         self.register_buffer("slope", torch.zeros(features, context))
         self.register_buffer("offset", torch.zeros(features, 1))
         self.register_buffer("covariance", torch.eye(features))

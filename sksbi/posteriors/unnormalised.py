@@ -113,7 +113,11 @@ class PriorTimes(Posterior):
         masks, factor = cast(Masks, self.masks), cast(Any, self.factor)
         masks.check(columns)
         prior = None if self.prior is None else with_map_of(self.prior, columns)
-        made = PriorTimes(prior, factor.marginal(columns), self.sampler, self.verbose)
+        near = cast(Any, self.proposal)
+        near = near if near is None else near.marginal(columns, prior)
+        made = PriorTimes(
+            prior, factor.marginal(columns), self.sampler, self.verbose, proposal=near
+        )
         made.only_one = _ONE_TRIAL
         return made
 

@@ -4,12 +4,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from sksbi.losses import (
-    BalancedBinaryCrossEntropy,
-    Contrastive,
-    MaskedCriterion,
-    NegativeLogLikelihood,
-)
+from sksbi.losses import BalancedBinaryCrossEntropy, Contrastive, NegativeLogLikelihood
+from sksbi.losses.masked import MaskedCriterion
 from sksbi.nn import LogRatio, MarginalFlow, MarginalRatio, RatioMLP
 from sksbi.utils.masks import Masks
 from sksbi.utils.random import borrowed_global_generator
