@@ -146,7 +146,10 @@ def test_estimators_of_marginals_have_the_texts_of_those_of_the_whole() -> None:
         shared = (first.keys() & second.keys()) - OF_THEIR_OWN - OF_MARGINALS
         assert len(shared) > 10
         assert {name: first[name] for name in shared} == {name: second[name] for name in shared}
-    assert len({texts(cls, "Parameters")["theta_transformer"] for cls in (sksbi.AMNPE, sksbi.AMNRE)}) == 1
+    assert (
+        len({texts(cls, "Parameters")["theta_transformer"] for cls in (sksbi.AMNPE, sksbi.AMNRE)})
+        == 1
+    )
 
 
 def test_attributes_that_are_the_same_have_the_same_text() -> None:

@@ -214,9 +214,7 @@ ESTIMATORS: dict[str, Callable[[object], BaseEstimator]] = {
         NRE(PRIOR, **TINY_RATIO), {"criterion": ["binary", "contrastive"]}, cv=2
     ),
     "amnpe": lambda _: AMNPE(PRIOR, **TINY_RATIO, masks=[["mass"]]),
-    "amnpe_marginal": lambda _: (
-        AMNPE(PRIOR, **TINY_RATIO).fit(THETA, X).marginal(["rate", "mass"])
-    ),
+    "amnpe_marginal": lambda _: AMNPE(PRIOR, **TINY_RATIO).fit(THETA, X).marginal(["rate", "mass"]),
     "amnre": lambda _: AMNRE(PRIOR, **TINY_RATIO, masks=0.5),
     "nle": lambda _: NLE(PRIOR, **TINY),
     "nle_mixed": lambda parts: NLE(

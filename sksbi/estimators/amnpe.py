@@ -20,11 +20,12 @@ from sklearn.utils._param_validation import Interval, StrOptions
 from sksbi.estimators.density import DensityMixin
 from sksbi.estimators.neural import NeuralEstimator
 from sksbi.estimators.observed import OBSERVED, ObservedMixin
-from sksbi.nn import ConditionalDensity, MarginalFlow
+from sksbi.nn import ConditionalDensity, MarginalFlow, build_flow
 from sksbi.nn.embedded import build_embedding
 from sksbi.posteriors.density import DensityPosterior
 from sksbi.preprocessing.columns import check_columns_apart
 from sksbi.training import check_passed_on
+from sksbi.utils.choose import construct
 from sksbi.utils.masks import Masks
 
 __all__ = ["AMNPE"]
@@ -258,13 +259,26 @@ class AMNPE(DensityMixin, ObservedMixin, NeuralEstimator):
         """Embed x, then condition the flow on it."""
         check_columns_apart(self.prior_, spec["theta_transformer"])
         embedding, width = build_embedding(spec["embedding"], spec["x_shape"])
-        options = check_passed_on(spec, "module__", MarginalFlow)
+        options = check_passed_on(spec, "module__", build_flow)
         for name in ("transforms", "hidden_features"):
             if spec[name] is not None:
                 options[name] = spec[name]
         if spec["embedding"] is None and spec["n_rows"] >= _MANY_ROWS:
             options.setdefault("hidden_features", _HIDDEN_FOR_MANY)
-        return ConditionalDensity(MarginalFlow(spec["n_theta"], width, **options), embedding)
+        flow = construct(
+            MarginalFlow,
+            spec["n_theta"],
+            width,
+            what="the flow of AMNPE, sksbi.nn.MarginalFlow,",
+            options=options,
+            given_as="transforms, hidden_features and module__*",
+        )
+        return ConditionalDensity(flow, embedding)
+
+    @property
+    def _uninformed(self):
+        """What a fit is compared with."""
+        return "the normal distribution of theta" if self.prior_ is None else "the prior"
 
     def _posterior(self):
         """Assemble the posterior."""

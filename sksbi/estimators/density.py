@@ -19,11 +19,6 @@ class DensityMixin:
     prior_: Prior | None
     _record: HeldOutRecord | None
 
-    @property
-    def _uninformed(self):
-        """What a fit is compared with."""
-        return "the normal distribution of theta" if self.prior_ is None else "the prior"
-
     def _held_out_losses(self, net, spaces, valid):
         """Compute minus log-densities in the network's units: the flow's, and the prior's."""
         module = net.module_.eval()

@@ -251,6 +251,11 @@ class NPE(DensityMixin, ObservedMixin, NeuralEstimator):
             build_flow(spec["flow"], spec["n_theta"], width, **options), embedding
         )
 
+    @property
+    def _uninformed(self):
+        """What a fit is compared with."""
+        return "the normal distribution of theta" if self.prior_ is None else "the prior"
+
     def _posterior(self):
         """Assemble the posterior."""
         return DensityPosterior(

@@ -11,7 +11,7 @@ from zuko.distributions import DiagNormal, NormalizingFlow
 
 from sksbi.nn.autoregressive import MaskedNetworks
 from sksbi.nn.embedded import Embedded
-from sksbi.nn.marginal_flow import MarginalFlow
+from sksbi.nn.marginal_flow import MarginalFlow, MarginalOf
 from sksbi.nn.spline_flow import MixtureFlow
 from sksbi.utils.random import borrowed_global_generator
 
@@ -129,7 +129,7 @@ class ConditionalDensity(Embedded):
         Tensor of shape (n, D)
             The draws.
         """
-        if isinstance(self.flow, MixtureFlow):
+        if isinstance(self.flow, MixtureFlow | MarginalOf):
             first = int(rows[0])
             return self.flow(c[first : int(rows[-1]) + 1]).draw(rows - first, generator, alike)
         posterior = self.flow(c[rows])

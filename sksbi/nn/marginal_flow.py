@@ -20,6 +20,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -126,6 +127,11 @@ class MarginalFlow(MixtureFlow):
         columns = (self.step_size * torch.cat([c, mask], dim=1)).t().contiguous()
         return MarginalMixture(self, columns, self.training)
 
+    @property
+    def layers(self) -> list[MaskedNetworks]:
+        """The network of every transform, in order."""
+        return cast(list[MaskedNetworks], [*self.networks])
+
     def marginal(self, columns: Sequence[int]) -> MarginalOf:
         """
         Fix the parameters that are asked for.
@@ -188,7 +194,7 @@ class MarginalFlow(MixtureFlow):
         """
         mask = self._mask(c)[:, which].transpose(0, 1)
         z = z.transpose(1, 2).contiguous() * mask
-        for network in reversed(self.networks):
+        for network in reversed(self.layers):
             hidden, output = (take_columns(part, which) for part in network.contexts(c))
             z = network.invert(z, (hidden, output), invert_transform, mask)
         flat, contexts = which.flatten(), c[: -self.features]
@@ -246,12 +252,12 @@ class MarginalMixture(SplineMixture):
         MarginalMixture
             The distributions of those asked for; its theta has D columns all the same.
         """
-        d = self.flow.features
-        c = torch.cat([self.c[:-d], self.flow.step_size * mask.t().to(self.c)])
-        return MarginalMixture(self.flow, c, self.training)
+        flow = cast(MarginalFlow, self.flow)
+        d, rows = flow.features, flow.step_size * mask.t().to(self.c)
+        return MarginalMixture(flow, torch.cat([self.c[:-d], rows]), self.training)
 
 
-class MarginalOf(MixtureFlow):
+class MarginalOf(nn.Module):
     """
     A flow of some parameters: a :class:`MarginalFlow` with its mask fixed.
 

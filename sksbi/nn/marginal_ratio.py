@@ -26,7 +26,7 @@ from sksbi.nn.masked_gaussian import MaskedGaussian
 
 __all__ = ["MarginalRatio", "MarginalRatioOf"]
 
-_WIDEST = 5.0
+_WIDEST, _BOUND = 5.0, 10.0
 
 
 class MarginalRatio(nn.Module):
@@ -90,7 +90,9 @@ class MarginalRatio(nn.Module):
         z, ladj = self.gaussian(columns, c.t(), kinds)
         before, ladj_before = self.prior(columns, c.t()[:0], kinds)
         gaussian = ladj - ladj_before + 0.5 * (before.square() - z.square()).sum(0)
-        z, context = z.movedim(0, -1), torch.cat([c, mask], dim=1)
+        # Far out the Gaussian alone is to tell: what the network sees of it is bounded.
+        z = (z / (1 + (z / _BOUND).square()).sqrt()).movedim(0, -1)
+        context = torch.cat([c, mask], dim=1)
         if theta.dim() == 2 or getattr(self.network, "broadcasts", False):
             return gaussian + self._shaped(self.network(z, context), gaussian)
         context = context.expand(len(z), *context.shape).flatten(0, 1)

@@ -7,8 +7,8 @@ With a mean linear in the context c and one covariance S,
     p(\theta_A | c) = N(\theta_A | (M c + m)_A, S_{AA})
 
 for every subset A of the parameters. The root L of S_AA, padded by ones for the parameters outside
-of A, whitens: L^{-1} (theta - M c - m) is standard normal in A, and zero elsewhere. What comes after
-it has the rest to learn, from the same scale whatever A is.
+of A, whitens: L^{-1} (theta - M c - m) is standard normal in A, and zero elsewhere. What comes
+after it has the rest to learn, from the same scale whatever A is.
 """
 
 from __future__ import annotations

@@ -109,8 +109,7 @@ class ConditionalRatio(Embedded):
         """
         if not isinstance(self.network, MarginalRatio):
             raise TypeError(
-                "network must be a MarginalRatio for there to be marginals, got "
-                f"{self.network!r}."
+                f"network must be a MarginalRatio for there to be marginals, got {self.network!r}."
             )
         return ConditionalRatio(self.network.marginal(columns), self.embedding).eval()
 

@@ -52,7 +52,27 @@ _ABSENT = 1e-6
 
 
 class MixtureFlow(nn.Module, ABC):
-    """Base of flows whose distributions draw by a generator, for many rows of few contexts."""
+    """
+    Base of ensembles of flows, whose mixtures are a :class:`SplineMixture`.
+
+    Attributes
+    ----------
+    features : int
+        The number of parameters D.
+    members : int
+        The number E of flows.
+    """
+
+    features: int
+    members: int
+
+    @abstractmethod
+    def members_log_prob(self, theta: Tensor, c: Tensor) -> Tensor:
+        """Compute log-densities (E, n) at theta (n, D), with contexts in columns, (C, n)."""
+
+    @abstractmethod
+    def invert(self, z: Tensor, which: Tensor, c: Tensor) -> Tensor:
+        """Bring noise (E, n, D) back to theta, given the contexts (C, m) and which are whose."""
 
 
 class SplineFlow(MixtureFlow):
@@ -245,11 +265,11 @@ class SplineFlow(MixtureFlow):
 
 class SplineMixture(Distribution):
     """
-    The distributions of a :class:`SplineFlow` for a batch of contexts.
+    The distributions of an ensemble of flows for a batch of contexts.
 
     Parameters
     ----------
-    flow : SplineFlow
+    flow : MixtureFlow
         The flow.
     c : Tensor of shape (C, m)
         The contexts, in columns.
@@ -270,7 +290,7 @@ class SplineMixture(Distribution):
     support = constraints.real_vector
     has_rsample = False
 
-    def __init__(self, flow: SplineFlow, c: Tensor, training: bool) -> None:
+    def __init__(self, flow: MixtureFlow, c: Tensor, training: bool) -> None:
         super().__init__(c.shape[1:], torch.Size([flow.features]), validate_args=False)
         self.flow, self.c, self.training = flow, c, training
 

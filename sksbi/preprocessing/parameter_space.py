@@ -18,13 +18,13 @@ import numpy as np
 from sklearn.base import BaseEstimator, clone
 from sklearn.preprocessing import StandardScaler
 
+from sksbi.preprocessing.columns import take_columns
 from sksbi.preprocessing.jacobian import (
     cover_the_line,
     in_domain,
     log_abs_det_jacobian,
     returning_arrays,
 )
-from sksbi.preprocessing.columns import take_columns
 from sksbi.priors import Prior
 from sksbi.priors.base import with_map_of
 from sksbi.utils.types import Array

@@ -29,7 +29,15 @@ from sksbi.utils.random import check_generator
 from sksbi.utils.types import Array, Mask, RandomState
 from sksbi.utils.validation import check_count, check_memory
 
-__all__ = ["Prior", "at_edge", "floats_inside", "has_holes", "is_cut", "maps_columns", "with_map_of"]
+__all__ = [
+    "Prior",
+    "at_edge",
+    "floats_inside",
+    "has_holes",
+    "is_cut",
+    "maps_columns",
+    "with_map_of",
+]
 
 _FAR = 1e300
 _MOST_ROUNDS, _STRAY, _STRAY_SHARE = 20, 3, 0.01

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from numbers import Real
 
 import torch
 from torch import Tensor
@@ -11,7 +12,6 @@ from sksbi.utils.columns import find_columns
 
 __all__ = ["Masks"]
 
-_NAMED = ("by_size", "uniform")
 _ROUNDS = 1_000
 
 
@@ -43,13 +43,16 @@ class Masks:
     [[1.0, 0.0], [1.0, 1.0], [1.0, 1.0]]
     """
 
-    def __init__(self, spec: str | float | Sequence[Sequence[str | int]], names: Sequence[str]):
-        self.spec, self.names = spec, [*names]
-        self.listed: list[list[int]] | None = None
-        if not isinstance(spec, str | float | int):
-            self.listed = self._read(spec)
+    def __init__(
+        self, spec: str | float | Iterable[Sequence[str | int]], names: Sequence[str]
+    ) -> None:
+        spec = float(spec) if isinstance(spec, Real) else spec
+        self.names = [*names]
+        self.listed = None if isinstance(spec, str | float | int) else self._read(spec)
+        self.by_size = spec == "by_size"
+        self.p = float(spec) if isinstance(spec, float | int) else 0.5
 
-    def _read(self, spec: Sequence[Sequence[str | int]]) -> list[list[int]]:
+    def _read(self, spec: Iterable[Sequence[str | int]]) -> list[list[int]]:
         """Turn subsets into positions, each subset once, and add the whole."""
         found = set()
         for i, subset in enumerate(spec):
@@ -82,17 +85,16 @@ class Masks:
             for row, subset in zip(table, self.listed, strict=True):
                 row[subset] = 1
             return table[torch.randint(len(table), (n,), generator=generator)]
-        if self.spec == "by_size":
+        if self.by_size:
             size = torch.randint(1, d + 1, (n, 1), generator=generator)
             rank = torch.rand(n, d, generator=generator).argsort(1).argsort(1)
             return (rank < size).float()
-        p = 0.5 if self.spec == "uniform" else float(self.spec)
         mask = torch.zeros(n, d)
         for _ in range(_ROUNDS):
             empty = mask.sum(1) == 0
             if not empty.any():
                 return mask
-            mask[empty] = (torch.rand(int(empty.sum()), d, generator=generator) < p).float()
+            mask[empty] = (torch.rand(int(empty.sum()), d, generator=generator) < self.p).float()
         empty = mask.sum(1) == 0
         mask[empty, torch.randint(d, (int(empty.sum()),), generator=generator)] = 1
         return mask
@@ -113,7 +115,7 @@ class Masks:
         """
         if self.listed is None or sorted(columns) in self.listed:
             return
-        asked, known = ([self.names[i] for i in subset] for subset in (columns, columns))
+        asked = [self.names[i] for i in columns]
         known = [[self.names[i] for i in subset] for subset in self.listed]
         raise ValueError(
             f"columns must be a subset that fit was given in masks, or all parameters, got "

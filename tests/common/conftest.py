@@ -122,6 +122,12 @@ def network(request: pytest.FixtureRequest, prior: dict) -> BaseEstimator:
     return _ready(request.param, prior)
 
 
+@pytest.fixture(**_names(NPE, Ensemble, CalibratedPosterior))
+def flow_density(request: pytest.FixtureRequest, prior: dict) -> BaseEstimator:
+    """Give each estimator that has a normalised density by any flow in turn, not fitted."""
+    return _ready(request.param, prior)
+
+
 @pytest.fixture(**_names(NPE, AMNPE, Ensemble, CalibratedPosterior))
 def density(request: pytest.FixtureRequest, prior: dict) -> BaseEstimator:
     """Give each estimator that has a normalised density in turn, not fitted."""

@@ -45,7 +45,9 @@ def amnre() -> AMNRE:
     return AMNRE(PRIOR, **options, random_state=0).fit(*linear(3_000, seed=0))
 
 
-def exact_log_ratio(theta: NDArray[np.float64], x: NDArray[np.float64], subset: list[int]) -> object:
+def exact_log_ratio(
+    theta: NDArray[np.float64], x: NDArray[np.float64], subset: list[int]
+) -> object:
     """Compute the log-ratio of some parameters."""
     parts = np.ix_(subset, subset)
     mean = (x @ GAIN.T)[:, subset]

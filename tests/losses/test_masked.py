@@ -83,8 +83,6 @@ def test_all_theta_of_an_x_have_its_mask(criterion: nn.Module) -> None:
     assert masked.takes_weights
     with torch.no_grad():
         got = masked(LogRatio(network, C), THETA, weight)
-        expected = criterion.eval()(
-            LogRatio(network.marginal([0, 2]), C), THETA[:, [0, 2]], weight
-        )
+        expected = criterion.eval()(LogRatio(network.marginal([0, 2]), C), THETA[:, [0, 2]], weight)
     torch.testing.assert_close(got, expected, rtol=1e-4, atol=1e-4)
     assert got.std() > 0
