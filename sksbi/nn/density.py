@@ -12,7 +12,7 @@ from zuko.distributions import DiagNormal, NormalizingFlow
 from sksbi.nn.autoregressive import MaskedNetworks
 from sksbi.nn.embedded import Embedded
 from sksbi.nn.marginal_flow import MarginalFlow, MarginalOf
-from sksbi.nn.spline_flow import MixtureFlow
+from sksbi.nn.mixture import MixtureFlow
 from sksbi.utils.random import borrowed_global_generator
 
 __all__ = ["ConditionalDensity"]

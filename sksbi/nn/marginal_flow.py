@@ -28,15 +28,8 @@ from torch.distributions import Distribution, constraints
 
 from sksbi.nn.autoregressive import MaskedNetworks, step_size
 from sksbi.nn.masked_gaussian import MaskedGaussian
-from sksbi.nn.spline_flow import (
-    WIDEST,
-    MixtureFlow,
-    SplineMixture,
-    invert_transform,
-    log_density,
-    take_columns,
-    transform,
-)
+from sksbi.nn.mixture import MixtureFlow, SplineMixture, log_density, take_columns
+from sksbi.nn.spline_flow import WIDEST, invert_transform, transform
 from sksbi.utils.settings import check_widths
 from sksbi.utils.validation import check_count
 

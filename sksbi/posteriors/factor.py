@@ -359,19 +359,7 @@ class MeanRatio(_Mean, Ratio):
     """
 
     def marginal(self, columns: Sequence[int]) -> MeanRatio:
-        """
-        Average the ratios of some of the parameters, which the members have.
-
-        Parameters
-        ----------
-        columns : sequence of int
-            The parameters, in the order wanted.
-
-        Returns
-        -------
-        MeanRatio
-            The ratio of these.
-        """
+        """Average the ratios of some of the parameters, which the members have."""
         members: Sequence[Any] = self.members
         return MeanRatio([member.marginal(columns) for member in members])
 

@@ -29,7 +29,7 @@ from sksbi.data import TensorPairs
 from sksbi.exceptions import MisspecificationWarning, TrainingWarning
 from sksbi.nn import ConditionalDensity
 from sksbi.nn.marginal_flow import MarginalOf
-from sksbi.nn.spline_flow import MixtureFlow
+from sksbi.nn.mixture import MixtureFlow
 from sksbi.posteriors.base import Doubt
 from sksbi.utils.batches import EVALUATION_BATCH, batches
 from sksbi.utils.subset import choose_rows

@@ -23,6 +23,7 @@ from sksbi.metrics.chains import effective_sample_size, split_r_hat
 from sksbi.posteriors.base import Draws, Posterior, PosteriorAt, Record, TrialsRecord
 from sksbi.posteriors.evidence import Evidence, estimate_evidence
 from sksbi.posteriors.factor import Factor, OfTrials
+from sksbi.posteriors.trials import ONE_TRIAL
 from sksbi.priors import Prior, UnboundedPrior
 from sksbi.priors.base import with_map_of
 from sksbi.samplers import ChainStatistics, Sampler, Target, resample_reference
@@ -33,13 +34,6 @@ __all__ = ["PriorTimes", "PriorTimesAt"]
 
 _CANDIDATES, _CHAINS = 1_000, 100
 _GOOD_STARTS, _MOST_EVALUATIONS = 50, 1_000_000
-
-
-_ONE_TRIAL = (
-    "iid=True adds up what independent trials of all parameters tell; given some of the parameters "
-    "alone, trials are not independent: draw all parameters, and take columns of the draws, or "
-    "simulate all trials as one x, with sksbi.nn.DeepSet as the embedding."
-)
 
 
 def _has_marginals(posterior: PriorTimes) -> bool:
@@ -118,7 +112,7 @@ class PriorTimes(Posterior):
         made = PriorTimes(
             prior, factor.marginal(columns), self.sampler, self.verbose, proposal=near
         )
-        made.only_one = _ONE_TRIAL
+        made.only_one = ONE_TRIAL
         return made
 
     def _at(self, x: Array) -> PriorTimesAt:

@@ -117,7 +117,7 @@ def test_marginals_are_shown_and_diagnosed(amnpe: AMNPE) -> None:
     table = pd.DataFrame(THETA[:200], columns=NAMES)[["b", "c"]]
     found = diagnose(marginal, table, X[:200], n_samples=200, plot=False).table
     assert set(found.loc["ranks"].index) == {"b", "c"}
-    assert (found.loc[["ranks", "z_score"], "verdict"] == "ok").all()
+    assert (found.loc[["ranks", "z_score"], "verdict"] == "no deviation found").all()
     display = PosteriorDisplay.from_estimator(marginal, X[0])
     assert [*next(iter(display.samples.values()))] == ["b", "c"]
     CoverageDisplay.from_estimator(marginal, table, X[:200], random_state=0)
