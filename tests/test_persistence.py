@@ -39,6 +39,7 @@ from sksbi import (
     PosteriorRegressor,
     trusted_types,
 )
+from sksbi.estimators.marginal import MarginalPosterior
 from sksbi.exceptions import VersionWarning
 from sksbi.nn import MLP
 from sksbi.pipeline import make_pipeline
@@ -447,6 +448,7 @@ def test_a_deep_copy_is_the_same_and_stands_alone(
     assert again.score(THETA, X) == expected
     best = getattr(again, "best_estimator_", again)
     best = best.steps[-1][1] if hasattr(best, "steps") else best
+    best = best.estimator if isinstance(best, MarginalPosterior) else best
     net = getattr(best, "estimators_", [best])[0].net_.module_
     with torch.no_grad():
         for parameter in net.parameters():

@@ -3,8 +3,8 @@
 import pytest
 
 import sksbi.nn.affine
-import sksbi.nn.spline
 import sksbi.nn.mixture
+import sksbi.nn.spline
 
 
 @pytest.fixture
