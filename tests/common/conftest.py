@@ -39,7 +39,7 @@ ESTIMATORS = [
     NRE(hidden_features=(16,), max_epochs=3),
     NLE(**TINY | {"flow": "nsf"}),
     AMNPE(transforms=2, hidden_features=(16,), max_epochs=3),
-    AMNRE(hidden_features=(16,), max_epochs=3),
+    AMNRE(hidden_features=(16,), max_epochs=3, sampler=ImportanceResampling(20_000)),
     Ensemble(NPE(**TINY), n_estimators=2),
     CalibratedPosterior(NPE(**TINY), n_samples=100),
     ClassifierRatio(
@@ -104,13 +104,13 @@ def posterior(request: pytest.FixtureRequest, prior: dict) -> BaseEstimator:
     return _ready(request.param, prior)
 
 
-@pytest.fixture(**_names(NPE, NRE, NLE, AMNPE, AMNRE, Ensemble))
+@pytest.fixture(**_names(NPE, NRE, NLE, AMNPE, Ensemble))
 def trained(request: pytest.FixtureRequest, prior: dict) -> BaseEstimator:
     """Give each estimator that trains networks in turn, not fitted, with a prior and a seed."""
     return _ready(request.param, prior)
 
 
-@pytest.fixture(**_names(NPE, NRE, AMNPE, AMNRE, Ensemble))
+@pytest.fixture(**_names(NPE, NRE, Ensemble))
 def encoding(request: pytest.FixtureRequest, prior: dict) -> BaseEstimator:
     """Give each estimator whose network is given x in turn, not fitted."""
     return _ready(request.param, prior)
