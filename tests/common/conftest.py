@@ -39,7 +39,7 @@ ESTIMATORS = [
     NRE(hidden_features=(16,), max_epochs=3),
     NLE(**TINY | {"flow": "nsf"}),
     AMNPE(transforms=2, hidden_features=(16,), max_epochs=3),
-    AMNRE(hidden_features=(16,), max_epochs=3, sampler=ImportanceResampling(20_000)),
+    AMNRE(hidden_features=(16,), max_epochs=3),
     Ensemble(NPE(**TINY), n_estimators=2),
     CalibratedPosterior(NPE(**TINY), n_samples=100),
     ClassifierRatio(

@@ -297,7 +297,7 @@ NEURAL: Arguments = {
     "x_features": only("auto", None, bad=("a", 3)),
     "optimizer": choice("adamw"),
     "lr": real(0.0078125),
-    "batch_size": parameter(20, none="open", low=2),
+    "batch_size": parameter(20, none="open"),
     "max_epochs": parameter(1, none="open"),
     "validation_fraction": only(0.25, 0.5, bad=(0.0, 1.0, -0.1, np.nan, "a", (1, 2), [0.1])),
     "patience": parameter(3, none="open"),
@@ -324,6 +324,8 @@ def _constructor(family: str) -> Call:
     def arguments(rng: np.random.Generator) -> Arguments:
         own = SETTINGS[family] | {"random_state": seed()}
         own |= NEURAL if family in NETWORKS else {}
+        if family in ("NRE", "AMNRE"):
+            own["batch_size"] = parameter(20, none="open", low=2)
         if family == "NLE":
             own = {k: v for k, v in own.items() if k != "x_features"}
             own["x_transformer"] = only(None, StandardScaler(), bad=("a", 3, "passthrough"))
@@ -418,7 +420,12 @@ CALLS = [
     Call("predict", _predict, _predicted),
     Call("draw_held_out", with_signature(_drawn, draw_held_out), _held_out),
     *(
-        Call(f"scorer, {name}", get_scorer(name, n_samples=15), _scored)
+        Call(
+            f"scorer, {name}",
+            get_scorer(name, n_samples=15),
+            _scored,
+            may_be_nan=name == "log_prob",
+        )
         for name in ("log_prob", "coverage", "tarp")
     ),
     Call("diagnose", diagnose, _diagnosed, may_be_nan=True, few=2),
