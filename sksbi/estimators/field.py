@@ -2,44 +2,54 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from numbers import Integral, Real
+from typing import Any
 
 import torch
 from sklearn.utils._param_validation import Interval
 
 from sksbi.data import Batches
 from sksbi.estimators.neural import NeuralEstimator
-from sksbi.estimators.observed import OBSERVED, ObservedMixin
+from sksbi.estimators.observed import OBSERVED
 from sksbi.nn import ConditionalField, VectorField
 from sksbi.nn.embedded import build_embedding
 from sksbi.posteriors.density import DensityPosterior
+from sksbi.preprocessing import ObservationSpace, ParameterSpace
 from sksbi.training import check_passed_on
+from sksbi.utils.types import Array
 
-__all__ = ["FieldEstimator"]
+__all__ = ["FIELD", "FieldMixin"]
 
 _ROWS_PER_BATCH, _JUDGING_TOLERANCE = 1_000, 1e-2
 
 
-class FieldEstimator(ObservedMixin, NeuralEstimator):
-    """
-    Base of the estimators that train a vector field between noise and theta.
+FIELD = (
+    NeuralEstimator._parameter_constraints
+    | OBSERVED
+    | {
+        "tolerance": [Interval(Real, 0, None, closed="neither")],
+        "max_steps": [Interval(Integral, 1, None, closed="left")],
+    }
+)
 
-    Subclasses have the parameters of :class:`sksbi.FMPE`.
-    """
 
+class FieldMixin:
+    """Training a vector field between noise and theta, with the parameters of FMPE."""
+
+    net_: Any
+    tolerance: float
+    max_steps: int
+    verbose: int
+    _theta_space: ParameterSpace
+    _x_space: ObservationSpace
+    _losses_of_prior: Callable[..., Array]
     _estimates = "field"
     _batch_scale = 2.0
     _least_epochs, _least_steps = 40, 3000
     _least_rows = 1
+    _decay = 3000.0
     _architecture = ("hidden_features", "embedding", "x_features", "criterion")
-    _parameter_constraints = (
-        NeuralEstimator._parameter_constraints
-        | OBSERVED
-        | {
-            "tolerance": [Interval(Real, 0, None, closed="neither")],
-            "max_steps": [Interval(Integral, 1, None, closed="left")],
-        }
-    )
 
     def _build_module(self, spec):
         """Embed x, then condition the field on it."""

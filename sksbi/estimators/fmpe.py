@@ -13,12 +13,14 @@ on a circle, which is the same path at another speed: see :mod:`sksbi.nn.field`.
 
 from __future__ import annotations
 
-from sksbi.estimators.field import FieldEstimator
+from sksbi.estimators.field import FIELD, FieldMixin
+from sksbi.estimators.neural import NeuralEstimator
+from sksbi.estimators.observed import ObservedMixin
 
 __all__ = ["FMPE"]
 
 
-class FMPE(FieldEstimator):
+class FMPE(FieldMixin, ObservedMixin, NeuralEstimator):
     """
     Flow matching posterior estimation: p(theta | x) by a vector field, fitted by least squares.
 
@@ -155,6 +157,8 @@ class FMPE(FieldEstimator):
     >>> fmpe.log_prob(theta, x).shape
     (500,)
     """
+
+    _parameter_constraints = FIELD
 
     def __init__(
         self,

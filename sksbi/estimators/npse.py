@@ -13,12 +13,14 @@ from noise to draws of p(theta | x): see :mod:`sksbi.nn.field`, where both are o
 
 from __future__ import annotations
 
-from sksbi.estimators.field import FieldEstimator
+from sksbi.estimators.field import FIELD, FieldMixin
+from sksbi.estimators.neural import NeuralEstimator
+from sksbi.estimators.observed import ObservedMixin
 
 __all__ = ["NPSE"]
 
 
-class NPSE(FieldEstimator):
+class NPSE(FieldMixin, ObservedMixin, NeuralEstimator):
     """
     Neural posterior score estimation: p(theta | x) by the score of a diffusion.
 
@@ -160,6 +162,8 @@ class NPSE(FieldEstimator):
     >>> npse.log_prob(theta, x).shape
     (500,)
     """
+
+    _parameter_constraints = FIELD
 
     def __init__(
         self,

@@ -1,0 +1,33 @@
+"""What estimators of a density of theta hold it against: the prior, and simulations held out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+
+from sksbi.data import Batches
+from sksbi.posteriors.record import HeldOutRecord, record_held_out
+from sksbi.utils.batches import EVALUATION_BATCH
+from sksbi.utils.types import Array
+
+__all__ = ["DensityMixin"]
+
+
+class DensityMixin:
+    """Judging and recording a density, for an estimator whose network is a ConditionalDensity."""
+
+    _record: HeldOutRecord | None
+    _losses_of_prior: Callable[..., Array]
+
+    def _held_out_losses(self, net, spaces, valid):
+        """Compute minus log-densities in the network's units: the flow's, and the prior's."""
+        module = net.module_.eval()
+        parts = [module(x).log_prob(u) for x, (u, _) in Batches(valid, EVALUATION_BATCH)]
+        log_q = torch.cat(parts).cpu().double().numpy()
+        return -log_q, self._losses_of_prior(spaces, valid)
+
+    def _remember(self, net, spaces, valid, seed, pairs, rows):
+        """Record how the members agree, and how their mixture covers, on the rows held out."""
+        valid = None if valid is None else valid.to(net.device)
+        self._record = record_held_out(net.module_.eval(), valid, seed)
