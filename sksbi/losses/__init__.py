@@ -5,6 +5,7 @@ from sksbi.losses.balanced_contrastive import BalancedContrastive
 from sksbi.losses.binary import BinaryCrossEntropy
 from sksbi.losses.build import build_criterion, criterion_names
 from sksbi.losses.contrastive import Contrastive
+from sksbi.losses.coverage import CoverageContrastive, CoverageLogLikelihood
 from sksbi.losses.criterion import Criterion
 from sksbi.losses.negative_log_likelihood import NegativeLogLikelihood
 from sksbi.losses.pairing import PairedCriterion
@@ -14,6 +15,8 @@ __all__ = [
     "BalancedContrastive",
     "BinaryCrossEntropy",
     "Contrastive",
+    "CoverageContrastive",
+    "CoverageLogLikelihood",
     "Criterion",
     "NegativeLogLikelihood",
     "PairedCriterion",

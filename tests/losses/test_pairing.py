@@ -17,6 +17,7 @@ COUNT = {
     "balanced_contrastive": "n_contrastive",
     "binary": "n_marginal",
     "contrastive": "n_contrastive",
+    "coverage": "n_contrastive",
 }
 ROWS = torch.arange(9.0)[:, None]
 
