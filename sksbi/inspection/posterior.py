@@ -166,8 +166,8 @@ class PosteriorDisplay(FigureDisplay):
         ------
         ValueError
             If tables differ in their columns, hold NaN or infinity or have fewer than two rows, or
-            if ``true_theta``, ``points`` or ``names`` do not match them, or a level is not strictly between 0
-            and 1.
+            if ``true_theta``, ``points`` or ``names`` do not match them, or a level is not strictly
+            between 0 and 1.
         """
         tables = samples if isinstance(samples, Mapping) else {label or "": samples}
         values, columns = _check_tables(tables)

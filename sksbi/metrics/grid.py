@@ -6,43 +6,31 @@ A box is cut into cells of equal volume v, and the density is evaluated at their
 .. math::
     p_i = \frac{f(t_i)}{v \sum_j f(t_j)}
 
-the density of the box is normalised, whatever constant f lacks, as prior times ratio and prior times
-likelihood do. The box is the prior's at first, and then shrinks around the cells that hold the mass,
-again and again, until these fill it; what is left out holds a millionth on each side.
-
-The midpoint rule is exact to 1% where a cell is twice as wide as the narrowest standard deviation.
-Where the log-density changes by more than 1.5 from cell to cell, averaged over the mass, the grid is
-too coarse, and a warning says so.
+the density of the box is normalised, whatever constant f lacks, as prior times ratio and prior
+times likelihood do.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
 from math import prod
 from typing import Any
 
 import numpy as np
 import pandas as pd
-from scipy.special import softmax
 from tqdm.auto import tqdm
 
+from sksbi.metrics._grid import Bounds, centres, read_bounds, warn_if_coarse, zoom
 from sksbi.metrics.held_out import Drawing
 from sksbi.priors import Prior
 from sksbi.priors.reach import reach
 from sksbi.utils.batches import batches
-from sksbi.utils.types import Array, Row, Table
+from sksbi.utils.types import Array, Mask, Row, Table
 from sksbi.utils.validation import check_count, check_memory
-from sksbi.utils.warn import warn_user
 
 __all__ = ["grid_held_out", "grid_log_prob"]
 
-Bounds = Mapping[str, Sequence[float]] | Sequence[Sequence[float]] | Array
-Evaluate = Callable[[Array], Array]  # points (m, n, D) to log-densities (m, n)
-
 _N_POINTS = {1: 1_000, 2: 128, 3: 48}
 _FEWEST_POINTS = 4
-_ROUNDS, _OUTSIDE, _FILLED = 8, 1e-6, 0.6
-_STEEPEST = 1.5
 _CELLS_AT_ONCE = 500_000
 
 
@@ -84,8 +72,8 @@ def grid_log_prob(
     TypeError
         If the estimator has no ``log_prob``, or ``bounds`` is no table of numbers.
     ValueError
-        If there are more than three parameters, x is a batch, ``bounds`` are missing and there is no
-        prior, or the box holds nothing of the posterior.
+        If there are more than three parameters, x is a batch, ``bounds`` are missing and there is
+        no prior, or the box holds nothing of the posterior.
 
     Warns
     -----
@@ -119,6 +107,7 @@ def grid_log_prob(
     trials = {"iid": True} if iid else {}
 
     def evaluate(points: Array) -> Array:
+        """Compute the log-densities of the observation."""
         found = np.asarray(estimator.log_prob(points[0], x, **trials))
         if found.shape != points.shape[1:2]:
             raise ValueError(
@@ -128,11 +117,10 @@ def grid_log_prob(
         return found[None]
 
     shape = (_check_n_points(n_points, d),) * d
-    low, high, log_p = _zoom(evaluate, low[None], high[None], fixed, shape)
-    _warn_if_coarse(log_p.reshape(1, *shape))
-    centres = [_centres(a, b, shape[0]) for a, b in zip(low[0], high[0], strict=True)]
-    index = pd.MultiIndex.from_product(centres, names=names)
-    index = pd.Index(centres[0], name=names[0]) if d == 1 else index
+    low, high, log_p = zoom(evaluate, low[None], high[None], fixed, shape)
+    warn_if_coarse(log_p.reshape(1, *shape))
+    axes = [centres(a, b, shape[0]) for a, b in zip(low[0], high[0], strict=True)]
+    index = _index(axes, names)
     log_volume = np.log((high - low) / shape).sum()
     normalised = log_p[0] - np.logaddexp.reduce(log_p[0]) - log_volume
     return pd.Series(normalised, index=index, name="log_prob")
@@ -208,16 +196,24 @@ def grid_held_out(
     with tqdm(total=len(drawing.theta), unit="observation", disable=not verbose) as bar:
         for part in batches(len(drawing.theta), _CELLS_AT_ONCE // prod(shape)):
             m = part.stop - part.start
-            boxes = (np.tile(bound, (m, 1)) for bound in (low, high))
+            lows, highs = (np.tile(bound, (m, 1)) for bound in (low, high))
 
             def evaluate(points: Array, part: slice = part) -> Array:
+                """Compute the log-densities of some observations."""
                 return np.asarray(asked.log_prob_at(points, part))
 
-            found.append(_zoom(evaluate, *boxes, fixed, shape)[2])
+            found.append(zoom(evaluate, lows, highs, fixed, shape)[2])
             bar.update(m)
     log_p = np.concatenate(found)
-    _warn_if_coarse(log_p.reshape(-1, *shape))
+    warn_if_coarse(log_p.reshape(-1, *shape))
     return log_p, drawing.log_prob_theta
+
+
+def _index(axes: list[Array], names: list[str]) -> pd.Index:
+    """Label the cells."""
+    if len(axes) == 1:
+        return pd.Index(axes[0], name=names[0])
+    return pd.MultiIndex.from_product(axes, names=names)
 
 
 def _about(estimator: Any) -> tuple[Prior | None, list[str], int]:
@@ -232,8 +228,8 @@ def _about(estimator: Any) -> tuple[Prior | None, list[str], int]:
     names = [str(name) for name in fitted.parameter_names_]
     if len(names) > max(_N_POINTS):
         raise ValueError(
-            f"estimator must have at most {max(_N_POINTS)} parameters for a grid, got {len(names)}: "
-            "take draws, as PosteriorDisplay and draw_held_out do."
+            f"estimator must have at most {max(_N_POINTS)} parameters for a grid, got "
+            f"{len(names)}: take draws, as PosteriorDisplay and draw_held_out do."
         )
     return fitted.prior_, names, len(names)
 
@@ -249,10 +245,10 @@ def _check_n_points(n_points: int | None, d: int) -> int:
 
 def _box(
     bounds: Bounds | None, prior: Prior | None, names: list[str], d: int
-) -> tuple[Array, Array, Array]:
+) -> tuple[Array, Array, Mask]:
     """Find the box (D,), (D,), and which of its sides were given."""
-    given = _read_bounds(bounds, names, d)
-    fixed = np.isfinite(given).all(axis=1)
+    given = read_bounds(bounds, names, d)
+    fixed: Mask = np.logical_and.reduce(np.isfinite(given), axis=1)
     if not fixed.all():
         if prior is None:
             missing = [name for name, is_fixed in zip(names, fixed, strict=True) if not is_fixed]
@@ -264,96 +260,3 @@ def _box(
         of_prior = np.where(np.isfinite(support), support, reached)
         given = np.where(fixed[:, None], given, of_prior)
     return given[:, 0], given[:, 1], fixed
-
-
-def _read_bounds(bounds: Bounds | None, names: list[str], d: int) -> Array:
-    """Read bounds as (D, 2), NaN where there are none."""
-    rule = f"bounds must hold low < high for each of {names}"
-    if bounds is None:
-        return np.full((d, 2), np.nan)
-    if isinstance(bounds, Mapping):
-        unknown = [name for name in bounds if name not in names]
-        if unknown:
-            raise ValueError(f"{rule}, got the unknown {unknown}.")
-        known = [name in bounds for name in names]
-        bounds = [bounds.get(name, (np.nan, np.nan)) for name in names]
-    else:
-        known = [True] * d
-    try:
-        values = np.asarray(bounds, dtype=np.float64)
-    except (TypeError, ValueError) as error:
-        raise TypeError(f"{rule}, got {bounds!r}.") from error
-    if values.shape != (d, 2):
-        raise ValueError(f"{rule}, shape ({d}, 2), got shape {values.shape}.")
-    ordered = np.isfinite(values).all(axis=1) & (values[:, 0] < values[:, 1])
-    if not ordered[known].all():
-        raise ValueError(f"{rule}, finite, got {bounds!r}.")
-    return values
-
-
-def _zoom(
-    evaluate: Evaluate, low: Array, high: Array, fixed: Array, shape: tuple[int, ...]
-) -> tuple[Array, Array, Array]:
-    """Shrink boxes (m, D) around the mass until it fills them; evaluate there, (m, n)."""
-    for k in range(_ROUNDS):
-        log_p = evaluate(_points(low, high, shape))
-        if np.isneginf(log_p).all(axis=1).any():
-            raise ValueError(
-                "bounds must hold some of the posterior, got a density of 0 in every cell of "
-                f"{np.column_stack([low[0], high[0]]).tolist()}: give others, or a larger n_points."
-            )
-        start, stop = _extent(softmax(log_p, axis=1).reshape(-1, *shape))
-        start, stop = np.where(fixed, 0, start), np.where(fixed, shape, stop)
-        if k == _ROUNDS - 1 or np.all(stop - start >= _FILLED * np.array(shape)):
-            break
-        size = (high - low) / shape
-        low, high = low + start * size, low + stop * size
-    return low, high, log_p
-
-
-def _extent(mass: Array) -> tuple[Array, Array]:
-    """Find the cells (m, D) from and up to which the mass (m, ...) lies, and one more."""
-    starts, stops = [], []
-    for axis in range(1, mass.ndim):
-        others = tuple(i for i in range(1, mass.ndim) if i != axis)
-        below = mass.sum(axis=others).cumsum(axis=1)
-        starts.append((below > _OUTSIDE).argmax(axis=1) - 1)
-        stops.append((below < 1 - _OUTSIDE).sum(axis=1) + 2)
-    n_cells = np.array(mass.shape[1:])
-    return np.maximum(np.stack(starts, axis=1), 0), np.minimum(np.stack(stops, axis=1), n_cells)
-
-
-def _centres(low: float, high: float, n: int) -> Array:
-    """Compute the centres of n equal cells."""
-    return low + (high - low) / n * (np.arange(n) + 0.5)
-
-
-def _points(low: Array, high: Array, shape: tuple[int, ...]) -> Array:
-    """Compute the centres of all cells of boxes (m, D): (m, n, D)."""
-    unit = [(np.arange(n) + 0.5) / n for n in shape]
-    grid = np.stack(np.meshgrid(*unit, indexing="ij"), axis=-1).reshape(-1, len(shape))
-    return low[:, None] + (high - low)[:, None] * grid
-
-
-def _warn_if_coarse(log_p: Array) -> None:
-    """Warn where log-densities (m, ...) change too much from cell to cell."""
-    mass = softmax(log_p.reshape(len(log_p), -1), axis=1).reshape(log_p.shape)
-    steepest = np.zeros(len(log_p))
-    for axis in range(1, log_p.ndim):
-        with np.errstate(invalid="ignore"):
-            step = np.abs(np.diff(log_p, axis=axis))
-        pair = np.delete(mass, 0, axis) + np.delete(mass, -1, axis)
-        inside = np.isfinite(step)
-        others = tuple(range(1, log_p.ndim))
-        total = (pair * inside).sum(axis=others)
-        mean = (pair * np.where(inside, step, 0.0)).sum(axis=others) / np.maximum(total, 1e-300)
-        steepest = np.maximum(steepest, mean)
-    coarse = np.flatnonzero(steepest > _STEEPEST)
-    if len(coarse):
-        warn_user(
-            f"the grid is too coarse for {len(coarse)} of {len(log_p)} posteriors: from cell to "
-            f"cell the log-density changes by {steepest.max():.2g} on average, and more than "
-            f"{_STEEPEST} is not integrated to one per cent. Take a larger n_points, or bounds "
-            "around the posterior.",
-            UserWarning,
-        )

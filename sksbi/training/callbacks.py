@@ -117,7 +117,7 @@ class SkipNonFinite(Callback):
                 p.grad = None
 
     def on_batch_end(self, net: NeuralNet, training: bool = False, **_: object) -> None:
-        """Count the step, and take those that were skipped out of the loss once there is another."""
+        """Count the step; once there is another, take those skipped out of the loss."""
         if not training:
             return
         self.of_epoch_.append(self.skips_)

@@ -438,7 +438,7 @@ def test_without_matplotlib_it_says_what_to_install(monkeypatch):
 
 
 def test_points_are_marked_within_the_limits_and_named():
-    """A point far from all draws is shown, too; one that leaves a parameter out is shown where known."""
+    """A point far from all draws is shown, too, and one of unknown parts where it is known."""
     display = PosteriorDisplay.from_predictions(
         {"flow": normal(200, 2), "MCMC": normal(200, 2, 1)},
         names=["mass", "rate"],

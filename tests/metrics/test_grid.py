@@ -76,7 +76,8 @@ def test_two_modes_at_the_walls_of_an_unbounded_prior_stay() -> None:
     log_p = grid_log_prob(exact, [0.0])
     left = log_p[log_p.index < 0]
     assert np.exp(left).sum() * cell(log_p) == pytest.approx(0.1, abs=1e-4)
-    assert log_p.index.min() > -60 and log_p.index.max() < 80
+    assert log_p.index.min() > -60
+    assert log_p.index.max() < 80
 
 
 def test_given_bounds_are_kept_and_others_follow_the_mass() -> None:
@@ -84,7 +85,8 @@ def test_given_bounds_are_kept_and_others_follow_the_mass() -> None:
     log_p = grid_log_prob(exact, [0.5, 0.5], bounds={"p0": (0.5, 0.9)}, n_points=100)
     first, second = _levels(log_p)
     np.testing.assert_allclose(first[[0, -1]], [0.502, 0.898])
-    assert 0.4 < second[0] and second[-1] < 0.6
+    assert second[0] > 0.4
+    assert second[-1] < 0.6
     again = grid_log_prob(exact, [0.5, 0.5], bounds=[(0.5, 0.9), (0.4, 0.6)], n_points=100)
     assert np.exp(again).sum() * cell(again) == pytest.approx(1)
 
