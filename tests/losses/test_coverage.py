@@ -124,6 +124,21 @@ def test_too_sharp_and_too_flat_ratios_cost_something(k: int) -> None:
     assert sharp[0] > exact[0] + 4 * np.hypot(sharp[1], exact[1])
 
 
+def test_the_mixture_of_ratios_is_penalised_and_not_its_members() -> None:
+    """Coverage is that of the answer, the mean of the members' ratios, alike for every member."""
+    generator = torch.Generator().manual_seed(0)
+    members = torch.randn(3, 5, ROWS, generator=generator)
+    criterion = CoverageContrastive(2.0, n_contrastive=4).eval()
+
+    def penalties(log_r: Tensor) -> Tensor:
+        joint, marginal = log_r[..., 0, :], log_r[..., 1:, :]
+        losses = criterion.losses(joint, marginal, None)
+        return losses - contrastive_losses(joint, marginal, 1.0)
+
+    mixture = penalties(members.exp().mean(0).log())
+    torch.testing.assert_close(penalties(members), mixture.expand(3, -1), atol=1e-5, rtol=1e-4)
+
+
 def density_penalties(sd: Tensor, *, gradient: bool) -> Tensor:
     """Penalise the posterior N(0, sd^2) of theta ~ N(0, 1), in large batches."""
     generator = torch.Generator().manual_seed(0)

@@ -43,7 +43,7 @@ SMALL = {
     "contrastive, gamma": Contrastive(n_contrastive=4, gamma=5.0),
     "balanced contrastive": BalancedContrastive(penalty=1.0, n_contrastive=4),
     "coverage": CoverageContrastive(),
-    "coverage, strong": CoverageContrastive(strength=100.0, n_contrastive=4),
+    "coverage, strong": CoverageContrastive(strength=50.0, n_contrastive=8),
 }
 WEIGHT = torch.tensor([0.5, 2.0, 1.0, 1.5, 0.1, 0.9])
 SD = 0.5
