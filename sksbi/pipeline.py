@@ -244,6 +244,26 @@ class Pipeline(LikelihoodOfStepsMixin, ReadableMixin, sklearn.pipeline.Pipeline)
         """
         return self.steps[-1][1].nominal_level(level)
 
+    @_final_has("marginal")
+    def marginal(self, columns):
+        """
+        Give the posterior of some of the parameters, behind the same transformers.
+
+        Parameters
+        ----------
+        columns : sequence of str or int
+            As for the last step's ``marginal``.
+
+        Returns
+        -------
+        Pipeline
+            A fitted pipeline with the marginal at the end.
+        """
+        name, final = self.steps[-1]
+        made = copy(self)
+        made.steps = [*self.steps[:-1], (name, final.marginal(columns))]
+        return made
+
     @answers_to_X_y
     @_final_has("score")
     def score(self, theta, x=None, sample_weight=None, **params):

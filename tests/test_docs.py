@@ -122,6 +122,7 @@ def test_public_names_exist_once(module: str) -> None:
 # What these mean, or which default they have, is each estimator's own.
 OF_THEIR_OWN = {"prior", "criterion", "hidden_features", "lr", "batch_size", "max_epochs"}
 OF_LIKELIHOODS = {"flow", "x_transformer", "x_trials", "compile"}
+OF_MARGINALS = {"masks", "network", "theta_transformer", "transforms"}
 
 
 def texts(cls: type, section: str) -> dict[str, tuple]:
@@ -139,9 +140,22 @@ def test_parameters_that_are_the_same_have_the_same_text() -> None:
         assert {name: first[name] for name in shared} == {name: second[name] for name in shared}
 
 
+def test_estimators_of_marginals_have_the_texts_of_those_of_the_whole() -> None:
+    for pair in ((sksbi.AMNPE, sksbi.NPE), (sksbi.AMNRE, sksbi.NRE), (sksbi.AMNPE, sksbi.AMNRE)):
+        first, second = (texts(cls, "Parameters") for cls in pair)
+        shared = (first.keys() & second.keys()) - OF_THEIR_OWN - OF_MARGINALS
+        assert len(shared) > 10
+        assert {name: first[name] for name in shared} == {name: second[name] for name in shared}
+    assert (
+        len({texts(cls, "Parameters")["theta_transformer"] for cls in (sksbi.AMNPE, sksbi.AMNRE)})
+        == 1
+    )
+
+
 def test_attributes_that_are_the_same_have_the_same_text() -> None:
-    classes = [sksbi.NPE, sksbi.NRE, sksbi.NLE, sksbi.Ensemble, sksbi.CalibratedPosterior]
-    found = [texts(cls, "Attributes") for cls in [*classes, sksbi.ClassifierRatio]]
+    classes = [sksbi.NPE, sksbi.NRE, sksbi.NLE, sksbi.AMNPE, sksbi.AMNRE, sksbi.Ensemble]
+    classes += [sksbi.CalibratedPosterior, sksbi.ClassifierRatio]
+    found = [texts(cls, "Attributes") for cls in classes]
     for name in ("prior_", "x_layout_", "theta_columns_", "n_features_in_", "seed_"):
         assert len({one[name] for one in found}) == 1, name
 

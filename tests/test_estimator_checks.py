@@ -7,7 +7,7 @@ import pytest
 from sklearn.base import clone
 from sklearn.utils.estimator_checks import check_estimator
 
-from sksbi import NLE, NPE, NRE, CalibratedPosterior, ClassifierRatio, Ensemble
+from sksbi import AMNPE, AMNRE, NLE, NPE, NRE, CalibratedPosterior, ClassifierRatio, Ensemble
 from sksbi.estimator_checks import (
     check_inference_estimator,
     inference_checks,
@@ -96,6 +96,8 @@ ESTIMATORS = [
     NPE(**TINY),
     NPE(max_epochs=3, module__members=2),
     NRE_TINY,
+    AMNPE(transforms=2, hidden_features=(16,), max_epochs=5, module__members=2),
+    AMNRE(hidden_features=(16,), max_epochs=5, sampler=ImportanceResampling(20_000)),
     Ensemble(NPE(**TINY), n_estimators=2),
     Ensemble(NRE_TINY, n_estimators=2),
     NLE_TINY,

@@ -28,6 +28,8 @@ from sklearn.preprocessing import PolynomialFeatures, PowerTransformer, Standard
 
 import sksbi
 from sksbi import (
+    AMNPE,
+    AMNRE,
     NLE,
     NPE,
     NRE,
@@ -37,6 +39,7 @@ from sksbi import (
     PosteriorRegressor,
     trusted_types,
 )
+from sksbi.estimators.marginal import MarginalPosterior
 from sksbi.exceptions import VersionWarning
 from sksbi.nn import MLP
 from sksbi.pipeline import make_pipeline
@@ -211,6 +214,9 @@ ESTIMATORS: dict[str, Callable[[object], BaseEstimator]] = {
     "nre_search": lambda _: GridSearchCV(
         NRE(PRIOR, **TINY_RATIO), {"criterion": ["binary", "contrastive"]}, cv=2
     ),
+    "amnpe": lambda _: AMNPE(PRIOR, **TINY_RATIO, masks=[["mass"]]),
+    "amnpe_marginal": lambda _: AMNPE(PRIOR, **TINY_RATIO).fit(THETA, X).marginal(["rate", "mass"]),
+    "amnre": lambda _: AMNRE(PRIOR, **TINY_RATIO, masks=0.5),
     "nle": lambda _: NLE(PRIOR, **TINY),
     "nle_mixed": lambda parts: NLE(
         PRIOR,
@@ -442,6 +448,7 @@ def test_a_deep_copy_is_the_same_and_stands_alone(
     assert again.score(THETA, X) == expected
     best = getattr(again, "best_estimator_", again)
     best = best.steps[-1][1] if hasattr(best, "steps") else best
+    best = best.estimator if isinstance(best, MarginalPosterior) else best
     net = getattr(best, "estimators_", [best])[0].net_.module_
     with torch.no_grad():
         for parameter in net.parameters():

@@ -1,5 +1,7 @@
 """The estimators, one a file."""
 
+from sksbi.estimators.amnpe import AMNPE
+from sksbi.estimators.amnre import AMNRE
 from sksbi.estimators.calibrated_posterior import CalibratedPosterior
 from sksbi.estimators.classifier_ratio import ClassifierRatio
 from sksbi.estimators.ensemble import Ensemble
@@ -9,6 +11,8 @@ from sksbi.estimators.nre import NRE
 from sksbi.estimators.regressor import PosteriorRegressor
 
 __all__ = [
+    "AMNPE",
+    "AMNRE",
     "NLE",
     "NPE",
     "NRE",

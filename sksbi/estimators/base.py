@@ -226,10 +226,13 @@ class BaseInference(ReadableMixin, AskingMixin, BaseEstimator, ABC):
         Raises
         ------
         TypeError, ValueError
-            If a parameter does not exist, stands twice, or there is none.
+            If a parameter does not exist, stands twice, or there is none; if the prior has no
+            marginal of these, or fit did not learn theirs.
         """
         names = self.parameter_names_
-        return MarginalPosterior(self, find_columns(columns, names, len(names)))
+        positions = find_columns(columns, names, len(names))
+        self._posterior().marginal(positions)  # what cannot be had is told here
+        return MarginalPosterior(self, positions)
 
     def _resumes(self):
         """Tell whether fit goes on from the present state."""

@@ -6,12 +6,16 @@ from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted
 
 from sksbi.estimators.asking import AskingMixin
+from sksbi.estimators.ratio import RatioMixin
 from sksbi.estimators.readable import ReadableMixin
+from sksbi.estimators.sampled import ChainsMixin
 
 __all__ = ["MarginalPosterior"]
 
+_SHARED = ("x_layout_", "typical_x_", "seed_", "history_", "random_state", "_estimates")
 
-class MarginalPosterior(ReadableMixin, AskingMixin, BaseEstimator):
+
+class MarginalPosterior(ReadableMixin, ChainsMixin, RatioMixin, AskingMixin, BaseEstimator):
     """
     Posterior of some parameters: what ``estimator.marginal(names)`` gives.
 
@@ -41,7 +45,7 @@ class MarginalPosterior(ReadableMixin, AskingMixin, BaseEstimator):
     def __getattr__(self, name):
         if name == "feature_names_in_":
             return self.estimator.feature_names_in_[list(self.columns)]
-        if name in ("x_layout_", "typical_x_", "seed_", "random_state", "_estimates"):
+        if name in _SHARED:
             return getattr(self.estimator, name)
         raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
 

@@ -19,10 +19,12 @@ from sksbi.data import Pairs, count_passes
 from sksbi.estimators.base import BaseInference
 from sksbi.estimators.passed_on import PassedOnMixin
 from sksbi.losses import build_criterion
+from sksbi.losses.masked import MaskedCriterion
 from sksbi.priors import Prior
 from sksbi.tables.names import check_pairs
 from sksbi.tables.theta import check_against_prior, read_theta
 from sksbi.utils.devices import check_device, device_or_cpu
+from sksbi.utils.masks import Masks
 from sksbi.utils.random import (
     borrowed_global_generator,
     draw_seed,
@@ -228,6 +230,9 @@ class NeuralEstimator(PassedOnMixin, BaseInference):
             passed_on = {"optimizer__weight_decay": decay} | passed_on
         with borrowed_global_generator(seed):
             criterion = build_criterion(spec["criterion"], self._estimates, **options)
+            if "masks" in spec:
+                masks = Masks(spec["masks"], self.parameter_names_)
+                criterion = MaskedCriterion(criterion, masks)
             module = self._build_module(spec)
             return training.build_net(
                 module,

@@ -13,26 +13,22 @@ from __future__ import annotations
 
 from numbers import Integral
 
-import torch
-from scipy.stats import norm
 from sklearn.utils._param_validation import Interval
 
-from sksbi.data import Batches
+from sksbi.estimators.density import DensityMixin
 from sksbi.estimators.neural import NeuralEstimator
 from sksbi.estimators.observed import OBSERVED, ObservedMixin
 from sksbi.nn import ConditionalDensity, build_flow
 from sksbi.nn.embedded import build_embedding
 from sksbi.posteriors.density import DensityPosterior
-from sksbi.posteriors.record import record_held_out
 from sksbi.training import check_passed_on
-from sksbi.utils.batches import EVALUATION_BATCH
 
 __all__ = ["NPE"]
 
 _MANY_ROWS, _HIDDEN_FOR_MANY = 50_000, (128, 128)
 
 
-class NPE(ObservedMixin, NeuralEstimator):
+class NPE(DensityMixin, ObservedMixin, NeuralEstimator):
     """
     Neural posterior estimation: p(theta | x) by a conditional normalizing flow.
 
@@ -261,22 +257,6 @@ class NPE(ObservedMixin, NeuralEstimator):
     def _uninformed(self):
         """What a fit is compared with."""
         return "the normal distribution of theta" if self.prior_ is None else "the prior"
-
-    def _held_out_losses(self, net, spaces, valid):
-        """Compute minus log-densities in the network's units: the flow's, and the prior's."""
-        module = net.module_.eval()
-        parts = [module(x).log_prob(u) for x, (u, _) in Batches(valid, EVALUATION_BATCH)]
-        log_q = torch.cat(parts).cpu().double().numpy()
-        u = valid.target.cpu().double().numpy()
-        if self.prior_ is None:
-            return -log_q, -norm.logpdf(u).sum(axis=1)
-        theta = spaces[0].from_network(u)
-        return -log_q, spaces[0].to_network(theta)[1] - self.prior_.log_prob(theta)
-
-    def _remember(self, net, spaces, valid, seed, pairs, rows):
-        """Record how the members agree, and how their mixture covers, on the rows held out."""
-        valid = None if valid is None else valid.to(net.device)
-        self._record = record_held_out(net.module_.eval(), valid, seed)
 
     def _posterior(self):
         """Assemble the posterior."""

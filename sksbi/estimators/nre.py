@@ -16,25 +16,23 @@ from __future__ import annotations
 
 from numbers import Integral
 
-import torch
 from sklearn.utils._param_validation import Interval
 
-from sksbi.data import Batches
 from sksbi.estimators.neural import NeuralEstimator
 from sksbi.estimators.observed import OBSERVED, ObservedMixin
 from sksbi.estimators.ratio import RatioMixin
+from sksbi.estimators.ratio_network import RatioNetworkMixin
 from sksbi.estimators.sampled import SamplerMixin
 from sksbi.nn import ConditionalRatio, build_ratio_network
 from sksbi.nn.embedded import build_embedding
-from sksbi.posteriors.normaliser import NormaliserRecord, keep_rows
+from sksbi.posteriors.normaliser import NormaliserRecord
 from sksbi.posteriors.ratios import NetworkRatio
 from sksbi.training import check_passed_on
-from sksbi.utils.batches import EVALUATION_BATCH
 
 __all__ = ["NRE"]
 
 
-class NRE(SamplerMixin, RatioMixin, ObservedMixin, NeuralEstimator):
+class NRE(SamplerMixin, RatioMixin, RatioNetworkMixin, ObservedMixin, NeuralEstimator):
     """
     Neural ratio estimation: r(theta, x) = p(theta | x) / p(theta) by a classifier.
 
@@ -197,7 +195,6 @@ class NRE(SamplerMixin, RatioMixin, ObservedMixin, NeuralEstimator):
         }
     )
     _estimates = "ratio"
-    _uninformed = "a ratio that is one everywhere"
     _batch_scale = 2 / 3
     _least_epochs, _least_steps = 20, 2800
     _least_rows = 2
@@ -274,27 +271,6 @@ class NRE(SamplerMixin, RatioMixin, ObservedMixin, NeuralEstimator):
             options["hidden_features"] = spec["hidden_features"]
         network = build_ratio_network(spec["network"], spec["n_theta"], width, **options)
         return ConditionalRatio(network, embedding)
-
-    def _held_out_losses(self, net, spaces, valid):
-        """Compute losses, the network's and those of ratios of one, with the same partners."""
-        module, criterion = net.module_.eval(), net.criterion_.criterion.eval()
-        takes_weights = getattr(criterion, "takes_weights", False)
-
-        def losses(log_ratio):
-            parts = [
-                criterion(log_ratio(x), *(target if takes_weights else target[:1]))
-                for x, target in Batches(valid, EVALUATION_BATCH)
-            ]
-            return torch.cat(parts).cpu().double().numpy()
-
-        return losses(module), losses(lambda _: lambda u: u.new_zeros(u.shape[:-1]))
-
-    def _remember(self, net, spaces, valid, seed, pairs, rows):
-        """Keep x, over which ratios average to one."""
-        layout = self.x_layout_
-        self._n_trials = layout.count_trials(pairs.x)
-        weight = pairs.weight.repeat(self._n_trials)
-        self._some_x = keep_rows(layout.flat(pairs.x), weight)
 
     def _posterior(self):
         """Assemble the posterior."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from math import prod
 from typing import Any
 
@@ -88,6 +89,27 @@ class Proposal:
             kind = TypeError if isinstance(error, TypeError) else ValueError
             raise kind(f"proposal cannot be asked about these observations: {error}") from error
         return asked
+
+    def marginal(self, columns: Sequence[int], prior: Prior) -> Proposal | None:
+        """
+        Take the posterior of some of the parameters, where the estimator has it.
+
+        Parameters
+        ----------
+        columns : sequence of int
+            The parameters, in the order wanted.
+        prior : Prior
+            Their prior.
+
+        Returns
+        -------
+        Proposal or None
+            The proposal of these; None: there is none, and candidates come from the prior.
+        """
+        if not hasattr(self.estimator, "marginal"):
+            return None
+        names = None if self.names is None else [self.names[i] for i in columns]
+        return Proposal(self.estimator.marginal(columns), prior, names, self.layout)
 
     def _check_kind(self) -> None:
         """Hold that it is a fitted estimator of densities."""

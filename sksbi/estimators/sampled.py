@@ -22,6 +22,7 @@ from sksbi.priors import Prior
 from sksbi.samplers import ImportanceResampling, build_sampler
 from sksbi.tables.layout import ObservationLayout, Observations
 from sksbi.tables.theta import warn_of_other_theta
+from sksbi.utils.masks import Masks
 from sksbi.utils.types import Array
 from sksbi.utils.validation import check_count, check_memory
 
@@ -117,6 +118,7 @@ class SamplerMixin(ChainsMixin):
         trials_record: TrialsRecord,
         n_trials: int = 1,
         record: Record | None = None,
+        masks: Masks | None = None,
     ) -> PriorTimes:
         """Assemble the posterior; of so many trials one simulation consists."""
         if self._success is not None:
@@ -124,7 +126,7 @@ class SamplerMixin(ChainsMixin):
             kind = RatioTimesSuccess if is_ratio else LikelihoodTimesSuccess
             factor = kind(factor, self._success, n_trials)
         sampler = build_sampler(self.sampler)
-        rest = self.verbose, trials_record, self._proposal_of(sampler), record
+        rest = self.verbose, trials_record, self._proposal_of(sampler), record, masks
         return PriorTimes(self.prior_, factor, sampler, *rest)
 
     def _proposal_of(self, sampler: Callable[..., Array]) -> Proposal | None:

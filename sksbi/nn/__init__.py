@@ -6,6 +6,9 @@ from sksbi.nn.deep_set import DeepSet
 from sksbi.nn.density import ConditionalDensity
 from sksbi.nn.flows import build_flow, flow_names
 from sksbi.nn.likelihood import ConditionalLikelihood, MixedDistribution
+from sksbi.nn.marginal_flow import MarginalFlow
+from sksbi.nn.marginal_ratio import MarginalRatio
+from sksbi.nn.mixture import SplineMixture
 from sksbi.nn.mlp import MLP, ResidualMLP
 from sksbi.nn.ratio import (
     ConditionalRatio,
@@ -15,7 +18,7 @@ from sksbi.nn.ratio import (
 )
 from sksbi.nn.ratio_mlp import RatioMLP
 from sksbi.nn.spline import RationalQuadraticTransform
-from sksbi.nn.spline_flow import SplineFlow, SplineMixture
+from sksbi.nn.spline_flow import SplineFlow
 
 __all__ = [
     "MLP",
@@ -26,6 +29,8 @@ __all__ = [
     "ConvNet2d",
     "DeepSet",
     "LogRatio",
+    "MarginalFlow",
+    "MarginalRatio",
     "MaskedCategorical",
     "MixedDistribution",
     "RatioMLP",

@@ -164,7 +164,11 @@ class MaskedNetworks(nn.Module):
         return torch.baddbmm(output, last, h).unflatten(1, (self.outputs, -1))
 
     def invert(
-        self, y: Tensor, contexts: tuple[Tensor, Tensor], solve: Callable[[Tensor, Tensor], Tensor]
+        self,
+        y: Tensor,
+        contexts: tuple[Tensor, Tensor],
+        solve: Callable[[Tensor, Tensor], Tensor],
+        mask: Tensor | None = None,
     ) -> Tensor:
         """
         Find the theta that its own transform leads to y, feature by feature, without gradients.
@@ -177,6 +181,8 @@ class MaskedNetworks(nn.Module):
             What :meth:`contexts` gave, one column a row of y.
         solve : callable (phi of shape (E, outputs, 1, n), y of shape (E, 1, n)) -> (E, 1, n)
             Inverts the transform of one feature.
+        mask : Tensor of shape (E, D, n) or None, default=None
+            0 for features that stay at zero, 1 for others. None: there are no such.
 
         Returns
         -------
@@ -202,7 +208,8 @@ class MaskedNetworks(nn.Module):
             rows = slice(feature, None, n_features)
             phi = torch.baddbmm(output[:, rows], linear[:, rows], theta)
             phi = torch.baddbmm(phi, weights[-1][:, rows, :before_end], before[:, :before_end])
-            theta[:, [feature]] = solve(phi[:, :, None], y[:, [feature]])
+            found = solve(phi[:, :, None], y[:, [feature]])
+            theta[:, [feature]] = found if mask is None else found * mask[:, [feature]]
         return theta
 
 

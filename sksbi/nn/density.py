@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor, nn
 from torch.distributions import Distribution
@@ -9,7 +11,8 @@ from zuko.distributions import DiagNormal, NormalizingFlow
 
 from sksbi.nn.autoregressive import MaskedNetworks
 from sksbi.nn.embedded import Embedded
-from sksbi.nn.spline_flow import SplineFlow
+from sksbi.nn.marginal_flow import MarginalFlow, MarginalOf
+from sksbi.nn.mixture import MixtureFlow
 from sksbi.utils.random import borrowed_global_generator
 
 __all__ = ["ConditionalDensity"]
@@ -72,6 +75,31 @@ class ConditionalDensity(Embedded):
         """
         return self.flow(self.embed(x))
 
+    def marginal(self, columns: Sequence[int]) -> ConditionalDensity:
+        """
+        Take the density of some of the parameters, by a flow that has marginals.
+
+        Parameters
+        ----------
+        columns : sequence of int
+            The parameters, in the order wanted.
+
+        Returns
+        -------
+        ConditionalDensity
+            With the same embedding.
+
+        Raises
+        ------
+        TypeError
+            If the flow has no marginals.
+        """
+        if not isinstance(self.flow, MarginalFlow):
+            raise TypeError(
+                f"flow must be a MarginalFlow for there to be marginals, got {self.flow!r}."
+            )
+        return ConditionalDensity(self.flow.marginal(columns), self.embedding).eval()
+
     @torch.no_grad()
     def draw(
         self,
@@ -101,7 +129,7 @@ class ConditionalDensity(Embedded):
         Tensor of shape (n, D)
             The draws.
         """
-        if isinstance(self.flow, SplineFlow):
+        if isinstance(self.flow, MixtureFlow | MarginalOf):
             first = int(rows[0])
             return self.flow(c[first : int(rows[-1]) + 1]).draw(rows - first, generator, alike)
         posterior = self.flow(c[rows])

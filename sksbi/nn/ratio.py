@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from copy import deepcopy
 
 import torch
 from torch import Tensor, nn
 
 from sksbi.nn.embedded import Embedded
+from sksbi.nn.marginal_ratio import MarginalRatio
 from sksbi.nn.ratio_mlp import RatioMLP
 from sksbi.utils.choose import choose, construct
 from sksbi.utils.validation import check_count
@@ -87,6 +88,31 @@ class ConditionalRatio(Embedded):
         """
         return self.at(self.embed(x))
 
+    def marginal(self, columns: Sequence[int]) -> ConditionalRatio:
+        """
+        Take the ratio of some of the parameters, by a network that has marginals.
+
+        Parameters
+        ----------
+        columns : sequence of int
+            The parameters, in the order wanted.
+
+        Returns
+        -------
+        ConditionalRatio
+            With the same embedding.
+
+        Raises
+        ------
+        TypeError
+            If the network has no marginals.
+        """
+        if not isinstance(self.network, MarginalRatio):
+            raise TypeError(
+                f"network must be a MarginalRatio for there to be marginals, got {self.network!r}."
+            )
+        return ConditionalRatio(self.network.marginal(columns), self.embedding).eval()
+
 
 class LogRatio:
     """
@@ -98,6 +124,8 @@ class LogRatio:
         As in :class:`ConditionalRatio`.
     c : Tensor of shape (n, C)
         The contexts.
+    mask : Tensor of shape (n, D) or None, default=None
+        For a network that has marginals, 1 for the parameters that are asked for, 0 for others.
 
     Examples
     --------
@@ -108,8 +136,24 @@ class LogRatio:
     (torch.Size([3]), torch.Size([7, 3]))
     """
 
-    def __init__(self, network: nn.Module, c: Tensor) -> None:
-        self.network, self.c = network, c
+    def __init__(self, network: nn.Module, c: Tensor, mask: Tensor | None = None) -> None:
+        self.network, self.c, self.mask = network, c, mask
+
+    def masked(self, mask: Tensor) -> LogRatio:
+        """
+        Leave out some of the parameters, by a network that has marginals.
+
+        Parameters
+        ----------
+        mask : Tensor of shape (n, D)
+            For every observation, 1 for the parameters that are asked for, 0 for others.
+
+        Returns
+        -------
+        LogRatio
+            The function of those asked for; its theta has D columns all the same.
+        """
+        return LogRatio(self.network, self.c, mask)
 
     def __call__(self, theta: Tensor) -> Tensor:
         """
@@ -127,7 +171,8 @@ class LogRatio:
             one dimension more in front.
         """
         if theta.dim() == 2 or getattr(self.network, "broadcasts", False):
-            log_r, n = self.network(theta, self.c), theta.shape[:-1].numel()
+            given = (self.c,) if self.mask is None else (self.c, self.mask)
+            log_r, n = self.network(theta, *given), theta.shape[:-1].numel()
             return log_r if log_r.numel() != n else log_r.reshape(theta.shape[:-1])
         c = self.c.expand(len(theta), *self.c.shape).flatten(0, 1)
         return self.network(theta.flatten(0, 1), c).reshape(theta.shape[:-1])

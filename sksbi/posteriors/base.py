@@ -20,6 +20,7 @@ from typing import Any, ClassVar, Protocol, Self
 
 import numpy as np
 
+from sksbi.posteriors.trials import NO_TRIALS
 from sksbi.priors import Prior
 from sksbi.samplers import ChainStatistics
 from sksbi.utils.optimize import maximise
@@ -126,9 +127,12 @@ class Posterior(ABC):
         Whether observations may consist of independent trials.
     needs_prior : bool
         Whether there is no density without a prior.
+    only_one : str or None
+        Why there may be one trial alone, if there is a reason.
     """
 
     prior: Prior | None
+    only_one: str | None = None
     takes_trials: ClassVar[bool] = False
     needs_prior: ClassVar[bool] = False
 
@@ -175,12 +179,8 @@ class Posterior(ABC):
         ValueError
             If they do, and it cannot.
         """
-        if trials and not self.takes_trials:
-            raise ValueError(
-                "iid=True adds up what independent trials tell, which a density of theta given one "
-                "x cannot do: take a ratio estimator such as NRE, or simulate all trials as one x, "
-                "with sksbi.nn.DeepSet as the embedding."
-            )
+        if trials and (self.only_one is not None or not self.takes_trials):
+            raise ValueError(self.only_one or NO_TRIALS)
 
     def _refuse_unseen(self, x: Array) -> None:
         """Hold that of what was observed something was learnt; most families take any x."""

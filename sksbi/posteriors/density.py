@@ -10,20 +10,24 @@ fewer than 64 of them do, 4,096 draws tell it, to .11 where one in fifty lies in
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from typing import cast
 
 import numpy as np
 import torch
+from sklearn.utils.metaestimators import available_if
 from torch import Tensor
 from tqdm.auto import tqdm
 
 from sksbi.nn import ConditionalDensity
-from sksbi.posteriors.base import Draws, Record
+from sksbi.posteriors.base import Draws
 from sksbi.posteriors.encoding import encode
 from sksbi.posteriors.mixture import Normalised, NormalisedAt
+from sksbi.posteriors.record import HeldOutRecord
 from sksbi.preprocessing import ObservationSpace, ParameterSpace
 from sksbi.priors.base import at_edge, has_holes, is_cut
 from sksbi.utils.batches import EVALUATION_BATCH, batches
+from sksbi.utils.masks import Masks
 from sksbi.utils.random import torch_generator
 from sksbi.utils.types import Array, Rows
 
@@ -32,6 +36,11 @@ __all__ = ["DensityAt", "DensityPosterior"]
 _DRAWING_BATCH, _SHORT = 16_384, 65_536
 _TRIES, _EACH, _MOST_CANDIDATES = 100, 16, 4_096
 _SHARE_DRAWS, _SHARE_SEED, _ENOUGH_INSIDE = (256, 4_096), 0, 64
+
+
+def _has_marginals(posterior: DensityPosterior) -> bool:
+    """Tell whether the flow was trained for marginals."""
+    return posterior.masks is not None
 
 
 class DensityPosterior(Normalised):
@@ -46,10 +55,12 @@ class DensityPosterior(Normalised):
         The map between theta and these units.
     x_space : ObservationSpace
         The map from x to what the network sees.
-    record : Record or None, default=None
+    record : HeldOutRecord or None, default=None
         What new observations are held against.
     verbose : int, default=0
         Whether more than 65,536 draws at once show a progress bar.
+    masks : Masks or None, default=None
+        The marginals that the density, then with a MarginalFlow, was trained for.
     """
 
     def __init__(
@@ -57,12 +68,40 @@ class DensityPosterior(Normalised):
         density: ConditionalDensity,
         theta_space: ParameterSpace,
         x_space: ObservationSpace,
-        record: Record | None = None,
+        record: HeldOutRecord | None = None,
         verbose: int = 0,
+        masks: Masks | None = None,
     ) -> None:
         self.density, self.theta_space, self.x_space = density, theta_space, x_space
-        self.record, self.verbose = record, verbose
+        self.record, self.verbose, self.masks = record, verbose, masks
         self.prior = theta_space.prior
+
+    @available_if(_has_marginals)  # type: ignore[untyped-decorator]
+    def marginal(self, columns: Sequence[int]) -> DensityPosterior:
+        """
+        Take the posterior of some of the parameters.
+
+        Parameters
+        ----------
+        columns : sequence of int
+            The parameters, in the order wanted.
+
+        Returns
+        -------
+        DensityPosterior
+            The posterior of these.
+
+        Raises
+        ------
+        ValueError
+            If the density was not trained for them, or the prior has no such marginal.
+        """
+        cast(Masks, self.masks).check(columns)
+        space, record = self.theta_space.marginal(columns), self.record
+        record = None if record is None else record.marginal(columns)
+        return DensityPosterior(
+            self.density.marginal(columns), space, self.x_space, record, self.verbose
+        )
 
     def _at(self, x: Array) -> DensityAt:
         """Encode and embed."""

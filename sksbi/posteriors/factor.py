@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
 from scipy.special import log_expit, logsumexp, softmax
@@ -357,6 +357,11 @@ class MeanRatio(_Mean, Ratio):
     members : sequence of Ratio
         The ratios.
     """
+
+    def marginal(self, columns: Sequence[int]) -> MeanRatio:
+        """Average the ratios of some of the parameters, which the members have."""
+        members: Sequence[Any] = self.members
+        return MeanRatio([member.marginal(columns) for member in members])
 
 
 class MeanLikelihood(_Mean, Likelihood):

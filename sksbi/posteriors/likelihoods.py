@@ -70,7 +70,7 @@ class NetworkLikelihood(Likelihood):
     def at(self, x: Array) -> FactorAt:
         """Bring trials to the network's units."""
         places = [self.x_space.to_network(x, offset=offset) for offset in self.x_space.offsets_]
-        target = np.clip(np.stack([one for one, _ in places]), -_FARTHEST, _FARTHEST)
+        target = np.stack([one for one, _ in places])
         tensor = torch.from_numpy(np.nan_to_num(target).astype(np.float32))
         ladj = np.stack([one for _, one in places])
         return _LikelihoodAt(self.network, tensor.to(device_of(self.network)), ladj)

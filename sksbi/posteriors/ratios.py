@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import torch
@@ -54,6 +54,28 @@ class NetworkRatio(Ratio):
     def units_from_unbounded(self, z: Array) -> Array:
         """Bring points of the prior's unbounded space to the network's units."""
         return self.theta_space.unbounded_to_network(z)
+
+    def marginal(self, columns: Sequence[int]) -> NetworkRatio:
+        """
+        Take the ratio of some of the parameters, by a network that has marginals.
+
+        Parameters
+        ----------
+        columns : sequence of int
+            The parameters, in the order wanted.
+
+        Returns
+        -------
+        NetworkRatio
+            The ratio of these.
+
+        Raises
+        ------
+        ValueError
+            If the prior has no such marginal.
+        """
+        space = self.theta_space.marginal(columns)
+        return NetworkRatio(self.network.marginal(columns), space, self.x_space)
 
     def at(self, x: Array) -> FactorAt:
         """Encode and embed trials."""

@@ -14,6 +14,8 @@ simulations held out, may have missed their true theta more often than they shou
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from copy import copy
 from typing import Any
 
 import numpy as np
@@ -25,7 +27,9 @@ from torch import Tensor
 
 from sksbi.data import TensorPairs
 from sksbi.exceptions import MisspecificationWarning, TrainingWarning
-from sksbi.nn import ConditionalDensity, SplineFlow
+from sksbi.nn import ConditionalDensity
+from sksbi.nn.marginal_flow import MarginalOf
+from sksbi.nn.mixture import MixtureFlow
 from sksbi.posteriors.base import Doubt
 from sksbi.utils.batches import EVALUATION_BATCH, batches
 from sksbi.utils.subset import choose_rows
@@ -47,7 +51,7 @@ class HeldOutRecord:
 
     Parameters
     ----------
-    flow : SplineFlow
+    flow : MixtureFlow
         The flow, on any device.
     theta : Tensor of shape (n, D)
         The parameters of the simulations, as the flow gives them.
@@ -57,7 +61,7 @@ class HeldOutRecord:
         Seeds the draws.
     """
 
-    def __init__(self, flow: SplineFlow, theta: Tensor, context: Tensor, seed: int) -> None:
+    def __init__(self, flow: MixtureFlow, theta: Tensor, context: Tensor, seed: int) -> None:
         draws, disagreement = _examine(flow, context, seed)
         below = (draws < theta[:, None].cpu()).sum(1).numpy()
         tail = _tail()
@@ -84,9 +88,29 @@ class HeldOutRecord:
         n = posterior.n_observations
         rows = np.arange(n)[choose_rows(n, 1, 0, fewest=_MOST_ROWS)]
         flow, context = posterior.density.flow, posterior.context[rows]
+        # Of some parameters, all are examined: the record is of all, and the doubt is about x.
+        flow = flow.joint if isinstance(flow, MarginalOf) else flow
         draws, disagreement = _examine(flow, context, self.seed)
         found = [self._where_apart(disagreement, rows), self._where_missed(draws, rows)]
         return [doubt for doubt in found if len(doubt.rows)]
+
+    def marginal(self, columns: Sequence[int]) -> HeldOutRecord:
+        """
+        Make the record that posteriors of some of the parameters are held against.
+
+        Parameters
+        ----------
+        columns : sequence of int
+            The parameters, in the order wanted.
+
+        Returns
+        -------
+        HeldOutRecord
+            The same, but for the intervals of the other parameters.
+        """
+        made = copy(self)
+        made.missed = self.missed[:, list(columns)]
+        return made
 
     def _where_apart(self, disagreement: NDArray[np.float64], rows: NDArray[np.intp]) -> Doubt:
         """Find observations about which the members disagree."""
@@ -144,7 +168,7 @@ def record_held_out(
     HeldOutRecord or None
         The record of at most 1,000 rows, None of fewer than 20.
     """
-    if valid is None or not isinstance(density.flow, SplineFlow):
+    if valid is None or not isinstance(density.flow, MixtureFlow):
         return None
     source = torch.Generator().manual_seed(seed)
     weight = valid.weight.cpu()
@@ -163,7 +187,7 @@ def _tail() -> int:
     return round((1 - _LEVEL) / 2 * (_DRAWS + 1))
 
 
-def _examine(flow: SplineFlow, context: Tensor, seed: int) -> tuple[Tensor, NDArray[np.float64]]:
+def _examine(flow: MixtureFlow, context: Tensor, seed: int) -> tuple[Tensor, NDArray[np.float64]]:
     """Draw (n, S, D) from the posteriors, and compute how far members are apart at the draws."""
     noise = torch.Generator().manual_seed(seed)
     draws, disagreement = [], []

@@ -261,6 +261,31 @@ class _TimesSuccess(Factor):
 class RatioTimesSuccess(_TimesSuccess, Ratio):
     """Ratio of simulations that succeeded, times the relative probability of success."""
 
+    def marginal(self, columns: Sequence[int]) -> Ratio:
+        """
+        Refuse: the probability of success is known of all parameters together.
+
+        Parameters
+        ----------
+        columns : sequence of int
+            The parameters.
+
+        Returns
+        -------
+        Ratio
+            None.
+
+        Raises
+        ------
+        ValueError
+            Always.
+        """
+        raise ValueError(
+            f"columns must be all parameters, in order, where simulations have failed, got "
+            f"{list(columns)}: how likely success is, was learnt of all of them together. Take "
+            "AMNPE, which learns from those that succeeded."
+        )
+
     @property
     def _log_mean(self) -> float:
         """Nothing: a ratio is relative, too."""

@@ -14,6 +14,8 @@ __all__ = [
     "FEWEST_POINTS",
     "MOST_CHANGE",
     "MOST_OBSERVATIONS",
+    "NO_TRIALS",
+    "ONE_TRIAL",
     "POINTS",
     "SIGNIFICANT",
     "squared_noise",
@@ -23,6 +25,17 @@ __all__ = [
 POINTS, FEWEST_POINTS = 40, 8
 MOST_CHANGE, SIGNIFICANT = 0.5, 1e-3
 MOST_OBSERVATIONS = 100
+
+NO_TRIALS = (
+    "iid=True adds up what independent trials tell, which a density of theta given one x cannot "
+    "do: take a ratio estimator such as NRE, or simulate all trials as one x, with "
+    "sksbi.nn.DeepSet as the embedding."
+)
+ONE_TRIAL = (
+    "iid=True adds up what independent trials of all parameters tell; given some of the parameters "
+    "alone, trials are not independent: draw all parameters, and take columns of the draws, or "
+    "simulate all trials as one x, with sksbi.nn.DeepSet as the embedding."
+)
 
 
 def stand_ins(posterior: Any, theta: Array, log_p: Array, cost: int) -> Array:

@@ -14,22 +14,31 @@ theta given one x could not do that.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import ClassVar, Self
+from typing import Any, ClassVar, Self, cast
 
 import numpy as np
+from sklearn.utils.metaestimators import available_if
 
 from sksbi.metrics.chains import effective_sample_size, split_r_hat
 from sksbi.posteriors.base import Draws, Posterior, PosteriorAt, Record, TrialsRecord
 from sksbi.posteriors.evidence import Evidence, estimate_evidence
 from sksbi.posteriors.factor import Factor, OfTrials
+from sksbi.posteriors.trials import ONE_TRIAL
 from sksbi.priors import Prior, UnboundedPrior
+from sksbi.priors.base import with_map_of
 from sksbi.samplers import ChainStatistics, Sampler, Target, resample_reference
+from sksbi.utils.masks import Masks
 from sksbi.utils.types import Array, Rows
 
 __all__ = ["PriorTimes", "PriorTimesAt"]
 
 _CANDIDATES, _CHAINS = 1_000, 100
 _GOOD_STARTS, _MOST_EVALUATIONS = 50, 1_000_000
+
+
+def _has_marginals(posterior: PriorTimes) -> bool:
+    """Tell whether the factor was trained for marginals."""
+    return posterior.masks is not None
 
 
 class PriorTimes(Posterior):
@@ -53,6 +62,8 @@ class PriorTimes(Posterior):
         importance sampler draws its candidates.
     record : Record or None, default=None
         What observations are held against.
+    masks : Masks or None, default=None
+        The marginals that the factor, then a ratio, was trained for.
     """
 
     takes_trials: ClassVar[bool] = True
@@ -67,9 +78,42 @@ class PriorTimes(Posterior):
         trials_record: TrialsRecord | None = None,
         proposal: Callable[[Array], PosteriorAt] | None = None,
         record: Record | None = None,
+        masks: Masks | None = None,
     ) -> None:
         self.prior, self.factor, self.sampler, self.verbose = prior, factor, sampler, verbose
         self.trials_record, self.proposal, self.record = trials_record, proposal, record
+        self.masks = masks
+
+    @available_if(_has_marginals)  # type: ignore[untyped-decorator]
+    def marginal(self, columns: Sequence[int]) -> PriorTimes:
+        """
+        Take the posterior of some of the parameters, given one trial.
+
+        Parameters
+        ----------
+        columns : sequence of int
+            The parameters, in the order wanted.
+
+        Returns
+        -------
+        PriorTimes
+            Their prior times their ratio.
+
+        Raises
+        ------
+        ValueError
+            If the ratio was not trained for them, or the prior has no such marginal.
+        """
+        masks, factor = cast(Masks, self.masks), cast(Any, self.factor)
+        masks.check(columns)
+        prior = None if self.prior is None else with_map_of(self.prior, columns)
+        near = cast(Any, self.proposal)
+        near = near if near is None else near.marginal(columns, prior)
+        made = PriorTimes(
+            prior, factor.marginal(columns), self.sampler, self.verbose, proposal=near
+        )
+        made.only_one = ONE_TRIAL
+        return made
 
     def _at(self, x: Array) -> PriorTimesAt:
         """Fix observations (m, trials, ...)."""
@@ -89,7 +133,7 @@ class PriorTimes(Posterior):
         records = (one.trials_record for one in (self, *others))
         found = [record for record in records if record is not None]
         trials_record = found[0].pooled(found[1:]) if found else None
-        rest = self.sampler, self.verbose, trials_record, self.proposal, self.record
+        rest = self.sampler, self.verbose, trials_record, self.proposal, self.record, self.masks
         return PriorTimes(self.prior, factor, *rest)
 
     def score(self, theta: Array, x: Array, weights: Array, *, trials: bool = False) -> float:

@@ -97,14 +97,17 @@ def _left(y: Array, discrete: Array, given: Array | None = None) -> Array:
         terms.append(column)
         before.append(column)
         if len(before) <= _MOST_PRODUCTS:
-            terms += [column * other for other in before]
+            with np.errstate(over="ignore"):
+                terms += [column * other for other in before]
     left, most = np.ones(y.shape[1]), max(1, min(len(y) // _ROWS_PER_TERM, _MOST_TERMS))
-    columns = np.column_stack(terms[:most])
-    size = np.linalg.norm(columns - columns.mean(axis=0), axis=0)
-    diagonal = np.abs(np.diag(np.linalg.qr(columns / np.where(size > 0, size, 1.0), mode="r")))
-    inside = np.array(places) < most
-    left[inside] = diagonal[np.array(places)[inside]]
-    return np.where(y.std(axis=0) > 0, left, 1.0)
+    with np.errstate(over="ignore", invalid="ignore"):
+        columns = np.column_stack(terms[:most])
+        size = np.linalg.norm(columns - columns.mean(axis=0), axis=0)
+        diagonal = np.abs(np.diag(np.linalg.qr(columns / np.where(size > 0, size, 1.0), mode="r")))
+        inside = np.array(places) < most
+        left[inside] = diagonal[np.array(places)[inside]]
+        # Of squares that are too large nothing is told.
+        return np.where((y.std(axis=0) > 0) & np.isfinite(left), left, 1.0)
 
 
 def _products(x: Array) -> Array:

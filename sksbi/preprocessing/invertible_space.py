@@ -39,6 +39,7 @@ _FEW, _ROWS_PER_VALUE, _MOST_VALUES, _MOST_TOLD = 10, 5, 1_000, 5
 _MOST_ROWS, _LARGEST_COUNT = 20_000, 2.0**50
 _ATOM, _PLACES = 0.05, 4
 _REPEATED, _TIMES = 0.01, 5
+_FARTHEST = 1e9  # the squares of what a network sees must be floats
 
 
 class InvertibleSpace:
@@ -224,7 +225,7 @@ class InvertibleSpace:
         with np.errstate(over="ignore", invalid="ignore"):
             for one, column in zip(self.maps_, rest.T, strict=True):
                 y, log_slope = one.forward(column)
-                parts.append(y)
+                parts.append(np.clip(y, -_FARTHEST, _FARTHEST))
                 ladj = ladj + log_slope
         for values, column in zip(self.values_, columns[:, self.discrete_].T, strict=True):
             place = np.minimum(np.searchsorted(values, column), len(values) - 1)

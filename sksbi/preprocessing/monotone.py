@@ -77,8 +77,9 @@ class MonotoneMap:
             The map; a column that is constant but for rounding is divided by 1.
         """
         y = MonotoneMap(self.kind, self.shift, self.spread, self.floor).forward(x)[0]
-        mean, scale = float(y.mean()), float(y.std())
-        scale = scale if scale > 1e-12 * max(1.0, np.abs(y).max()) else 1.0
+        largest = max(float(np.abs(y).max()), 1.0)  # squares of what is divided by it are floats
+        mean, scale = largest * float((y / largest).mean()), largest * float((y / largest).std())
+        scale = scale if scale > 1e-12 * largest else 1.0
         return MonotoneMap(self.kind, self.shift, self.spread, self.floor, mean, scale)
 
     def is_beyond(self, x: Array, low: float, high: float) -> Mask:
@@ -188,13 +189,15 @@ def choose_maps(x: Array, is_count: Array, context: Array) -> list[MonotoneMap]:
         with np.errstate(over="ignore", invalid="ignore"):
             maps = [one.standardised(column) for one in _candidates(column, bool(counts))]
             scores = np.array([_scores(one, column, features, gram, n_train) for one in maps])
-        best = int(np.argmax(scores.mean(axis=1)))
-        chosen.append(maps[best if _is_better(scores[best], scores[0]) else 0])
+            best = int(np.argmax(np.nan_to_num(scores.mean(axis=1), nan=-np.inf, posinf=-np.inf)))
+            chosen.append(maps[best if _is_better(scores[best], scores[0]) else 0])
     return chosen
 
 
 def _is_better(scores: Array, plain: Array) -> bool:
     """Tell whether a map makes x likelier than the identity does by more than chance."""
+    if not np.isfinite(plain).all():
+        return bool(np.isfinite(scores).all())
     gain = scores - plain
     return bool(gain.mean() > max(_LEAST_GAIN, _ERRORS * gain.std() / len(gain) ** 0.5))
 

@@ -11,11 +11,14 @@ while no u leads outside the support of the prior. All of it runs in float64 on 
 from __future__ import annotations
 
 import warnings
+from collections.abc import Sequence
+from copy import copy
 
 import numpy as np
 from sklearn.base import BaseEstimator, clone
 from sklearn.preprocessing import StandardScaler
 
+from sksbi.preprocessing.columns import take_columns
 from sksbi.preprocessing.jacobian import (
     cover_the_line,
     in_domain,
@@ -23,6 +26,7 @@ from sksbi.preprocessing.jacobian import (
     returning_arrays,
 )
 from sksbi.priors import Prior
+from sksbi.priors.base import with_map_of
 from sksbi.utils.types import Array
 
 __all__ = ["ParameterSpace"]
@@ -70,6 +74,32 @@ class ParameterSpace:
                 z = cover_the_line(self.transformer, z)
         self.scaler_ = _standard_scaler(z, sample_weight)
         return self
+
+    def marginal(self, columns: Sequence[int]) -> ParameterSpace:
+        """
+        Take the map of some parameters.
+
+        Parameters
+        ----------
+        columns : sequence of int
+            Which, in the order wanted.
+
+        Returns
+        -------
+        ParameterSpace
+            Their map, the same that they have beside the others.
+
+        Raises
+        ------
+        ValueError
+            If the prior has no marginal.
+        """
+        made = copy(self)
+        made.prior = None if self.prior is None else with_map_of(self.prior, columns)
+        if self.transformer is not None:
+            made.transformer = take_columns(self.transformer, columns)
+        made.scaler_ = take_columns(self.scaler_, columns)
+        return made
 
     def to_unbounded(self, theta: Array) -> Array:
         """

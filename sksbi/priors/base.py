@@ -15,6 +15,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
+from copy import copy
 from typing import Any
 
 import numpy as np
@@ -28,7 +29,15 @@ from sksbi.utils.random import check_generator
 from sksbi.utils.types import Array, Mask, RandomState
 from sksbi.utils.validation import check_count, check_memory
 
-__all__ = ["Prior", "at_edge", "floats_inside", "has_holes", "is_cut"]
+__all__ = [
+    "Prior",
+    "at_edge",
+    "floats_inside",
+    "has_holes",
+    "is_cut",
+    "maps_columns",
+    "with_map_of",
+]
 
 _FAR = 1e300
 _MOST_ROUNDS, _STRAY, _STRAY_SHARE = 20, 3, 0.01
@@ -396,3 +405,47 @@ def is_cut(prior: Prior | None) -> bool:
         Whether the map leads to points where the prior's density is zero.
     """
     return prior is not None and (prior._region is not None or prior._holes and not prior._covered)
+
+
+def maps_columns(prior: Prior | None) -> bool:
+    """
+    Say whether the map to unbounded space is one for every parameter by itself.
+
+    Parameters
+    ----------
+    prior : Prior or None
+        The prior.
+
+    Returns
+    -------
+    bool
+        Whether a column of theta alone tells that column of z.
+    """
+    return prior is None or prior._map.take(range(prior.n_features)) is not None
+
+
+def with_map_of(prior: Prior, columns: Sequence[int]) -> Prior:
+    """
+    Make the prior of some parameters, with the map that the prior of all has for them.
+
+    Parameters
+    ----------
+    prior : Prior
+        A prior whose map is one for every parameter by itself.
+    columns : sequence of int
+        The parameters, in the order wanted.
+
+    Returns
+    -------
+    Prior
+        The marginal; its own map might be another one.
+
+    Raises
+    ------
+    ValueError
+        If the prior has no marginal.
+    """
+    made, unbounded_map = copy(prior.marginal(columns)), prior._map.take(columns)
+    if unbounded_map is not None:
+        made._map = unbounded_map
+    return made

@@ -64,6 +64,10 @@ class UnboundedMap(ABC):
     def log_abs_det_jacobian(self, theta: Array, z: Array) -> Array:
         """Evaluate log |dz / dtheta|, shape (n,)."""
 
+    def take(self, columns: Sequence[int]) -> UnboundedMap | None:
+        """Give the map of some coordinates; None where the map is not one for each of them."""
+        return None
+
 
 class StackedMap(UnboundedMap):
     """
@@ -93,6 +97,10 @@ class StackedMap(UnboundedMap):
         """Evaluate log |dz / dtheta|, shape (n,)."""
         columns = zip(self.coordinates, theta.T, z.T, strict=True)
         return np.sum([c.log_derivative(t, u) for c, t, u in columns], axis=0)
+
+    def take(self, columns: Sequence[int]) -> StackedMap:
+        """Give the map of some coordinates."""
+        return StackedMap([self.coordinates[i] for i in columns])
 
 
 class BoxMap(UnboundedMap):
@@ -139,3 +147,8 @@ class BoxMap(UnboundedMap):
         logit = np.log(self.high - self.low) + from_low + from_high
         kinds = [self._low_only, self._high_only, self._both]
         return np.select(kinds, [from_low, from_high, logit], 0.0).sum(axis=1)
+
+    def take(self, columns: Sequence[int]) -> BoxMap:
+        """Give the map of some coordinates."""
+        columns = list(columns)
+        return BoxMap(self.low[columns], self.high[columns])

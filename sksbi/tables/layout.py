@@ -396,7 +396,8 @@ def _numbers(
         values = encoder.encode(x, may_miss=False)
     else:
         values = check_numbers(x, "x", columns=names, way_out=_WAY_OUT, **_MAY_FAIL)
-    gaps = np.isnan(values) if np.isnan(values.sum()) else np.zeros(1, bool)
+    with np.errstate(over="ignore", invalid="ignore"):
+        gaps = np.isnan(values) if np.isnan(values.sum()) else np.zeros(1, bool)
     if gaps.any():
         gaps[are_failed(values)] = False
     if gaps.any():

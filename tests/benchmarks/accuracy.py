@@ -89,10 +89,12 @@ ESTIMATORS = {
     "NPE": sksbi.NPE,
     "NRE": sksbi.NRE,
     "NLE": sksbi.NLE,
+    "AMNPE": sksbi.AMNPE,
+    "AMNRE": sksbi.AMNRE,
     "NRE_trials": partial(DeclaredTrials, sksbi.NRE),
     "NLE_trials": partial(DeclaredTrials, sksbi.NLE),
 }
-NORMALISED = {"NPE"}
+NORMALISED = {"NPE", "AMNPE"}
 LIBRARIES = ("sksbi", "torch", "zuko", "sbi", "lampe")
 
 

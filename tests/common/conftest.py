@@ -19,6 +19,8 @@ from sklearn.preprocessing import PolynomialFeatures, StandardScaler
 
 import sksbi
 from sksbi import (
+    AMNPE,
+    AMNRE,
     NLE,
     NPE,
     NRE,
@@ -36,6 +38,8 @@ ESTIMATORS = [
     NPE(**TINY),
     NRE(hidden_features=(16,), max_epochs=3),
     NLE(**TINY | {"flow": "nsf"}),
+    AMNPE(transforms=2, hidden_features=(16,), max_epochs=3),
+    AMNRE(hidden_features=(16,), max_epochs=3),
     Ensemble(NPE(**TINY), n_estimators=2),
     CalibratedPosterior(NPE(**TINY), n_samples=100),
     ClassifierRatio(
@@ -100,7 +104,7 @@ def posterior(request: pytest.FixtureRequest, prior: dict) -> BaseEstimator:
     return _ready(request.param, prior)
 
 
-@pytest.fixture(**_names(NPE, NRE, NLE, Ensemble))
+@pytest.fixture(**_names(NPE, NRE, NLE, AMNPE, Ensemble))
 def trained(request: pytest.FixtureRequest, prior: dict) -> BaseEstimator:
     """Give each estimator that trains networks in turn, not fitted, with a prior and a seed."""
     return _ready(request.param, prior)
@@ -112,19 +116,25 @@ def encoding(request: pytest.FixtureRequest, prior: dict) -> BaseEstimator:
     return _ready(request.param, prior)
 
 
-@pytest.fixture(**_names(NPE, NRE, NLE))
+@pytest.fixture(**_names(NPE, NRE, NLE, AMNPE, AMNRE))
 def network(request: pytest.FixtureRequest, prior: dict) -> BaseEstimator:
     """Give each estimator that trains one network in turn, not fitted, with a prior and a seed."""
     return _ready(request.param, prior)
 
 
 @pytest.fixture(**_names(NPE, Ensemble, CalibratedPosterior))
+def flow_density(request: pytest.FixtureRequest, prior: dict) -> BaseEstimator:
+    """Give each estimator that has a normalised density by any flow in turn, not fitted."""
+    return _ready(request.param, prior)
+
+
+@pytest.fixture(**_names(NPE, AMNPE, Ensemble, CalibratedPosterior))
 def density(request: pytest.FixtureRequest, prior: dict) -> BaseEstimator:
     """Give each estimator that has a normalised density in turn, not fitted."""
     return _ready(request.param, prior)
 
 
-@pytest.fixture(**_names(NRE, ClassifierRatio))
+@pytest.fixture(**_names(NRE, AMNRE, ClassifierRatio))
 def ratio(request: pytest.FixtureRequest, prior: dict) -> BaseEstimator:
     """Give each estimator of p(theta | x) / p(theta) in turn, not fitted."""
     return _ready(request.param, prior)

@@ -398,8 +398,8 @@ def test_fit_with_bad_likelihood(prior: dict, pairs: Pairs, case: tuple) -> None
 
 
 @pytest.mark.parametrize("case", FLOWS.values(), ids=FLOWS)
-def test_fit_with_bad_flow(density: BaseEstimator, pairs: Pairs, case: tuple) -> None:
-    refuse(density, *case, pairs)
+def test_fit_with_bad_flow(flow_density: BaseEstimator, pairs: Pairs, case: tuple) -> None:
+    refuse(flow_density, *case, pairs)
 
 
 @pytest.mark.parametrize("case", NETWORKS.values(), ids=NETWORKS)

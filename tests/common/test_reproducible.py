@@ -151,9 +151,9 @@ def test_a_failing_fit_leaves_the_global_generators(trained: BaseEstimator, pair
 
 
 def test_flows_without_an_inverse_leave_the_global_generators(
-    density: BaseEstimator, pairs: Pairs
+    flow_density: BaseEstimator, pairs: Pairs
 ) -> None:
-    mixture = clone(density).set_params(flow="gmm", transforms=None)
+    mixture = clone(flow_density).set_params(flow="gmm", transforms=None)
     with untouched_global_generators():
         first = mixture.fit(*pairs).sample(pairs[1], 3)
         pd.testing.assert_frame_equal(mixture.sample(pairs[1], 3), first)

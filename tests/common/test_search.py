@@ -26,7 +26,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import PolynomialFeatures, StandardScaler
 
 import sksbi.pipeline
-from sksbi import NLE, NRE, ClassifierRatio
+from sksbi import AMNPE, AMNRE, NLE, NRE, ClassifierRatio
 from sksbi.losses import criterion_names
 from sksbi.nn import RatioMLP
 
@@ -49,8 +49,9 @@ def split_scores(search: BaseEstimator) -> np.ndarray:
 
 
 def rates(estimator: BaseEstimator) -> tuple[float, float]:
-    """Choose a bad and a good learning rate; a network for ratios starts near the solution."""
-    return (1.0, 1e-3) if isinstance(estimator, NRE) else (1e-5, 1e-2)
+    """Choose a bad and a good learning rate; some networks start near the solution."""
+    starts_near = isinstance(estimator, NRE | AMNPE | AMNRE)
+    return (1.0, 1e-3) if starts_near else (1e-5, 1e-2)
 
 
 def test_cross_validation_splits_theta_and_x_alike(posterior: BaseEstimator, pairs: Pairs) -> None:
@@ -133,7 +134,11 @@ def linear(features: int, context: int, **options: object) -> torch.nn.Module:
     return RatioMLP(features, context, members=1, activation=torch.nn.Identity)
 
 
-ARCHITECTURES = {"flow": ["nsf", splines, zuko.flows.MAF], "network": [wide, linear]}
+ARCHITECTURES = {
+    "flow": ["nsf", splines, zuko.flows.MAF],
+    "network": [wide, linear],
+    "masks": ["uniform", 0.9, [["sd"]]],
+}
 
 SEARCHED = {
     "optimizer__weight_decay": [0.0, 10.0],
@@ -152,10 +157,12 @@ def test_parameters_of_every_part_are_searched(
 ) -> None:
     """Each value arrives: it scores like an estimator built with it, and unlike the others."""
     if name == "flow or network":
-        name = "flow" if "flow" in network.get_params() else "network"
+        name = next(name for name in ARCHITECTURES if name in network.get_params())
     if isinstance(network, NLE) and name == "module__activation":
         network = clone(network).set_params(flow="maf")  # splines have none
     cv, values = KFold(2), SEARCHED.get(name) or ARCHITECTURES[name]
+    if isinstance(network, AMNPE) and name == "module__activation":
+        name, values = "module__bins", [3, 4]  # it has rectifiers alone
     search = GridSearchCV(network, {name: values}, cv=cv, error_score="raise").fit(*pairs)
     scores = split_scores(search)
     for value, row in zip(values, scores, strict=True):
@@ -165,9 +172,9 @@ def test_parameters_of_every_part_are_searched(
     assert distinct >= max(2, len(values))
 
 
-def test_two_names_of_one_flow_are_one_flow(density: BaseEstimator, pairs: Pairs) -> None:
+def test_two_names_of_one_flow_are_one_flow(flow_density: BaseEstimator, pairs: Pairs) -> None:
     flows = [splines, partial(zuko.flows.NSF, bins=3)]
-    search = GridSearchCV(density, {"flow": flows}, cv=2, error_score="raise").fit(*pairs)
+    search = GridSearchCV(flow_density, {"flow": flows}, cv=2, error_score="raise").fit(*pairs)
     first, second = split_scores(search)
     np.testing.assert_array_equal(first, second)
 
@@ -255,6 +262,8 @@ def parallel_grid(estimator: BaseEstimator) -> dict[str, list]:
         return {"calibration": ["sigmoid", "isotonic"], "classifier": [estimator.classifier, trees]}
     if isinstance(estimator, NRE):
         return {"lr": [1e-3, 1e-2], "network": ["mlp", wide]}
+    if isinstance(estimator, AMNPE | AMNRE):
+        return {"lr": [1e-3, 1e-2], "masks": ["uniform", [["sd"]]]}
     return {"lr": [1e-3, 1e-2], "flow": ["maf", partial(zuko.flows.NSF, bins=4)]}
 
 

@@ -12,7 +12,7 @@ from scipy.stats import norm
 from sklearn.base import BaseEstimator, clone
 from sklearn.model_selection import KFold, ShuffleSplit
 
-from sksbi import NPE, NRE
+from sksbi import AMNPE, AMNRE, NPE, NRE
 
 Pairs = tuple[pd.DataFrame, pd.DataFrame]
 Arrays = tuple[np.ndarray, np.ndarray]
@@ -157,7 +157,9 @@ def test_validation_loss_is_of_the_held_out_rows(
     choice, held_out = make(pairs, make_pairs)
     warm = clone(network).set_params(validation_fraction=choice, patience=None, warm_start=True)
     score = type(network).score
-    if isinstance(network, NRE):  # whose criterion pairs rows at random: one that does not
+    if isinstance(network, AMNPE | AMNRE):
+        warm.set_params(masks=1.0)  # of all parameters, as the score
+    if isinstance(network, NRE | AMNRE):  # whose criterion pairs rows at random: one that does not
         warm.set_params(criterion=OwnOnly)
         score = mean_log_odds
     scores = [score(warm.fit(*pairs), *held_out) for _ in range(2)]

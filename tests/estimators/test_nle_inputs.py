@@ -234,3 +234,15 @@ def test_values_that_a_logarithm_does_not_reach_are_told() -> None:
     trials = x[:5].assign(seconds=[1.0, 1.0, -0.01, 1.0, 1.0])
     with pytest.warns(MisspecificationWarning, match=said):
         nle.summary(trials, n_samples=2, iid=True)
+
+
+@pytest.mark.parametrize("huge", ["one value", "all"])
+def test_values_whose_squares_overflow_are_learnt_without_a_word(huge: str) -> None:
+    rng = np.random.default_rng(0)
+    theta, x = rng.normal(size=(60, 2)), rng.normal(size=(60, 3))
+    if huge == "all":
+        x *= 1e200
+    else:
+        x[7, 1] = 1e300
+    nle = NLE(max_epochs=2, random_state=0).fit(theta, x)  # warnings are errors here
+    assert np.isfinite(nle.log_likelihood(theta, x)).all()

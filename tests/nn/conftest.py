@@ -3,8 +3,8 @@
 import pytest
 
 import sksbi.nn.affine
+import sksbi.nn.mixture
 import sksbi.nn.spline
-import sksbi.nn.spline_flow
 
 
 @pytest.fixture
@@ -12,7 +12,7 @@ def use_torch(monkeypatch: pytest.MonkeyPatch):
     """Let the CPU take the way of the accelerators, once it is called."""
 
     def patch() -> None:
-        for module in (sksbi.nn.affine, sksbi.nn.spline, sksbi.nn.spline_flow):
+        for module in (sksbi.nn.affine, sksbi.nn.spline, sksbi.nn.mixture):
             monkeypatch.setattr(module, "view_arrays", lambda *ts: [t.detach() for t in ts])
 
     return patch

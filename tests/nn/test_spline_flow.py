@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.distributions import MultivariateNormal
 
 from sksbi.nn import MLP, ConditionalDensity, SplineFlow, SplineMixture
-from sksbi.nn.spline_flow import _transform
+from sksbi.nn.spline_flow import transform
 from sksbi.utils.random import borrowed_global_generator
 
 CONTEXT = 2
@@ -160,7 +160,7 @@ def test_the_log_determinant_is_that_of_the_jacobian(transforms: int) -> None:
     def whole(theta: Tensor) -> Tensor:
         z = theta[None, :, None]
         for network in flow.networks:
-            z, _ = _transform(network(z, c), z)
+            z, _ = transform(network(z, c), z)
         return z[0, :, 0]
 
     for theta in normal(10, 3).double():
@@ -178,11 +178,11 @@ def test_noise_comes_back_from_its_theta(features: int, transforms: int) -> None
     flow, c = disturbed(features, transforms=transforms), normal(4, CONTEXT, seed=1)
     z, which = normal(3, 50, features), torch.arange(150).reshape(3, 50) % 4
     with torch.no_grad():
-        theta = flow(c)._invert(z, which)
+        theta = flow.invert(z, which, flow(c).c)
         for e in range(3):
             back = theta[[e]].transpose(1, 2)
             for network in member_of(flow, e).networks:
-                back, _ = _transform(network(back, c[which[e]].t()), back)
+                back, _ = transform(network(back, c[which[e]].t()), back)
             torch.testing.assert_close(back[0].t(), z[e], rtol=1e-3, atol=2e-3)
     assert (theta - z).abs().max() > 0.1
 

@@ -15,6 +15,8 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.preprocessing import StandardScaler
 
 from sksbi import (
+    AMNPE,
+    AMNRE,
     NLE,
     NPE,
     NRE,
@@ -45,6 +47,8 @@ FAMILIES: dict[str, Callable[[], Any]] = {
     "NPE": lambda: NPE(PRIOR, transforms=1, **TINY),
     "NRE": lambda: NRE(PRIOR, sampler=_CHAINS, **TINY),
     "NLE": lambda: NLE(PRIOR, flow="maf", transforms=1, sampler=_CHAINS, **TINY),
+    "AMNPE": lambda: AMNPE(PRIOR, transforms=1, **TINY),
+    "AMNRE": lambda: AMNRE(PRIOR, sampler=_CHAINS, **TINY),
     "ClassifierRatio": lambda: ClassifierRatio(
         LogisticRegression(), PRIOR, n_folds=2, sampler=_CANDIDATES, random_state=0
     ),
@@ -58,7 +62,7 @@ FAMILIES: dict[str, Callable[[], Any]] = {
         FAMILIES["NPE"](), n_samples=30, random_state=0
     ),
 }
-RATIOS = ("NRE", "ClassifierRatio", "Pipeline")
+RATIOS = ("NRE", "AMNRE", "ClassifierRatio", "Pipeline")
 LIKELIHOODS = ("NLE", "LikelihoodPipeline")
 POSTERIORS = [name for name in FAMILIES if name != "PosteriorRegressor"]
 
@@ -235,6 +239,7 @@ def _fit(family: str) -> Call:
     return Call(f"{family}.fit", learnt, arguments, names, few=1)
 
 
+NO_MASKS = ("pairs", None, 0.0, 1.5, np.nan, [[]], [["a"]], [[2]], [["sd", "sd"]], ["sd"])
 SETTINGS: dict[str, Arguments] = {
     "NPE": {
         "flow": choice("maf"),
@@ -242,6 +247,17 @@ SETTINGS: dict[str, Arguments] = {
         "criterion": choice("negative_log_likelihood"),
     },
     "NRE": {
+        "network": choice("mlp"),
+        "criterion": choice("binary"),
+        "sampler": choice("importance"),
+    },
+    "AMNPE": {
+        "masks": only("by_size", "uniform", 0.5, [[0]], [["sd"], [1, 0]], bad=NO_MASKS),
+        "transforms": parameter(1, none="open"),
+        "criterion": choice("negative_log_likelihood"),
+    },
+    "AMNRE": {
+        "masks": only("by_size", "uniform", 0.5, [[0]], [["sd"], [1, 0]], bad=NO_MASKS),
         "network": choice("mlp"),
         "criterion": choice("binary"),
         "sampler": choice("importance"),
@@ -273,6 +289,7 @@ SETTINGS: dict[str, Arguments] = {
     },
     "PosteriorRegressor": {"n_samples": parameter(20)},
 }
+NETWORKS = ("NPE", "NRE", "NLE", "AMNPE", "AMNRE")
 NEURAL: Arguments = {
     "hidden_features": only(None, (8, 8), [8], bad=NO_WIDTHS),
     "theta_transformer": only(None, StandardScaler(), bad=("a", 3, StandardScaler)),
@@ -280,7 +297,7 @@ NEURAL: Arguments = {
     "x_features": only("auto", None, bad=("a", 3)),
     "optimizer": choice("adamw"),
     "lr": real(0.0078125),
-    "batch_size": parameter(20, none="open", low=2),
+    "batch_size": parameter(20, none="open"),
     "max_epochs": parameter(1, none="open"),
     "validation_fraction": only(0.25, 0.5, bad=(0.0, 1.0, -0.1, np.nan, "a", (1, 2), [0.1])),
     "patience": parameter(3, none="open"),
@@ -306,11 +323,13 @@ def _constructor(family: str) -> Call:
 
     def arguments(rng: np.random.Generator) -> Arguments:
         own = SETTINGS[family] | {"random_state": seed()}
-        own |= NEURAL if family in ("NPE", "NRE", "NLE") else {}
+        own |= NEURAL if family in NETWORKS else {}
+        if family in ("NRE", "AMNRE"):
+            own["batch_size"] = parameter(20, none="open", low=2)
         if family == "NLE":
             own = {k: v for k, v in own.items() if k != "x_features"}
             own["x_transformer"] = only(None, StandardScaler(), bad=("a", 3, "passthrough"))
-        if family in ("NPE", "NRE", "NLE", "ClassifierRatio"):
+        if family in (*NETWORKS, "ClassifierRatio"):
             own |= {
                 "prior": only(
                     PRIOR, list(PRIOR.values()), bad=("a", 3, {}, [stats.norm()], {"a": 3})
@@ -401,7 +420,12 @@ CALLS = [
     Call("predict", _predict, _predicted),
     Call("draw_held_out", with_signature(_drawn, draw_held_out), _held_out),
     *(
-        Call(f"scorer, {name}", get_scorer(name, n_samples=15), _scored)
+        Call(
+            f"scorer, {name}",
+            get_scorer(name, n_samples=15),
+            _scored,
+            may_be_nan=name == "log_prob",
+        )
         for name in ("log_prob", "coverage", "tarp")
     ),
     Call("diagnose", diagnose, _diagnosed, may_be_nan=True, few=2),

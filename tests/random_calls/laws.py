@@ -17,6 +17,7 @@ import traceback
 import warnings
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -260,7 +261,9 @@ def _of_warnings(call: Call, outcome: Outcome) -> Iterator[str]:
         is_ours = issubclass(warning.category, _OWN_WARNINGS)
         is_sklearns = warning.category is ConvergenceWarning or _SKLEARN_SAYS.search(text)
         names_one = warning.category is UserWarning and _names_one(call, text)
-        if not (is_ours or is_sklearns or names_one):
+        # A step of a pipeline that is scikit-learn's own says what it says.
+        of_step = "Pipeline" in call.name and "sklearn" in Path(warning.filename).parts
+        if not (is_ours or is_sklearns or names_one or of_step):
             where = f"{warning.filename}:{warning.lineno}"
             yield f"warned {warning.category.__name__}: {text[:160]!r} ({where})"
 

@@ -108,6 +108,18 @@ MODULES: dict[str, tuple[Callable[..., Any], Arguments, tuple[int, ...]]] = {
         },
         (),
     ),
+    "MarginalFlow": (
+        networks.MarginalFlow,
+        {
+            "features": count(2),
+            "context": count(3, low=0),
+            "transforms": count(2),
+            "hidden_features": WIDTHS,
+            "bins": count(3),
+            "members": count(2),
+        },
+        (),
+    ),
     "build_flow": (
         networks.build_flow,
         {

@@ -1,0 +1,46 @@
+"""What estimators of a ratio by a network hold it against: no ratio at all, and rows of x."""
+
+from __future__ import annotations
+
+import torch
+
+from sksbi.data import Batches
+from sksbi.losses.masked import MaskedCriterion
+from sksbi.posteriors.normaliser import keep_rows
+from sksbi.tables.layout import ObservationLayout
+from sksbi.utils.batches import EVALUATION_BATCH
+from sksbi.utils.types import Array
+
+__all__ = ["RatioNetworkMixin"]
+
+
+class RatioNetworkMixin:
+    """Judging and recording a ratio, for an estimator whose network is a ConditionalRatio."""
+
+    x_layout_: ObservationLayout
+    _n_trials: int
+    _some_x: Array
+    _uninformed = "a ratio that is one everywhere"
+
+    def _held_out_losses(self, net, spaces, valid):
+        """Compute losses, the network's and those of ratios of one, with the same partners."""
+        module, criterion = net.module_.eval(), net.criterion_.criterion.eval()
+        if isinstance(criterion, MaskedCriterion):
+            criterion = criterion.criterion  # a guess is made of all parameters
+        takes_weights = getattr(criterion, "takes_weights", False)
+
+        def losses(log_ratio):
+            parts = [
+                criterion(log_ratio(x), *(target if takes_weights else target[:1]))
+                for x, target in Batches(valid, EVALUATION_BATCH)
+            ]
+            return torch.cat(parts).cpu().double().numpy()
+
+        return losses(module), losses(lambda _: lambda u: u.new_zeros(u.shape[:-1]))
+
+    def _remember(self, net, spaces, valid, seed, pairs, rows):
+        """Keep x, over which ratios average to one."""
+        layout = self.x_layout_
+        self._n_trials = layout.count_trials(pairs.x)
+        weight = pairs.weight.repeat(self._n_trials)
+        self._some_x = keep_rows(layout.flat(pairs.x), weight)
