@@ -81,6 +81,8 @@ class NPE(DensityMixin, ObservedMixin, NeuralEstimator):
         None: all columns go to the network.
     criterion : str or callable, default="negative_log_likelihood"
         The loss: a name, a class or a factory of a module (distribution, theta) -> losses (n,).
+        "coverage" adds a penalty on regions that hold theta more or less often than their level
+        says: see :class:`sksbi.losses.CoverageLogLikelihood`.
     optimizer : str or callable, default="muon"
         The optimizer: "muon" (:class:`sksbi.training.muon.Muon`), the name of one of torch's, a
         class or a partial of one.

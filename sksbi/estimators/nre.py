@@ -86,8 +86,9 @@ class NRE(SamplerMixin, RatioMixin, RatioNetworkMixin, ObservedMixin, NeuralEsti
         observations.
     criterion : str or callable, default="contrastive"
         The loss: "contrastive" (CNRE), "binary" (NRE), "balanced" (BNRE), "balanced_contrastive",
-        a class or a factory of a module (function theta -> log r, theta) -> losses (n,); see
-        :class:`sksbi.losses.PairedCriterion` for how it pairs theta with other x.
+        "coverage" (DCP-NRE), a class or a factory of a module (function theta -> log r, theta) ->
+        losses (n,); see :class:`sksbi.losses.PairedCriterion` for how it pairs theta with other
+        x.
     sampler : str, Sampler or callable, default="auto"
         Where draws come from: "auto", "metropolis_hastings", "slice", "importance", "emcee", an
         object of :mod:`sksbi.samplers`, whose parameters are searched as ``sampler__*``, or a

@@ -1,6 +1,7 @@
 """Displays in scikit-learn's convention; matplotlib is imported when the first one is drawn."""
 
 from sksbi.inspection.coverage import CoverageDisplay
+from sksbi.inspection.grid import GridDisplay
 from sksbi.inspection.loss import LossDisplay
 from sksbi.inspection.marginals import MarginalsDisplay
 from sksbi.inspection.misspecification import MisspecificationDisplay
@@ -13,6 +14,7 @@ from sksbi.inspection.trace import TraceDisplay
 
 __all__ = [
     "CoverageDisplay",
+    "GridDisplay",
     "LossDisplay",
     "MarginalsDisplay",
     "MisspecificationDisplay",

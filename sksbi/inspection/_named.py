@@ -10,7 +10,14 @@ import pandas as pd
 from sksbi.tables.draws import as_float
 from sksbi.utils.types import Array, Row
 
-__all__ = ["check_levels", "check_names", "check_row", "names_of_row", "parameter_labels"]
+__all__ = [
+    "check_levels",
+    "check_names",
+    "check_points",
+    "check_row",
+    "names_of_row",
+    "parameter_labels",
+]
 
 
 def parameter_labels(
@@ -50,6 +57,23 @@ def check_row(row: Row, names: list[str], argument: str) -> Array:
     if np.isinf(values).any():
         raise ValueError(f"{argument} must hold numbers, NaN where there is none, got {row!r}.")
     return values
+
+
+def check_points(
+    points: Mapping[str, Row] | None, names: list[str], shown: list[str]
+) -> dict[str, pd.Series] | None:
+    """Check rows that have a name each, and give their values other names."""
+    if points is None:
+        return None
+    if not isinstance(points, Mapping):
+        raise TypeError(
+            "points must be a dict of rows by their name in the legend, such as "
+            f'{{"mode": npe.map(x)}}, got {type(points).__name__}.'
+        )
+    return {
+        str(label): pd.Series(check_row(row, names, f"points[{label!r}]"), index=shown)
+        for label, row in points.items()
+    }
 
 
 def _row(row: Row, names: list[str], argument: str) -> Array:

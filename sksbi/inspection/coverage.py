@@ -98,7 +98,8 @@ class CoverageDisplay(CurveDisplay):
             first are HeldOutDraws.
         grid : bool, default=False
             Whether the first are log-densities at the centres of cells of equal volume that cover
-            the posterior; otherwise they are those of draws.
+            the posterior, as :func:`sksbi.metrics.grid_held_out` gives them; otherwise they are
+            those of draws.
         label : str, default=None
             The name in the legend.
         **plot_options
@@ -112,11 +113,16 @@ class CoverageDisplay(CurveDisplay):
         Raises
         ------
         TypeError, ValueError
-            If an entry is no real number, NaN or +inf, the shapes do not match, or
-            ``log_prob_theta`` is missing.
+            If an entry is no real number, NaN or +inf, the shapes do not match,
+            ``log_prob_theta`` is missing, or HeldOutDraws are taken for a grid.
         """
+        if check_flag(grid, "grid") and isinstance(log_prob_draws, HeldOutDraws):
+            raise ValueError(
+                "grid must be False for draws at held-out pairs, got True: for densities on a grid "
+                "give what sksbi.metrics.grid_held_out(estimator, theta, x) returned."
+            )
         draws, theta = unpack(log_prob_draws, log_prob_theta, ("log_prob_draws", "log_prob_theta"))
-        if check_flag(grid, "grid"):
+        if grid:
             curve = rank_curve(levels_on_grid(draws, theta, 0, "log_prob_draws"), None)
         else:
             curve = rank_curve(hpd_ranks(draws, theta), np.shape(draws)[1])

@@ -5,6 +5,7 @@ from sksbi.losses.balanced_contrastive import BalancedContrastive
 from sksbi.losses.binary import BinaryCrossEntropy
 from sksbi.losses.build import build_criterion, criterion_names
 from sksbi.losses.contrastive import Contrastive
+from sksbi.losses.coverage import CoverageContrastive, CoverageLogLikelihood
 from sksbi.losses.criterion import Criterion
 from sksbi.losses.field_matching import FieldMatching
 from sksbi.losses.flow_matching import FlowMatching
@@ -17,6 +18,8 @@ __all__ = [
     "BalancedContrastive",
     "BinaryCrossEntropy",
     "Contrastive",
+    "CoverageContrastive",
+    "CoverageLogLikelihood",
     "Criterion",
     "FieldMatching",
     "FlowMatching",

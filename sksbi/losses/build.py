@@ -10,6 +10,7 @@ from sksbi.losses.balanced import BalancedBinaryCrossEntropy
 from sksbi.losses.balanced_contrastive import BalancedContrastive
 from sksbi.losses.binary import BinaryCrossEntropy
 from sksbi.losses.contrastive import Contrastive
+from sksbi.losses.coverage import CoverageContrastive, CoverageLogLikelihood
 from sksbi.losses.flow_matching import FlowMatching
 from sksbi.losses.negative_log_likelihood import NegativeLogLikelihood
 from sksbi.losses.score_matching import ScoreMatching
@@ -19,13 +20,17 @@ __all__ = ["build_criterion", "criterion_names"]
 
 _CRITERIA: dict[str, dict[str, Callable[..., nn.Module]]] = {
     "field": {"flow_matching": FlowMatching, "score_matching": ScoreMatching},
-    "posterior": {"negative_log_likelihood": NegativeLogLikelihood},
+    "posterior": {
+        "coverage": CoverageLogLikelihood,
+        "negative_log_likelihood": NegativeLogLikelihood,
+    },
     "likelihood": {"negative_log_likelihood": NegativeLogLikelihood},
     "ratio": {
         "balanced": BalancedBinaryCrossEntropy,
         "balanced_contrastive": BalancedContrastive,
         "binary": BinaryCrossEntropy,
         "contrastive": Contrastive,
+        "coverage": CoverageContrastive,
     },
 }
 
@@ -54,9 +59,9 @@ def criterion_names(estimates: str = "posterior") -> list[str]:
     --------
     >>> from sksbi.losses import criterion_names
     >>> criterion_names()
-    ['negative_log_likelihood']
+    ['coverage', 'negative_log_likelihood']
     >>> criterion_names("ratio")
-    ['balanced', 'balanced_contrastive', 'binary', 'contrastive']
+    ['balanced', 'balanced_contrastive', 'binary', 'contrastive', 'coverage']
     """
     return sorted(_named(estimates))
 

@@ -2,6 +2,7 @@
 
 from sksbi.metrics.chains import effective_sample_size, split_r_hat
 from sksbi.metrics.coverage import expected_coverage, hpd_levels, hpd_ranks
+from sksbi.metrics.grid import grid_held_out, grid_log_prob
 from sksbi.metrics.held_out import HeldOutDraws, draw_held_out
 from sksbi.metrics.kernel import mmd_score
 from sksbi.metrics.local_test import LocalTest, lc2st
@@ -28,6 +29,8 @@ __all__ = [
     "expected_coverage",
     "get_scorer",
     "get_scorer_names",
+    "grid_held_out",
+    "grid_log_prob",
     "hpd_levels",
     "hpd_ranks",
     "lc2st",

@@ -199,7 +199,7 @@ class Drawing:
     @cached_property
     def log_prob_theta(self) -> Array:
         """The log-densities of theta, of shape (n,)."""
-        return np.asarray(self._ask(warns=False).log_prob(self._table))
+        return np.asarray(self.ask(warns=False).log_prob(self._table))
 
     @cached_property
     def log_density_theta(self) -> Array:
@@ -210,7 +210,7 @@ class Drawing:
         """
         log_p = self.log_prob_theta
         # A stream of its own, so that draws are the same before and after.
-        log_z = self._ask(warns=False).log_evidence(self._generator.spawn(1)[0])
+        log_z = self.ask(warns=False).log_evidence(self._generator.spawn(1)[0])
         return np.where(np.isneginf(log_p), log_p, log_p - log_z)
 
     @property
@@ -223,7 +223,7 @@ class Drawing:
     def log_prob_draws(self) -> Array:
         """The log-densities of the draws, of shape (n, n_samples)."""
         self.draw(densities=True)
-        asked = self._ask(warns=False) if None in self._densities else None
+        asked = self.ask(warns=False) if None in self._densities else None
         return np.concatenate(
             [
                 _densities(asked, density, self._draws[part], part)
@@ -243,7 +243,7 @@ class Drawing:
         """
         if self.has_drawn:
             return
-        asked, (n, d), m = self._ask(), self.theta.shape, self.n_draws
+        asked, (n, d), m = self.ask(), self.theta.shape, self.n_draws
         draws, found, later = np.empty((n, m, d)), [], []
         bar = tqdm(total=n, desc="Posteriors", unit="observation", disable=not self._verbose)
         with bar:
@@ -267,8 +267,20 @@ class Drawing:
             vars(self).setdefault("log_prob_theta", np.asarray(asked.log_prob(self._table)))
             self.log_prob_draws = np.concatenate(found)
 
-    def _ask(self, *, warns: bool = True) -> Any:
-        """Fix the observations, to ask the estimator about them."""
+    def ask(self, *, warns: bool = True) -> Any:
+        """
+        Fix the observations, to ask the estimator about them.
+
+        Parameters
+        ----------
+        warns : bool, default=True
+            Whether to warn of what is odd about x.
+
+        Returns
+        -------
+        AskedBatch or PlainBatch
+            What can be asked about some of them at a time.
+        """
         estimator, shape = self._estimator(), (self.n_draws, self.theta.shape[1])
         if not hasattr(estimator, "_ask_batch"):
             return PlainBatch(estimator, self._x, shape)

@@ -98,6 +98,17 @@ class SplineMixture(Distribution):
         log_p = members.mean(0) if self.training else _log_mean_exp(members)
         return log_p if len(shape) == 1 else log_p.reshape(shape)
 
+    def mixture(self) -> SplineMixture:
+        """
+        Give the same distributions as in evaluation, where ``log_prob`` is that of the mixture.
+
+        Returns
+        -------
+        SplineMixture
+            The distributions that draws come from.
+        """
+        return SplineMixture(self.flow, self.c, training=False)
+
     def disagreement(self, theta: Tensor) -> Tensor:
         """
         Compute how far the mixture's log-density is above the mean of the members', on average.

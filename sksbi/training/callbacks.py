@@ -6,13 +6,24 @@ from copy import deepcopy
 from math import inf, isfinite
 from typing import Any
 
+import torch
 from skorch import NeuralNet
 from skorch.callbacks import Callback
 from torch import nn
 from torch.optim.swa_utils import get_ema_multi_avg_fn
 from tqdm.auto import tqdm
 
-__all__ = ["BestWeights", "GradientClipping", "Progress", "Watch", "WeightAveraging"]
+from sksbi.exceptions import TrainingWarning
+from sksbi.utils.warn import warn_user
+
+__all__ = [
+    "BestWeights",
+    "GradientClipping",
+    "Progress",
+    "SkipNonFinite",
+    "Watch",
+    "WeightAveraging",
+]
 
 
 class Watch(Callback):
@@ -70,6 +81,67 @@ class GradientClipping(Callback):
         nn.utils.clip_grad_norm_(
             self.parameters_, self.gradient_clip_value, self.gradient_clip_norm_type
         )
+
+
+class SkipNonFinite(Callback):
+    """
+    Skip steps whose gradients are not finite, rather than stop at them; warn of them in the end.
+
+    Without it a loss that is no number raises. With it the weights stay as they are in such a step,
+    which counts in no epoch's training loss; the column ``skipped`` of ``history_`` says how many
+    there were. An epoch with no other steps raises nevertheless, and so does a validation loss that
+    is not finite.
+
+    Examples
+    --------
+    >>> from sksbi import NPE
+    >>> from sksbi.training.callbacks import SkipNonFinite
+    >>> npe = NPE(callbacks=[SkipNonFinite()])
+    """
+
+    def on_train_begin(self, net: NeuralNet, **_: object) -> None:
+        """Find the parameters, and begin to count."""
+        self.parameters_ = list(net.module_.parameters())
+        self.n_skipped_, self.n_steps_, self.skips_ = 0, 0, False
+
+    def on_epoch_begin(self, net: NeuralNet, **_: object) -> None:
+        """Begin to count the steps of an epoch."""
+        self.of_epoch_: list[bool] = []
+
+    def on_grad_computed(self, net: NeuralNet, *_: object, **__: object) -> None:
+        """Leave the optimizer no gradients if one is not finite."""
+        gradients = [p.grad for p in self.parameters_ if p.grad is not None]
+        self.skips_ = not all(bool(torch.isfinite(gradient).all()) for gradient in gradients)
+        if self.skips_:
+            for p in self.parameters_:
+                p.grad = None
+
+    def on_batch_end(self, net: NeuralNet, training: bool = False, **_: object) -> None:
+        """Count the step; once there is another, take those skipped out of the loss."""
+        if not training:
+            return
+        self.of_epoch_.append(self.skips_)
+        if not all(self.of_epoch_):
+            batches = net.history[-1]["batches"][: len(self.of_epoch_)]
+            for batch, skipped in zip(batches, self.of_epoch_, strict=True):
+                if skipped:
+                    batch.update(train_loss=0.0, train_batch_size=0)
+
+    def on_epoch_end(self, net: NeuralNet, **_: object) -> None:
+        """Record how many were skipped."""
+        net.history.record("skipped", sum(self.of_epoch_))
+        self.n_skipped_ += sum(self.of_epoch_)
+        self.n_steps_ += len(self.of_epoch_)
+
+    def on_train_end(self, net: NeuralNet, **_: object) -> None:
+        """Warn of what was skipped."""
+        if self.n_skipped_:
+            warn_user(
+                f"{self.n_skipped_} of {self.n_steps_} training steps were skipped, as their "
+                "gradients were not finite: the rows behind them may have taught nothing. Look for "
+                "outliers in x, or take a smaller lr.",
+                TrainingWarning,
+            )
 
 
 class WeightAveraging(Callback):

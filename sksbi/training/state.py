@@ -27,9 +27,9 @@ def extend_history(history: list[dict[str, Any]], net: NeuralNet) -> list[dict[s
     -------
     list of dict
         One an epoch: epoch, train_loss, valid_loss (if there was a validation set), lr, dur
-        (seconds).
+        (seconds), skipped (the number of steps, if a callback skips some).
     """
-    columns = ["train_loss", "valid_loss", "lr", "dur"]
+    columns = ["train_loss", "valid_loss", "lr", "dur", "skipped"]
     rows = [{c: float(epoch[c]) for c in columns if c in epoch} for epoch in net.history]
     return history + [{"epoch": len(history) + 1 + i} | row for i, row in enumerate(rows)]
 

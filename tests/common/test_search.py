@@ -188,13 +188,13 @@ def test_criteria_are_searched(make_pairs: Callable[..., Pairs], prior: dict) ->
     pairs, cv = make_pairs(400), KFold(2)
     nre = NRE(prior, hidden_features=(16,), max_epochs=5, random_state=0)
     grid = {"criterion": criterion_names("ratio")}
-    assert len(grid["criterion"]) == 4
+    assert len(grid["criterion"]) == 5
     search = GridSearchCV(nre, grid, cv=cv, error_score="raise").fit(*pairs)
     scores = split_scores(search)
     for criterion, row in zip(grid["criterion"], scores, strict=True):
         candidate = clone(nre).set_params(criterion=criterion)
         assert row.tolist() == fold_scores(candidate, pairs, cv)
-    assert len({tuple(row) for row in scores}) == 4
+    assert len({tuple(row) for row in scores}) == 5
     assert (scores > -np.log(2)).all()
     assert search.best_estimator_.sample(pairs[1].iloc[0], 5).shape == (5, 2)
 

@@ -435,3 +435,18 @@ def test_without_matplotlib_it_says_what_to_install(monkeypatch):
     monkeypatch.setattr(builtins, "__import__", no_matplotlib)
     with pytest.raises(ImportError, match=r'pip install "sksbi\[plot\]"'):
         PosteriorDisplay.from_samples(GOOD)
+
+
+def test_points_are_marked_within_the_limits_and_named():
+    """A point far from all draws is shown, too, and one of unknown parts where it is known."""
+    display = PosteriorDisplay.from_predictions(
+        {"flow": normal(200, 2), "MCMC": normal(200, 2, 1)},
+        names=["mass", "rate"],
+        points={"mode": [0.5, 9.0], "guess": [0.25, np.nan]},
+    )
+    texts = [text.get_text() for text in display.figure_.legends[0].get_texts()]
+    assert texts == ["flow", "MCMC", "mode", "guess", "90% region", "50% region"]
+    marked = [line for line in display.axes_[1, 0].lines if line.get_marker() in "o^"]
+    assert [line.get_xydata().tolist() for line in marked] == [[[0.5, 9.0]]]
+    assert display.axes_[1, 0].get_ylim()[1] > 9
+    assert [line.get_xdata()[0] for line in display.axes_[0, 0].lines[2:]] == [0.5, 0.25]

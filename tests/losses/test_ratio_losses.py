@@ -13,6 +13,7 @@ from sksbi.losses import (
     BalancedContrastive,
     BinaryCrossEntropy,
     Contrastive,
+    CoverageContrastive,
     PairedCriterion,
     build_criterion,
     criterion_names,
@@ -41,6 +42,8 @@ SMALL = {
     "contrastive": Contrastive(),
     "contrastive, gamma": Contrastive(n_contrastive=4, gamma=5.0),
     "balanced contrastive": BalancedContrastive(penalty=1.0, n_contrastive=4),
+    "coverage": CoverageContrastive(),
+    "coverage, strong": CoverageContrastive(strength=50.0, n_contrastive=8),
 }
 WEIGHT = torch.tensor([0.5, 2.0, 1.0, 1.5, 0.1, 0.9])
 SD = 0.5
@@ -276,6 +279,7 @@ def test_every_name_builds_its_class(name: str) -> None:
         "balanced_contrastive": BalancedContrastive,
         "binary": BinaryCrossEntropy,
         "contrastive": Contrastive,
+        "coverage": CoverageContrastive,
     }
     assert type(build_criterion(name, "ratio")) is classes[name]
 
@@ -287,6 +291,8 @@ def test_every_name_builds_its_class(name: str) -> None:
         ("balanced_contrastive", "penalty"),
         ("balanced_contrastive", "gamma"),
         ("contrastive", "gamma"),
+        ("coverage", "gamma"),
+        ("coverage", "strength"),
     ],
 )
 @pytest.mark.parametrize(

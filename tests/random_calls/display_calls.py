@@ -152,6 +152,13 @@ def _at_one(*families: str, n: int) -> Any:
     return arguments
 
 
+def _on_grid(rng: np.random.Generator) -> Arguments:
+    found = _at_one("NPE", "Pipeline", "NRE", "NLE", n=50)(rng)
+    bounds = numbers(np.array([[0.25, 0.75], [-1.0, 2.0]]), none="open", rows="open", width="open")
+    given = {"n_points": count(8, low=4, none="open", most=ABSURD), "bounds": bounds}
+    return {"estimator": found["estimator"], "x": found["x"], **given}
+
+
 def _simulated(theta: Any, rng: Any) -> Any:
     mean, sd = np.asarray(theta, dtype=float)
     return mean + sd * rng.normal(size=3)
@@ -183,6 +190,7 @@ _ESTIMATORS = {
     "RankDisplay": _estimated("NPE", "Ensemble"),
     "TarpDisplay": _estimated("NPE"),
     "RatioDisplay": _reliability,
+    "GridDisplay": _on_grid,
     "PosteriorDisplay": _at_one("NPE", "Pipeline", "NRE", "NLE", n=50),
     "TraceDisplay": _at_one("NRE", "NLE", n=200),
     "PredictiveDisplay": _predicted,

@@ -15,7 +15,7 @@ from sksbi import nn as networks
 from .laws import Call
 from .metric_calls import Arguments
 from .part_calls import with_signature
-from .specimens import choice, count, only, real
+from .specimens import choice, count, flag, only, real
 
 # Modules with quick settings, which are counts, widths or reals, and a batch that they take.
 NO_WIDTHS = ((0,), (-1,), "a", (2.5,), ("a",), 3.5, {})
@@ -171,6 +171,17 @@ CRITERIA: dict[str, Arguments] = {
     },
     "BinaryCrossEntropy": {"n_marginal": count(2)},
     "Contrastive": {"n_contrastive": count(4), "gamma": real(1.0)},
+    "CoverageContrastive": {
+        "strength": real(10.0, low=None),
+        "conservative": flag(),
+        "n_contrastive": count(4),
+        "gamma": real(1.0),
+    },
+    "CoverageLogLikelihood": {
+        "strength": real(10.0, low=None),
+        "conservative": flag(),
+        "n_draws": count(4),
+    },
 }
 
 
