@@ -108,7 +108,7 @@ def posterior(request: pytest.FixtureRequest, prior: dict) -> BaseEstimator:
     return _ready(request.param, prior)
 
 
-@pytest.fixture(**_names(NPE, NRE, NLE, AMNPE, Ensemble))
+@pytest.fixture(**_names(NPE, NRE, NLE, FMPE, AMNPE, Ensemble))
 def trained(request: pytest.FixtureRequest, prior: dict) -> BaseEstimator:
     """Give each estimator that trains networks in turn, not fitted, with a prior and a seed."""
     return _ready(request.param, prior)
@@ -120,7 +120,7 @@ def encoding(request: pytest.FixtureRequest, prior: dict) -> BaseEstimator:
     return _ready(request.param, prior)
 
 
-@pytest.fixture(**_names(NPE, NRE, NLE, AMNPE, AMNRE))
+@pytest.fixture(**_names(NPE, NRE, NLE, FMPE, AMNPE, AMNRE))
 def network(request: pytest.FixtureRequest, prior: dict) -> BaseEstimator:
     """Give each estimator that trains one network in turn, not fitted, with a prior and a seed."""
     return _ready(request.param, prior)
@@ -132,7 +132,7 @@ def flow_density(request: pytest.FixtureRequest, prior: dict) -> BaseEstimator:
     return _ready(request.param, prior)
 
 
-@pytest.fixture(**_names(NPE, AMNPE, Ensemble, CalibratedPosterior))
+@pytest.fixture(**_names(NPE, FMPE, AMNPE, Ensemble, CalibratedPosterior))
 def density(request: pytest.FixtureRequest, prior: dict) -> BaseEstimator:
     """Give each estimator that has a normalised density in turn, not fitted."""
     return _ready(request.param, prior)
