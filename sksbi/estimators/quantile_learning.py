@@ -23,7 +23,7 @@ __all__ = ["FeatureTable", "Learner", "choose_levels"]
 
 _FEWEST_LEVELS, _MOST_LEVELS = 5, 25
 _ROWS_BEYOND, _INNERMOST, _OUTERMOST = 20, 0.05, 0.01
-_PSEUDO_ROWS = 2.0
+_PSEUDO_ROWS, _ROWS_TO_CHOOSE = 2.0, 2_000
 
 
 def choose_levels(levels: Any, n: int) -> Array:
@@ -216,21 +216,68 @@ class Learner:
             trend = SmoothTrend(self.table.numbers(before, x), z, weight, self.seed)
             z = trend.residuals
         model = self._fit(before, z, x, weight)
-        scores, tails = ndtri(model.levels), (1.0, 1.0)
-        if folds:
-            values = np.empty((len(z), len(scores)))
-            for fold in folds:
-                rest = np.setdiff1d(np.arange(len(z)), fold)
-                of_rest = self._fit(before[rest], z[rest], x[rest], weight[rest])
-                values[fold] = of_rest.predict(self.table(before[fold], x[fold]))
-            values.sort(axis=1)
-            scores = _measured_scores(z, values, weight, model.levels)
-            tails = fit_tails(z, values, scores, weight)
+        if not folds:
+            scores = ndtri(model.levels)
+            return LearntConditional(model.compact(), trend, scores, (1.0, 1.0), self.table)
+        parts = []
+        for fold in folds:
+            rest = np.setdiff1d(np.arange(len(z)), fold)
+            parts.append((fold, self._fit(before[rest], z[rest], x[rest], weight[rest])))
+        held_out = _HeldOut(parts, self.table, before, x, z, weight)
+        size = held_out.best_size(model.sizes())
+        scores, tails = held_out.measure(size)
+        model = model.resized(size).compact()
         return LearntConditional(model, trend, scores, tails, self.table)
 
     def _fit(self, before: Array, z: Array, x: Array, weight: Array) -> QuantileModel:
         """Fit a model of its own."""
         return copy(self.model).fit(self.table(before, x), z, weight)
+
+
+@dataclass(frozen=True, eq=False)
+class _HeldOut:
+    """Rows, and models that have not seen them."""
+
+    parts: list[tuple[Rows, QuantileModel]]
+    table: FeatureTable
+    before: Array
+    x: Array
+    z: Array
+    weight: Array
+
+    def best_size(self, sizes: list[int]) -> int:
+        """Find the size with the highest mean log-density, measured levels and tails included."""
+        if len(sizes) == 1:
+            return sizes[0]
+        return max(sizes, key=self._log_density)
+
+    def measure(self, size: int) -> tuple[Array, tuple[float, float]]:
+        """Measure levels, and factors of the tails."""
+        rows, values = self._values(size, len(self.z))
+        scores = _measured_scores(self.z[rows], values, self.weight[rows], self._levels())
+        return scores, fit_tails(self.z[rows], values, scores, self.weight[rows])
+
+    def _levels(self) -> Array:
+        """Give the nominal levels."""
+        return self.parts[0][1].levels
+
+    def _log_density(self, size: int) -> float:
+        """Average the log-density of some rows."""
+        rows, values = self._values(size, _ROWS_TO_CHOOSE)
+        z, weight = self.z[rows], self.weight[rows]
+        scores = _measured_scores(z, values, weight, self._levels())
+        spline = QuantileSpline(values, scores, fit_tails(z, values, scores, weight))
+        return float(np.average(spline.log_prob(z), weights=weight))
+
+    def _values(self, size: int, most: int) -> tuple[Rows, Array]:
+        """Predict quantiles of rows, at most so many, each by the model that has not seen it."""
+        chosen, values = [], []
+        for fold, model in self.parts:
+            rows = fold[: 1 + (most - 1) // len(self.parts)]
+            table = self.table(self.before[rows], self.x[rows])
+            values.append(model.resized(size).predict(table))
+            chosen.append(rows)
+        return np.concatenate(chosen), np.sort(np.concatenate(values), axis=1)
 
 
 def _measured_scores(z: Array, values: Array, weight: Array, levels: Array) -> Array:

@@ -1,7 +1,8 @@
 r"""
 Posteriors by any scikit-learn regressor that gives quantiles.
 
-Whatever tells quantiles of one number from a table gives a posterior, one parameter after the other,
+Whatever tells quantiles of one number from a table gives a posterior, one parameter after the
+other,
 
 .. math::
     q(\theta | x) = \prod_j q_j(\theta_j | \theta_{<j}, x).
@@ -27,12 +28,11 @@ from numbers import Integral
 import numpy as np
 from scipy.special import ndtr
 from sklearn.base import MetaEstimatorMixin
-from sklearn.ensemble import ExtraTreesRegressor
 from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
 
 from sksbi.estimators.base import BaseInference
 from sksbi.estimators.quantile_learning import FeatureTable, Learner, choose_levels
-from sksbi.estimators.quantile_models import choose_model
+from sksbi.estimators.quantile_models import choose_model, default_model
 from sksbi.posteriors.quantile import QuantileDensity, QuantileFamily
 from sksbi.preprocessing import ParameterSpace
 from sksbi.training import warn_of_few
@@ -40,8 +40,6 @@ from sksbi.utils.random import draw_seed, seeded_copy
 from sksbi.utils.validation import check_instance
 
 __all__ = ["QuantilePosterior"]
-
-_ROWS_IN_LEAVES = 10
 
 
 class QuantilePosterior(MetaEstimatorMixin, BaseInference):
@@ -61,8 +59,10 @@ class QuantilePosterior(MetaEstimatorMixin, BaseInference):
         ``quantile`` or a quantile ``objective``); scikit-learn's ``RandomForestRegressor`` and
         ``ExtraTreesRegressor``, of which one fit gives all levels, by the rows in their leaves; and
         those with ``predict(X, quantiles=...)``, such as quantile forests and TabPFN. None:
-        ``ExtraTreesRegressor(100, min_samples_leaf=10)``. x may have missing and categorical
-        values, where the regressor takes them. After a fit on a DataFrame x it is given DataFrames.
+        ``ExtraTreesRegressor(min_samples_leaf=5)``, of whose trees larger nodes serve for leaves,
+        of the size that is best for rows left out, from 5 rows to all of them. x may have missing
+        and categorical values, where the regressor takes them. After a fit on a DataFrame x it is
+        given DataFrames.
     prior : dict, list, distribution, object or None, default=None
         The prior that theta was drawn from, as in :class:`sksbi.NPE`. None: theta is unbounded.
     quantiles : callable or "auto", default="auto"
@@ -186,10 +186,10 @@ class QuantilePosterior(MetaEstimatorMixin, BaseInference):
         n = len(pairs) if self.n_context is None else min(len(pairs), self.n_context)
         levels = choose_levels(self.levels, n)
         warn_of_few(len(pairs))
-        regressor = self.regressor
-        if regressor is None:
-            regressor = ExtraTreesRegressor(min_samples_leaf=_ROWS_IN_LEAVES)
-        model = choose_model(seeded_copy(regressor, generator), self.quantiles, levels)
+        if self.regressor is None:
+            model = default_model(levels, generator)
+        else:
+            model = choose_model(seeded_copy(self.regressor, generator), self.quantiles, levels)
         table = FeatureTable(self.parameter_names_, self.x_layout_.encoder)
         has_trend, seed = self.trend is not None, draw_seed(generator)
         self._learner = Learner(model, table, has_trend, self.n_folds, self.n_jobs, seed)

@@ -115,11 +115,8 @@ class QuantileSpline:
         left, height = self._corner(piece)
         rise, width = z - height, self.widths[piece]
         turn = (start + end - 2 * slope) * rise / width
-        b = slope * start - turn
-        root = np.sqrt(
-            np.maximum(b**2 + 4 * (slope * (slope - start) + turn) * slope * rise / width, 0.0)
-        )
-        t = np.clip(2 * slope * rise / width / (b + root), 0.0, 1.0)
+        a, b, c = slope * (slope - start) + turn, slope * start - turn, slope * rise / width
+        t = np.clip(2 * c / (b + np.sqrt(np.maximum(b**2 + 4 * a * c, 0.0))), 0.0, 1.0)
         bent = slope + (start + end - 2 * slope) * t * (1 - t)
         inside = slope**2 * (end * t**2 + 2 * slope * t * (1 - t) + start * (1 - t) ** 2) / bent**2
         low, high = self.steep[:, 0], self.steep[:, -1]
@@ -129,7 +126,7 @@ class QuantileSpline:
         return -0.5 * score**2 - _LOG_SQRT_2_PI - np.log(steep)
 
     def _pieces(self, passed: Mask) -> tuple[Rows, Mask, Mask]:
-        """Number the pieces, of knots (K, n) that are passed or not; tell what lies in the tails."""
+        """Number the pieces, by which knots (K, n) are passed; tell what lies in the tails."""
         count = np.count_nonzero(passed, axis=0)
         last = len(self.scores) - 1
         return np.clip(count - 1, 0, last - 1), count == 0, count == last + 1

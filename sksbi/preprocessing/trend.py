@@ -88,9 +88,8 @@ class SmoothTrend:
         every = np.array([residuals, *(fit.residuals for fit in fits)]) ** 2
         errors = np.average(every, axis=1, weights=weight)
         apart = every - every[errors.argmin()]
-        noise = np.sqrt(
-            np.average((apart - apart.mean(axis=1)[:, None]) ** 2, axis=1, weights=weight)
-        )
+        apart -= np.average(apart, axis=1, weights=weight)[:, None]
+        noise = np.sqrt(np.average(apart**2, axis=1, weights=weight))
         size = weight.sum() ** 2 / (weight**2).sum()
         chosen = int(np.argmax(errors <= errors.min() + noise / np.sqrt(size)))
         if chosen == 0:
@@ -175,10 +174,9 @@ def _bases(columns: Array, seed: int) -> Iterator[Any]:
     if p <= _MOST_FOR_PRODUCTS:
         products = PolynomialFeatures(2, include_bias=False)
         yield make_pipeline(_Squash(), StandardScaler(), products, StandardScaler())
+    n_bumps = min(_MOST_BUMPS, n // 2)
     for width in _WIDTHS:
-        bumps = Nystroem(
-            gamma=2 * width / p, n_components=min(_MOST_BUMPS, n // 2), random_state=seed
-        )
+        bumps = Nystroem(gamma=2 * width / p, n_components=n_bumps, random_state=seed)
         yield make_pipeline(_Squash(), StandardScaler(), bumps)
 
 
