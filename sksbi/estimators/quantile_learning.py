@@ -23,6 +23,8 @@ __all__ = ["FeatureTable", "Learner", "choose_levels"]
 
 _FEWEST_LEVELS, _MOST_LEVELS = 5, 25
 _ROWS_BEYOND, _INNERMOST, _OUTERMOST = 20, 0.05, 0.01
+# Trees see float32.
+_FARTHEST = 1e9
 _PSEUDO_ROWS, _ROWS_TO_CHOOSE = 2.0, 2_000
 
 
@@ -154,7 +156,7 @@ class LearntConditional:
 
     def __call__(self, before: Array, x: Array) -> QuantileSpline:
         """Give densities at (n, j) and (n, ...)."""
-        n = len(x)
+        n, before = len(x), np.clip(before, -_FARTHEST, _FARTHEST)
         if before.shape[1] == 0 and n > 1:
             # The first parameter depends on x alone, which is often the same in all rows.
             x, rows = np.unique(x.reshape(n, -1), axis=0, return_inverse=True)
@@ -204,9 +206,14 @@ class Learner:
 
     def _folds(self, n: int) -> list[Rows]:
         """Split rows at random."""
-        n_folds = 0 if self.n_folds is None else min(int(self.n_folds), n // 2)
-        if n_folds < 2:
+        if self.n_folds is None:
             return []
+        n_folds = min(int(self.n_folds), n // 2)
+        if n_folds < 2:
+            raise ValueError(
+                f"n_folds={self.n_folds} takes two folds of at least two simulations, got "
+                f"n_samples = {n}: give more simulations, or n_folds=None."
+            )
         return np.array_split(np.random.default_rng(self.seed).permutation(n), n_folds)
 
     def _learn(self, u: Array, x: Array, weight: Array, folds: list[Rows]) -> LearntConditional:

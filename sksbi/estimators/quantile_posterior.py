@@ -185,7 +185,6 @@ class QuantilePosterior(MetaEstimatorMixin, BaseInference):
         check_instance(self.regressor, "regressor")
         n = len(pairs) if self.n_context is None else min(len(pairs), self.n_context)
         levels = choose_levels(self.levels, n)
-        warn_of_few(len(pairs))
         if self.regressor is None:
             model = default_model(levels, generator)
         else:
@@ -194,13 +193,16 @@ class QuantilePosterior(MetaEstimatorMixin, BaseInference):
         has_trend, seed = self.trend is not None, draw_seed(generator)
         self._learner = Learner(model, table, has_trend, self.n_folds, self.n_jobs, seed)
         self._theta_space = ParameterSpace(self.prior_, None).fit(pairs.theta, pairs.weight)
-        data = self._theta_space.to_network(pairs.theta)[0], pairs.x, pairs.weight
+        u = self._theta_space.to_network(pairs.theta)[0]
+        # Sums over columns round alike, whether tables were given or arrays.
+        data = np.ascontiguousarray(u), np.ascontiguousarray(pairs.x), pairs.weight
         self._conditionals, self._context = None, None
         if self.n_context is None:
             conditionals = self._conditionals = self._learner(*data)
         else:
             self._context = data
             conditionals = self._learn_near(pairs.x[0])
+        warn_of_few(len(pairs))
         self.levels_ = levels
         self.measured_levels_ = np.array([ndtr(one.scores) for one in conditionals])
 
