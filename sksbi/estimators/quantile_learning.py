@@ -23,6 +23,7 @@ __all__ = ["FeatureTable", "Learner", "choose_levels"]
 
 _FEWEST_LEVELS, _MOST_LEVELS = 5, 25
 _ROWS_BEYOND, _INNERMOST, _OUTERMOST = 20, 0.05, 0.01
+_LEAST_SCALES = np.array([0.0, 0.1, 0.3, 1.0])
 # Trees see float32.
 _FARTHEST = 1e9
 _PSEUDO_ROWS, _ROWS_TO_CHOOSE = 2.0, 2_000
@@ -144,6 +145,8 @@ class LearntConditional:
         The normal scores of the levels that the quantiles were measured to have.
     tails : tuple of float
         The factors of the tails' scales.
+    least : float
+        The least scale.
     table : FeatureTable
         Makes tables.
     """
@@ -152,6 +155,7 @@ class LearntConditional:
     trend: SmoothTrend | None
     scores: Array
     tails: tuple[float, float]
+    least: float
     table: FeatureTable
 
     def __call__(self, before: Array, x: Array) -> QuantileSpline:
@@ -166,7 +170,7 @@ class LearntConditional:
         values = self.model.predict(self.table(before, x))
         if self.trend is not None:
             values = values + self.trend(self.table.numbers(before, x))[:, None]
-        return QuantileSpline(values[rows.ravel()], self.scores, self.tails)
+        return QuantileSpline(values[rows.ravel()], self.scores, self.tails, self.least)
 
 
 @dataclass(frozen=True, eq=False)
@@ -225,16 +229,16 @@ class Learner:
         model = self._fit(before, z, x, weight)
         if not folds:
             scores = ndtri(model.levels)
-            return LearntConditional(model.compact(), trend, scores, (1.0, 1.0), self.table)
+            return LearntConditional(model.compact(), trend, scores, (1.0, 1.0), 0.0, self.table)
         parts = []
         for fold in folds:
             rest = np.setdiff1d(np.arange(len(z)), fold)
             parts.append((fold, self._fit(before[rest], z[rest], x[rest], weight[rest])))
         held_out = _HeldOut(parts, self.table, before, x, z, weight)
-        size = held_out.best_size(model.sizes())
-        scores, tails = held_out.measure(size)
+        size, least = held_out.best(model.sizes())
+        scores, tails = held_out.measure(size, least)
         model = model.resized(size).compact()
-        return LearntConditional(model, trend, scores, tails, self.table)
+        return LearntConditional(model, trend, scores, tails, least, self.table)
 
     def _fit(self, before: Array, z: Array, x: Array, weight: Array) -> QuantileModel:
         """Fit a model of its own."""
@@ -252,29 +256,35 @@ class _HeldOut:
     z: Array
     weight: Array
 
-    def best_size(self, sizes: list[int]) -> int:
-        """Find the size with the highest mean log-density, measured levels and tails included."""
-        if len(sizes) == 1:
-            return sizes[0]
-        return max(sizes, key=self._log_density)
+    def best(self, sizes: list[int]) -> tuple[int, float]:
+        """Find the size and the least scale with the highest mean log-density of some rows."""
+        best = -np.inf, sizes[0], 0.0
+        for size in sizes:
+            rows, values = self._values(size, _ROWS_TO_CHOOSE)
+            scores = self._scores(rows, values)
+            scale = np.median(values[:, -1] - values[:, 0]) / (scores[-1] - scores[0])
+            for least in _LEAST_SCALES * scale:
+                log_q = self._log_density(rows, values, scores, least)
+                best = max(best, (log_q, size, float(least)))
+        return best[1:]
 
-    def measure(self, size: int) -> tuple[Array, tuple[float, float]]:
+    def measure(self, size: int, least: float) -> tuple[Array, tuple[float, float]]:
         """Measure levels, and factors of the tails."""
         rows, values = self._values(size, len(self.z))
-        scores = _measured_scores(self.z[rows], values, self.weight[rows], self._levels())
-        return scores, fit_tails(self.z[rows], values, scores, self.weight[rows])
+        scores = self._scores(rows, values)
+        return scores, fit_tails(self.z[rows], values, scores, self.weight[rows], least)
 
-    def _levels(self) -> Array:
-        """Give the nominal levels."""
-        return self.parts[0][1].levels
+    def _scores(self, rows: Rows, values: Array) -> Array:
+        """Measure levels by some rows."""
+        levels = self.parts[0][1].levels
+        return _measured_scores(self.z[rows], values, self.weight[rows], levels)
 
-    def _log_density(self, size: int) -> float:
+    def _log_density(self, rows: Rows, values: Array, scores: Array, least: float) -> float:
         """Average the log-density of some rows."""
-        rows, values = self._values(size, _ROWS_TO_CHOOSE)
         z, weight = self.z[rows], self.weight[rows]
-        scores = _measured_scores(z, values, weight, self._levels())
-        spline = QuantileSpline(values, scores, fit_tails(z, values, scores, weight))
-        return float(np.average(spline.log_prob(z), weights=weight))
+        tails = fit_tails(z, values, scores, weight, least)
+        log_q = QuantileSpline(values, scores, tails, least).log_prob(z)
+        return float(np.average(log_q, weights=weight))
 
     def _values(self, size: int, most: int) -> tuple[Rows, Array]:
         """Predict quantiles of rows, at most so many, each by the model that has not seen it."""

@@ -18,7 +18,10 @@ interpolated, and the density follows:
   quantiles alone is too noisy to extrapolate from.
 - Quantiles that cross are sorted, which brings them nearer to the true ones (Quantile and
   probability curves without crossing, Chernozhukov et al., 2010, https://arxiv.org/abs/0704.3649).
-  No slope is less than a hundredth of the mean slope, so that equal quantiles leave a finite peak.
+  No slope is less than a hundredth of the mean slope, so that equal quantiles leave a finite peak,
+  and that of no half less than a tenth. The mean slope is the scale of the whole; of one that is
+  less than a least scale all distances grow by one factor, as regressors that fit closely
+  claim here and there to know a variable exactly.
 
 So the density is positive and continuous on the whole line and integrates to one exactly, and draws
 agree with it to rounding.
@@ -32,7 +35,7 @@ from sksbi.utils.types import Array, Mask, Rows
 
 __all__ = ["QuantileSpline", "fit_tails"]
 
-_LEAST_SLOPE, _LEAST_SPREAD = 1e-2, 1e-9
+_LEAST_SLOPE, _LEAST_HALF, _LEAST_SPREAD = 1e-2, 0.1, 1e-9
 _TAIL_PRIOR = 3.0
 _LOG_SQRT_2_PI = 0.5 * np.log(2 * np.pi)
 
@@ -49,6 +52,8 @@ class QuantileSpline:
         The normal scores of their levels, ascending.
     tails : tuple of float, default=(1.0, 1.0)
         Factors of the scales of the lower and the upper tail.
+    least : float, default=0.0
+        The least scale.
 
     Examples
     --------
@@ -62,10 +67,14 @@ class QuantileSpline:
     """
 
     def __init__(
-        self, values: Array, scores: Array, tails: tuple[float, float] = (1.0, 1.0)
+        self,
+        values: Array,
+        scores: Array,
+        tails: tuple[float, float] = (1.0, 1.0),
+        least: float = 0.0,
     ) -> None:
         self.scores, self.widths = scores, np.diff(scores)
-        self.values, self.slopes = _increasing(values, scores)
+        self.values, self.slopes = _increasing(values, scores, least)
         lower, upper = _half_slopes(self.values, scores)
         weight = self.widths[1:] / (self.widths[1:] + self.widths[:-1])
         logs = np.log(self.slopes)
@@ -142,7 +151,7 @@ class QuantileSpline:
 
 
 def fit_tails(
-    z: Array, values: Array, scores: Array, weight: Array | None = None
+    z: Array, values: Array, scores: Array, weight: Array | None = None, least: float = 0.0
 ) -> tuple[float, float]:
     """
     Find the factors of the tails' scales that are most likely, given values beyond the quantiles.
@@ -157,6 +166,8 @@ def fit_tails(
         The normal scores of the levels.
     weight : ndarray of shape (n,) or None, default=None
         Weights of the variables.
+    least : float, default=0.0
+        The least scale.
 
     Returns
     -------
@@ -164,7 +175,7 @@ def fit_tails(
         The factors, drawn towards one as if by three more values.
     """
     weight = np.ones(len(z)) if weight is None else weight / weight.mean()
-    values = _increasing(values, scores)[0]
+    values = _increasing(values, scores, least)[0]
     lower, upper = _half_slopes(values, scores)
     return (
         _likely_factor((values[:, 0] - z) / lower, -scores[0], weight),
@@ -184,12 +195,13 @@ def _likely_factor(beyond: Array, score: float, weight: Array) -> float:
     return float(np.exp(total * np.log(factor) / (total + _TAIL_PRIOR)))
 
 
-def _increasing(values: Array, scores: Array) -> tuple[Array, Array]:
+def _increasing(values: Array, scores: Array, least: float) -> tuple[Array, Array]:
     """Sort quantiles, and hold slopes above the least; the middle one stays where it is."""
     values, widths = np.sort(values, axis=1), np.diff(scores)
-    mean = (values[:, -1] - values[:, 0]) / (scores[-1] - scores[0])
-    least = _LEAST_SLOPE * np.maximum(mean, _LEAST_SPREAD)[:, None]
-    slopes = np.maximum(np.diff(values, axis=1) / widths, least)
+    scale = (values[:, -1] - values[:, 0]) / (scores[-1] - scores[0])
+    mean = np.maximum(scale, max(least, _LEAST_SPREAD))[:, None]
+    grown = mean / np.maximum(scale, _LEAST_SPREAD)[:, None]
+    slopes = np.maximum(grown * np.diff(values, axis=1) / widths, _LEAST_SLOPE * mean)
     heights = np.cumsum(slopes * widths, axis=1)
     middle = len(scores) // 2
     heights = np.column_stack([np.zeros(len(values)), heights])
@@ -201,4 +213,5 @@ def _half_slopes(values: Array, scores: Array) -> tuple[Array, Array]:
     middle = len(scores) // 2
     lower = (values[:, middle] - values[:, 0]) / (scores[middle] - scores[0])
     upper = (values[:, -1] - values[:, middle]) / (scores[-1] - scores[middle])
-    return lower, upper
+    mean = (values[:, -1] - values[:, 0]) / (scores[-1] - scores[0])
+    return np.maximum(lower, _LEAST_HALF * mean), np.maximum(upper, _LEAST_HALF * mean)
