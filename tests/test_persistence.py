@@ -20,6 +20,7 @@ import torch
 from scipy import stats
 from sklearn.base import BaseEstimator, clone
 from sklearn.decomposition import PCA
+from sklearn.ensemble import HistGradientBoostingRegressor
 from sklearn.frozen import FrozenEstimator
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GridSearchCV
@@ -35,6 +36,7 @@ from sksbi import (
     ClassifierRatio,
     Ensemble,
     PosteriorRegressor,
+    QuantilePosterior,
     trusted_types,
 )
 from sksbi.exceptions import VersionWarning
@@ -224,6 +226,15 @@ ESTIMATORS: dict[str, Callable[[object], BaseEstimator]] = {
     "nle_pipeline": lambda _: make_pipeline(StandardScaler(), NLE(PRIOR, **TINY)),
     "classifier": lambda _: ClassifierRatio(
         prior=PRIOR, n_folds=2, sampler=ImportanceResampling(2_000), random_state=0
+    ),
+    "quantiles": lambda _: QuantilePosterior(prior=PRIOR, n_folds=2, random_state=0),
+    "quantiles_near": lambda _: QuantilePosterior(
+        HistGradientBoostingRegressor(max_iter=3),
+        PRIOR,
+        levels=3,
+        n_folds=2,
+        n_context=30,
+        random_state=0,
     ),
     "classifier_pipeline": lambda _: ClassifierRatio(
         sklearn_pipeline(PolynomialFeatures(), StandardScaler(), LogisticRegression(C=0.1)),

@@ -210,7 +210,7 @@ def test_intervals_cover_as_often_as_they_say(n: int) -> None:
 @pytest.mark.parametrize(
     "regressor",
     [
-        RandomForestRegressor(20, min_samples_leaf=5, random_state=0),
+        RandomForestRegressor(20, min_samples_leaf=3, random_state=0),
         HistGradientBoostingRegressor(max_iter=30),
     ],
     ids=["forest", "boosting"],

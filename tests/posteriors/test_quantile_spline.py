@@ -26,7 +26,7 @@ def many(values: np.ndarray, n: int) -> QuantileSpline:
 
 @pytest.mark.parametrize("name", [name for name in VALUES if name != "all equal"])
 def test_the_density_is_that_of_the_draws(name: str) -> None:
-    """By the change of variables, with the slope by differences; kinks of the slope are left out."""
+    """By the change of variables, the slope by differences, but where it has kinks."""
     s = np.linspace(-5, 5, 997)
     spline, step = many(VALUES[name], len(s)), 1e-6
     slope = (spline(s + step) - spline(s - step)) / (2 * step)
