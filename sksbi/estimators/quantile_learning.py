@@ -12,12 +12,12 @@ import pandas as pd
 from joblib import delayed
 from scipy.special import ndtr, ndtri
 
-from sksbi.estimators.quantile_models import QuantileModel
+from sksbi.estimators.quantile_models import Features, QuantileModel
 from sksbi.posteriors.quantile_spline import QuantileSpline, fit_tails
 from sksbi.preprocessing.trend import SmoothTrend
 from sksbi.tables.encoder import TableEncoder
 from sksbi.utils.parallel import running
-from sksbi.utils.types import Array, Rows, Table
+from sksbi.utils.types import Array, Rows
 
 __all__ = ["FeatureTable", "Learner", "choose_levels"]
 
@@ -94,14 +94,14 @@ class FeatureTable:
                 f"{twice} in both: rename them in x."
             )
 
-    def __call__(self, before: Array, x: Array) -> Table:
+    def __call__(self, before: Array, x: Array) -> Features:
         """Put (n, j) and (n, ...) side by side, as a DataFrame where x was one in fit."""
         if self.encoder.columns is None:
             return np.hstack([before, x.reshape(len(x), -1)])
         names = self.names[: before.shape[1]]
         if not self.encoder.has_labels:
             return pd.DataFrame(np.hstack([before, x]), columns=names + self.x_names)
-        table = self.encoder.decode(x).set_axis(self.x_names, axis=1)
+        table = pd.DataFrame(self.encoder.decode(x)).set_axis(self.x_names, axis=1)
         return pd.concat([pd.DataFrame(before, columns=names), table], axis=1)
 
     def numbers(self, before: Array, x: Array) -> Array:

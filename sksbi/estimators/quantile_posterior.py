@@ -31,8 +31,8 @@ from sklearn.base import MetaEstimatorMixin
 from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
 
 from sksbi.estimators.base import BaseInference
+from sksbi.estimators.quantile_choice import choose_model, default_model
 from sksbi.estimators.quantile_learning import FeatureTable, Learner, choose_levels
-from sksbi.estimators.quantile_models import choose_model, default_model
 from sksbi.posteriors.quantile import QuantileDensity, QuantileFamily
 from sksbi.preprocessing import ParameterSpace
 from sksbi.training import warn_of_few

@@ -1,10 +1,10 @@
 r"""
-The posterior of one conditional density after the other,
+The posterior of one conditional density after the other.
 
 .. math::
-    q(\theta | x) = \prod_j q_j(\theta_j | \theta_{<j}, x),
+    q(\theta | x) = \prod_j q_j(\theta_j | \theta_{<j}, x)
 
-each from quantiles (:mod:`.quantile_spline`), in the units of a
+Each comes from quantiles (:mod:`.quantile_spline`), in the units of a
 :class:`sksbi.preprocessing.ParameterSpace`: no draw leaves the prior's support, and the density
 integrates to one over it.
 """
@@ -17,6 +17,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from sksbi.posteriors.base import Record
 from sksbi.posteriors.density import DensityAt
 from sksbi.posteriors.mixture import Normalised
 from sksbi.posteriors.quantile_spline import QuantileSpline
@@ -147,7 +148,8 @@ class QuantileFamily(Normalised):
 
     def __init__(self, density: QuantileDensity, theta_space: ParameterSpace) -> None:
         self.density, self.theta_space = density, theta_space
-        self.prior, self.record, self.verbose = theta_space.prior, None, 0
+        self.prior, self.verbose = theta_space.prior, 0
+        self.record: Record | None = None
 
     def _at(self, x: Array) -> DensityAt:
         """Keep the observations."""

@@ -171,8 +171,8 @@ def fit_tails(
 
     Returns
     -------
-    lower, upper : float
-        The factors, drawn towards one as if by three more values.
+    tuple of (float, float)
+        The factors of the lower and the upper tail, drawn towards one as if by three more values.
     """
     weight = np.ones(len(z)) if weight is None else weight / weight.mean()
     values = _increasing(values, scores, least)[0]

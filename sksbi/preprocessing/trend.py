@@ -68,7 +68,8 @@ class SmoothTrend:
         rows = np.random.default_rng(seed).permutation(len(z))[:_MOST_ROWS]
         self.center_, self.scale_ = _center_and_scale(columns[rows])
         some, target, weight = self._standardised(columns[rows]), z[rows], weight[rows]
-        self.basis_, self.offset_, self.slope_ = None, np.average(target, weights=weight), None
+        self.basis_: Any = None
+        self.offset_, self.slope_ = float(np.average(target, weights=weight)), np.zeros(0)
         best = (target - self.offset_) / (1 - weight / weight.sum())
         if len(rows) >= _FEWEST_ROWS:
             fits = [_Ridge(basis, some, target, weight) for basis in _bases(some, seed)]

@@ -346,7 +346,7 @@ def test_a_hook_comes_first() -> None:
 @pytest.mark.parametrize("forest", [ExtraTreesRegressor, RandomForestRegressor])
 @pytest.mark.parametrize("weighted", [False, True])
 def test_forests_weigh_the_rows_in_their_leaves(forest: type, weighted: bool) -> None:
-    from sksbi.estimators.quantile_models import choose_model
+    from sksbi.estimators.quantile_choice import choose_model
 
     rng = np.random.default_rng(0)
     X, y = rng.normal(size=(80, 2)), rng.normal(size=80)
