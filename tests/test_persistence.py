@@ -438,7 +438,7 @@ def test_there_are_no_tensors_outside_of_the_net(
     assert tensors_in(state, set()) == []
 
 
-WITHOUT_NET = ["classifier", "classifier_pipeline"]
+WITHOUT_NET = ["classifier", "classifier_pipeline", "quantiles", "quantiles_near"]
 
 
 @pytest.mark.parametrize(
@@ -462,7 +462,7 @@ def test_a_deep_copy_is_the_same_and_stands_alone(
 
 
 @pytest.mark.parametrize("name", WITHOUT_NET)
-def test_a_deep_copy_of_a_classifier_stands_alone(
+def test_a_deep_copy_without_a_net_stands_alone(
     name: str, fitted: dict[str, BaseEstimator]
 ) -> None:
     original = fitted[name]
