@@ -16,6 +16,7 @@ from sksbi.estimators import (
     ClassifierRatio,
     Ensemble,
     PosteriorRegressor,
+    QuantilePosterior,
 )
 from sksbi.persistence import trusted_types
 from sksbi.simulation import simulate
@@ -30,6 +31,7 @@ __all__ = [
     "ClassifierRatio",
     "Ensemble",
     "PosteriorRegressor",
+    "QuantilePosterior",
     "__version__",
     "diagnose",
     "simulate",

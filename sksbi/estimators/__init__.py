@@ -8,6 +8,7 @@ from sksbi.estimators.ensemble import Ensemble
 from sksbi.estimators.nle import NLE
 from sksbi.estimators.npe import NPE
 from sksbi.estimators.nre import NRE
+from sksbi.estimators.quantile_posterior import QuantilePosterior
 from sksbi.estimators.regressor import PosteriorRegressor
 
 __all__ = [
@@ -20,4 +21,5 @@ __all__ = [
     "ClassifierRatio",
     "Ensemble",
     "PosteriorRegressor",
+    "QuantilePosterior",
 ]

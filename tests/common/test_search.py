@@ -11,7 +11,11 @@ import torch
 import zuko
 from scipy import stats
 from sklearn.base import BaseEstimator, clone
-from sklearn.ensemble import HistGradientBoostingClassifier, RandomForestClassifier
+from sklearn.ensemble import (
+    HistGradientBoostingClassifier,
+    RandomForestClassifier,
+    RandomForestRegressor,
+)
 from sklearn.experimental import enable_halving_search_cv  # noqa: F401
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import (
@@ -26,7 +30,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import PolynomialFeatures, StandardScaler
 
 import sksbi.pipeline
-from sksbi import AMNPE, AMNRE, NLE, NRE, ClassifierRatio
+from sksbi import AMNPE, AMNRE, NLE, NRE, ClassifierRatio, QuantilePosterior
 from sksbi.losses import criterion_names
 from sksbi.nn import RatioMLP
 
@@ -69,6 +73,9 @@ def test_grid_search_scores_and_refits_the_best(posterior: BaseEstimator, pairs:
     if isinstance(posterior, ClassifierRatio):
         decisive, better = "classifier__logisticregression__C", 0.1
         grid = {decisive: [1e-9, better], "n_marginal": [1, 3]}
+    elif isinstance(posterior, QuantilePosterior):
+        decisive, better = "regressor__extratreesregressor__min_samples_leaf", 10
+        grid = {decisive: [100, better], "trend": ["auto", None]}
     else:
         decisive, (worse, better) = "lr", rates(posterior)
         grid = {decisive: [worse, better], "hidden_features": [(8,), (16, 16)]}
@@ -260,6 +267,9 @@ def parallel_grid(estimator: BaseEstimator) -> dict[str, list]:
     if isinstance(estimator, ClassifierRatio):
         trees = RandomForestClassifier(5, max_depth=4)
         return {"calibration": ["sigmoid", "isotonic"], "classifier": [estimator.classifier, trees]}
+    if isinstance(estimator, QuantilePosterior):
+        trees = RandomForestRegressor(5, max_depth=4)
+        return {"levels": [5, 7], "regressor": [estimator.regressor, trees]}
     if isinstance(estimator, NRE):
         return {"lr": [1e-3, 1e-2], "network": ["mlp", wide]}
     if isinstance(estimator, AMNPE | AMNRE):
@@ -284,7 +294,7 @@ def test_two_processes_equal_serial_bit_for_bit(
     posterior: BaseEstimator, make_pairs: Callable[..., Pairs], n: int
 ) -> None:
     estimator = clone(posterior)
-    if not isinstance(estimator, ClassifierRatio):
+    if not isinstance(estimator, ClassifierRatio | QuantilePosterior):
         estimator.set_params(batch_size=100, max_epochs=2)
     pairs = make_pairs(n)
     serial = in_parallel(estimator, pairs, None)
