@@ -18,6 +18,7 @@ from sksbi.estimators import (
     ClassifierRatio,
     Ensemble,
     PosteriorRegressor,
+    QuantilePosterior,
 )
 from sksbi.persistence import trusted_types
 from sksbi.simulation import simulate
@@ -34,6 +35,7 @@ __all__ = [
     "ClassifierRatio",
     "Ensemble",
     "PosteriorRegressor",
+    "QuantilePosterior",
     "__version__",
     "diagnose",
     "simulate",

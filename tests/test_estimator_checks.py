@@ -5,9 +5,20 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from sklearn.base import clone
+from sklearn.ensemble import ExtraTreesRegressor
 from sklearn.utils.estimator_checks import check_estimator
 
-from sksbi import AMNPE, AMNRE, NLE, NPE, NRE, CalibratedPosterior, ClassifierRatio, Ensemble
+from sksbi import (
+    AMNPE,
+    AMNRE,
+    NLE,
+    NPE,
+    NRE,
+    CalibratedPosterior,
+    ClassifierRatio,
+    Ensemble,
+    QuantilePosterior,
+)
 from sksbi.estimator_checks import (
     check_inference_estimator,
     inference_checks,
@@ -108,6 +119,7 @@ ESTIMATORS = [
     CalibratedPosterior(LinearGaussian(), n_samples=50),
     CalibratedPosterior(NRE_TINY, n_samples=50, cv=2),
     ClassifierRatio(n_folds=2, sampler=ImportanceResampling(20_000)),
+    QuantilePosterior(ExtraTreesRegressor(20, min_samples_leaf=10), levels=5, n_folds=2),
 ]
 CHECKS = [
     pytest.param(check, id=f"{type(estimator).__name__}{number}-{check.__name__}")

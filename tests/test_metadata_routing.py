@@ -4,13 +4,25 @@ import numpy as np
 import pytest
 import sklearn
 from sklearn.base import BaseEstimator, clone
-from sklearn.ensemble import BaggingClassifier, HistGradientBoostingClassifier
+from sklearn.ensemble import (
+    BaggingClassifier,
+    HistGradientBoostingClassifier,
+    HistGradientBoostingRegressor,
+)
 from sklearn.exceptions import UnsetMetadataPassedError
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GridSearchCV, KFold, cross_validate
 from sklearn.preprocessing import StandardScaler
 
-from sksbi import NLE, NPE, CalibratedPosterior, ClassifierRatio, Ensemble, PosteriorRegressor
+from sksbi import (
+    NLE,
+    NPE,
+    CalibratedPosterior,
+    ClassifierRatio,
+    Ensemble,
+    PosteriorRegressor,
+    QuantilePosterior,
+)
 from sksbi.pipeline import Pipeline, make_pipeline
 
 TINY = {"flow": "maf", "transforms": 2, "hidden_features": (16,), "max_epochs": 2}
@@ -179,6 +191,9 @@ META = {
     ),
     "Bagging": lambda: ClassifierRatio(
         BaggingClassifier(LogisticRegression(), 3), n_folds=2, random_state=0
+    ),
+    "quantiles": lambda: QuantilePosterior(
+        HistGradientBoostingRegressor(max_iter=5), levels=3, n_folds=2, random_state=0
     ),
     "no calibration": lambda: ClassifierRatio(
         LogisticRegression(), calibration=None, random_state=0

@@ -20,6 +20,7 @@ import torch
 from scipy import stats
 from sklearn.base import BaseEstimator, clone
 from sklearn.decomposition import PCA
+from sklearn.ensemble import HistGradientBoostingRegressor
 from sklearn.frozen import FrozenEstimator
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GridSearchCV
@@ -37,6 +38,7 @@ from sksbi import (
     ClassifierRatio,
     Ensemble,
     PosteriorRegressor,
+    QuantilePosterior,
     trusted_types,
 )
 from sksbi.estimators.marginal import MarginalPosterior
@@ -230,6 +232,15 @@ ESTIMATORS: dict[str, Callable[[object], BaseEstimator]] = {
     "nle_pipeline": lambda _: make_pipeline(StandardScaler(), NLE(PRIOR, **TINY)),
     "classifier": lambda _: ClassifierRatio(
         prior=PRIOR, n_folds=2, sampler=ImportanceResampling(2_000), random_state=0
+    ),
+    "quantiles": lambda _: QuantilePosterior(prior=PRIOR, n_folds=2, random_state=0),
+    "quantiles_near": lambda _: QuantilePosterior(
+        HistGradientBoostingRegressor(max_iter=3),
+        PRIOR,
+        levels=3,
+        n_folds=2,
+        n_context=30,
+        random_state=0,
     ),
     "classifier_pipeline": lambda _: ClassifierRatio(
         sklearn_pipeline(PolynomialFeatures(), StandardScaler(), LogisticRegression(C=0.1)),
@@ -433,7 +444,7 @@ def test_there_are_no_tensors_outside_of_the_net(
     assert tensors_in(state, set()) == []
 
 
-WITHOUT_NET = ["classifier", "classifier_pipeline"]
+WITHOUT_NET = ["classifier", "classifier_pipeline", "quantiles", "quantiles_near"]
 
 
 @pytest.mark.parametrize(
@@ -458,7 +469,7 @@ def test_a_deep_copy_is_the_same_and_stands_alone(
 
 
 @pytest.mark.parametrize("name", WITHOUT_NET)
-def test_a_deep_copy_of_a_classifier_stands_alone(
+def test_a_deep_copy_without_a_net_stands_alone(
     name: str, fitted: dict[str, BaseEstimator]
 ) -> None:
     original = fitted[name]

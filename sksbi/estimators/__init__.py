@@ -10,6 +10,7 @@ from sksbi.estimators.nle import NLE
 from sksbi.estimators.npe import NPE
 from sksbi.estimators.npse import NPSE
 from sksbi.estimators.nre import NRE
+from sksbi.estimators.quantile_posterior import QuantilePosterior
 from sksbi.estimators.regressor import PosteriorRegressor
 
 __all__ = [
@@ -24,4 +25,5 @@ __all__ = [
     "ClassifierRatio",
     "Ensemble",
     "PosteriorRegressor",
+    "QuantilePosterior",
 ]

@@ -12,7 +12,7 @@ from sklearn.utils._param_validation import Interval
 from sksbi.data import Batches
 from sksbi.estimators.neural import NeuralEstimator
 from sksbi.estimators.observed import OBSERVED
-from sksbi.nn import ConditionalField, VectorField
+from sksbi.nn import ConditionalField, build_field
 from sksbi.nn.embedded import build_embedding
 from sksbi.posteriors.density import DensityPosterior
 from sksbi.preprocessing import ObservationSpace, ParameterSpace
@@ -49,15 +49,22 @@ class FieldMixin:
     _least_epochs, _least_steps = 40, 3000
     _least_rows = 1
     _decay = 3000.0
-    _architecture = ("hidden_features", "embedding", "x_features", "criterion")
+    _architecture: tuple[str, ...] = (
+        "network",
+        "hidden_features",
+        "embedding",
+        "x_features",
+        "criterion",
+    )
 
     def _build_module(self, spec):
         """Embed x, then condition the field on it."""
         embedding, width = build_embedding(spec["embedding"], spec["x_shape"])
-        options = check_passed_on(spec, "module__", VectorField)
+        options = check_passed_on(spec, "module__", build_field)
         if spec["hidden_features"] is not None:
             options["hidden_features"] = spec["hidden_features"]
-        return ConditionalField(VectorField(spec["n_theta"], width, **options), embedding)
+        field = build_field(spec["network"], spec["n_theta"], width, **options)
+        return ConditionalField(field, embedding)
 
     def _held_out_losses(self, net, spaces, valid):
         """Compute minus log-densities in the network's units: the field's, and the prior's."""

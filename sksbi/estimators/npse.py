@@ -37,6 +37,9 @@ class NPSE(FieldMixin, ObservedMixin, NeuralEstimator):
         ``RandomizedSearchCV``, a list of them, a scipy.stats multivariate or a torch distribution,
         or an object with ``sample(n, random_state)``, ``log_prob(theta)`` and optionally ``names``
         and ``support``. None: theta is unbounded.
+    network : str or callable, default="mlp"
+        The vector field: "mlp" (:class:`sksbi.nn.VectorField`), or a callable ``network(features,
+        context, **options)`` that returns one, or a module with its methods.
     hidden_features : sequence of int or None, default=None
         The widths of the hidden layers in the field; None: the field's own default, see
         :class:`sksbi.nn.VectorField`.
@@ -169,6 +172,7 @@ class NPSE(FieldMixin, ObservedMixin, NeuralEstimator):
         self,
         prior=None,
         *,
+        network="mlp",
         hidden_features=None,
         embedding=None,
         theta_transformer=None,
@@ -192,6 +196,7 @@ class NPSE(FieldMixin, ObservedMixin, NeuralEstimator):
         **passed_on,
     ):
         self.prior = prior
+        self.network = network
         self.hidden_features = hidden_features
         self.embedding = embedding
         self.theta_transformer = theta_transformer

@@ -6,7 +6,7 @@ from sksbi.nn.convolution import ConvNet1d, ConvNet2d
 from sksbi.nn.deep_set import DeepSet
 from sksbi.nn.density import ConditionalDensity
 from sksbi.nn.embedded import Density
-from sksbi.nn.field import FieldAt, VectorField
+from sksbi.nn.field import FieldAt, VectorField, build_field, field_names
 from sksbi.nn.flows import build_flow, flow_names
 from sksbi.nn.likelihood import ConditionalLikelihood, MixedDistribution
 from sksbi.nn.marginal_flow import MarginalFlow
@@ -45,8 +45,10 @@ __all__ = [
     "SplineFlow",
     "SplineMixture",
     "VectorField",
+    "build_field",
     "build_flow",
     "build_ratio_network",
+    "field_names",
     "flow_names",
     "ratio_network_names",
 ]

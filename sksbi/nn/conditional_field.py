@@ -18,6 +18,7 @@ from sksbi.utils.warn import warn_user
 __all__ = ["ConditionalField"]
 
 _START, _STOP = math.pi / 2, 0.0
+_FARTHEST, _LARGEST = 30.0, 1e9
 
 
 class ConditionalField(Density):
@@ -140,11 +141,15 @@ class ConditionalField(Density):
             v, divergence = field.with_divergence(state[:, :-1], phi, some)
             return torch.cat([v, divergence[:, None]], dim=1)
 
-        w = field.whiten(theta)
+        w = field.whiten(theta.clamp(-_LARGEST, _LARGEST))
+        far = w.square().sum(1)
+        # Where no field was learnt it may be anything, so it is taken where it is not so far.
+        w = w * (_FARTHEST / far.sqrt().clamp(min=_FARTHEST))[:, None]
+        beyond = 0.5 * (far - w.square().sum(1))
         state = self._solve(slope, torch.cat([w, torch.zeros_like(w[:, :1])], 1), _STOP, _START)
         z, change = state[:, :-1], state[:, -1]
         log_normal = -0.5 * (z.square() + math.log(2 * math.pi)).sum(1)
-        return log_normal + change + field.log_det
+        return log_normal - beyond + change + field.log_det
 
     @contextmanager
     def solved_to(self, tolerance: float, max_steps: int) -> Iterator[None]:

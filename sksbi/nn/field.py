@@ -27,7 +27,8 @@ several regressions. As in :mod:`sksbi.nn.autoregressive`, tensors have features
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -35,10 +36,11 @@ from torch.nn.functional import silu
 
 from sksbi.nn.autoregressive import step_size
 from sksbi.nn.regression import regress
+from sksbi.utils.choose import choose, construct
 from sksbi.utils.settings import check_widths
 from sksbi.utils.validation import check_count
 
-__all__ = ["FieldAt", "VectorField"]
+__all__ = ["FieldAt", "VectorField", "build_field", "field_names"]
 
 _LEAST = 0.01
 _LOG_SCALE = 0.25
@@ -334,6 +336,74 @@ class FieldAt:
             if not network.training:
                 slopes.append(factor * gate * (1 + a - h))
         return network.last @ h + network.linear @ w + _columns(self.output, rows, len(phi)), slopes
+
+
+_FIELDS: dict[str, Callable[..., nn.Module]] = {"mlp": VectorField}
+
+
+def field_names() -> list[str]:
+    """
+    List the vector fields that have a name.
+
+    Returns
+    -------
+    list of str
+        The names.
+
+    Examples
+    --------
+    >>> from sksbi.nn import field_names
+    >>> field_names()
+    ['mlp']
+    """
+    return sorted(_FIELDS)
+
+
+def build_field(
+    network: str | Callable[..., nn.Module], features: int, context: int, **options: object
+) -> VectorField:
+    """
+    Build a vector field from its name or its constructor.
+
+    Parameters
+    ----------
+    network : str or callable
+        A name of :func:`field_names`, or anything that is called as ``network(features, context,
+        **options)`` and returns a :class:`VectorField`, or a module with its methods.
+    features : int
+        The number D of parameters.
+    context : int
+        The width C of the context.
+    **options : object
+        Passed on to the constructor.
+
+    Returns
+    -------
+    VectorField
+        The field.
+
+    Raises
+    ------
+    ValueError
+        If the name is unknown.
+    TypeError
+        If it is neither a name nor callable, does not take an option, or returns something else.
+
+    Examples
+    --------
+    >>> from sksbi.nn import build_field
+    >>> build_field("mlp", 2, 8, members=3).members
+    3
+    """
+    otherwise = "a callable network(features, context, **options) that returns a VectorField"
+    constructor = choose(network, _FIELDS, "network", otherwise)
+    what = f"network={network!r}"
+    field = construct(
+        constructor, features, context, what=what, options=options, given_as="module__*"
+    )
+    if not callable(getattr(field, "at", None)):
+        raise TypeError(f"network must be {otherwise}, got {network!r}, which makes {field!r}.")
+    return cast(VectorField, field)
 
 
 def _columns(part: Tensor, rows: Tensor | None, n: int) -> Tensor:

@@ -11,7 +11,7 @@ fewer than 64 of them do, 4,096 draws tell it, to .11 where one in fifty lies in
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import cast
+from typing import Protocol, cast
 
 import numpy as np
 import torch
@@ -20,11 +20,12 @@ from torch import Tensor
 from tqdm.auto import tqdm
 
 from sksbi.nn import ConditionalDensity, Density
-from sksbi.posteriors.base import Draws
+from sksbi.posteriors.base import Draws, Record
 from sksbi.posteriors.encoding import encode
 from sksbi.posteriors.mixture import Normalised, NormalisedAt
 from sksbi.posteriors.record import HeldOutRecord
 from sksbi.preprocessing import ObservationSpace, ParameterSpace
+from sksbi.priors import Prior
 from sksbi.priors.base import at_edge, has_holes, is_cut
 from sksbi.utils.batches import EVALUATION_BATCH, batches
 from sksbi.utils.masks import Masks
@@ -41,6 +42,39 @@ _SHARE_DRAWS, _SHARE_SEED, _ENOUGH_INSIDE = (256, 4_096), 0, 64
 def _has_marginals(posterior: DensityPosterior) -> bool:
     """Tell whether the flow was trained for marginals."""
     return posterior.masks is not None
+
+
+class _Density(Protocol):
+    """What draws u and evaluates its density in contexts, as ConditionalDensity does."""
+
+    def draw(
+        self,
+        c: Tensor,
+        rows: Tensor,
+        generator: torch.Generator,
+        alike: tuple[Tensor, int] | None = None,
+        /,
+    ) -> Tensor:
+        """Draw (n, D)."""
+
+    def log_prob(self, theta: Tensor, c: Tensor, /) -> Tensor:
+        """Compute log-densities (n,)."""
+
+
+class _Family(Protocol):
+    """What densities in m contexts need to know of the posterior that they are of."""
+
+    theta_space: ParameterSpace
+    prior: Prior | None
+    verbose: int
+
+    @property
+    def record(self) -> Record | None:
+        """What new observations are held against."""
+
+    @property
+    def density(self) -> _Density:
+        """The density, in the units of the space."""
 
 
 class DensityPosterior(Normalised):
@@ -113,7 +147,7 @@ class DensityAt(NormalisedAt):
 
     Parameters
     ----------
-    posterior : DensityPosterior
+    posterior : DensityPosterior or QuantileFamily
         Whose they are.
     x : ndarray of shape (m, ...)
         The observations, for messages.
@@ -121,7 +155,7 @@ class DensityAt(NormalisedAt):
         Their contexts.
     """
 
-    def __init__(self, posterior: DensityPosterior, x: Array, context: Tensor) -> None:
+    def __init__(self, posterior: _Family, x: Array, context: Tensor) -> None:
         super().__init__(posterior.prior, len(x), posterior.record)
         self.posterior, self.x, self.context = posterior, x, context
         self.density, self.theta_space = posterior.density, posterior.theta_space
@@ -250,8 +284,8 @@ class DensityAt(NormalisedAt):
 
     def _log_density(self, u: Array, rows: Rows) -> Array:
         """Evaluate the network at u[i], in the context of rows[i]."""
-        points, numbers = torch.from_numpy(u.astype(np.float32)), torch.from_numpy(rows)
-        device = self.context.device
+        points = torch.from_numpy(u).to(self.context.dtype)
+        numbers, device = torch.from_numpy(rows), self.context.device
         parts = [
             self.density.log_prob(points[part].to(device), self.context[numbers[part]]).cpu()
             for part in batches(len(u), EVALUATION_BATCH)

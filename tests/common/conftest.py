@@ -13,6 +13,7 @@ import pandas as pd
 import pytest
 from scipy import stats
 from sklearn.base import BaseEstimator, clone
+from sklearn.ensemble import ExtraTreesRegressor
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import PolynomialFeatures, StandardScaler
@@ -30,11 +31,15 @@ from sksbi import (
     ClassifierRatio,
     Ensemble,
     PosteriorRegressor,
+    QuantilePosterior,
 )
 from sksbi.samplers import ImportanceResampling
 
 TINY = {"flow": "maf", "transforms": 2, "hidden_features": (16,), "max_epochs": 3}
 QUADRATIC = make_pipeline(StandardScaler(), PolynomialFeatures(), LogisticRegression(C=0.1))
+TREES = make_pipeline(
+    PolynomialFeatures(1, include_bias=False), ExtraTreesRegressor(20, min_samples_leaf=10)
+)
 
 ESTIMATORS = [
     NPE(**TINY),
@@ -49,6 +54,7 @@ ESTIMATORS = [
     ClassifierRatio(
         QUADRATIC, calibration="sigmoid", n_folds=2, sampler=ImportanceResampling(20_000)
     ),
+    QuantilePosterior(TREES, levels=5, n_folds=2),
     PosteriorRegressor(
         NPE(**TINY | {"transforms": 1, "max_epochs": 8, "lr": 2e-2, "batch_size": 50}), n_samples=50
     ),

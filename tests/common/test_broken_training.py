@@ -15,6 +15,9 @@ from sklearn.exceptions import FitFailedWarning, NotFittedError
 from sklearn.model_selection import GridSearchCV, KFold
 from skorch.callbacks import Callback
 
+from sksbi.losses import FlowMatching
+from sksbi.nn import FieldAt
+
 Pairs = tuple[pd.DataFrame, pd.DataFrame]
 
 
@@ -159,6 +162,9 @@ SCRIPT = """
 import signal, sys
 import numpy as np
 from skorch.callbacks import Callback
+
+from sksbi.losses import FlowMatching
+from sksbi.nn import FieldAt
 from sksbi import NPE
 
 class Tell(Callback):
@@ -215,7 +221,10 @@ class Broken(torch.nn.Module):
         self.option = option
 
     def forward(self, output: object, theta: torch.Tensor) -> torch.Tensor:
-        losses = distinction(output, theta) if callable(output) else -output.log_prob(theta)
+        if isinstance(output, FieldAt):
+            losses = FlowMatching()(output, theta)
+        else:
+            losses = distinction(output, theta) if callable(output) else -output.log_prob(theta)
         return losses * (np.nan if self.option > 1 else 1.0)
 
 

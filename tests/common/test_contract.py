@@ -10,7 +10,7 @@ import torch
 from scipy import stats
 from sklearn.base import BaseEstimator, clone
 
-from sksbi import NLE, ClassifierRatio
+from sksbi import NLE, ClassifierRatio, QuantilePosterior
 
 Pairs = tuple[pd.DataFrame, pd.DataFrame]
 Arrays = tuple[np.ndarray, np.ndarray]
@@ -18,7 +18,7 @@ Arrays = tuple[np.ndarray, np.ndarray]
 
 def rounding(estimator: BaseEstimator) -> float:
     """Tell how far tables and arrays may differ: scikit-learn sums columns of both otherwise."""
-    return 1e-9 if isinstance(estimator, ClassifierRatio) else 0.0
+    return 1e-9 if isinstance(estimator, ClassifierRatio | QuantilePosterior) else 0.0
 
 
 def same(first: BaseEstimator, second: BaseEstimator, x: object) -> None:
@@ -94,7 +94,7 @@ def test_x_of_many_dimensions(posterior: BaseEstimator, arrays: Arrays) -> None:
     theta, x = arrays
     images = x.reshape(-1, 2, 2)
     estimator = clone(posterior)
-    if not isinstance(estimator, NLE | ClassifierRatio):
+    if not isinstance(estimator, NLE | ClassifierRatio | QuantilePosterior):
         estimator.set_params(embedding=embedding())
     estimator.fit(theta, images)
     one, batch = estimator.sample(images[0], 6), estimator.sample(images[:1], 6)

@@ -10,13 +10,17 @@ import pandas as pd
 import pytest
 import torch
 from sklearn.base import BaseEstimator, clone
-from sklearn.ensemble import RandomForestClassifier
+from sklearn.ensemble import (
+    GradientBoostingRegressor,
+    HistGradientBoostingRegressor,
+    RandomForestClassifier,
+)
 from sklearn.linear_model import SGDClassifier
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from zuko.flows import MAF
 
-from sksbi import NLE, ClassifierRatio, simulate
+from sksbi import NLE, ClassifierRatio, QuantilePosterior, simulate
 
 Pairs = tuple[pd.DataFrame, pd.DataFrame]
 
@@ -47,6 +51,9 @@ def with_noise(estimator: BaseEstimator) -> BaseEstimator:
     """Add a part that draws in training: dropout, from torch's global generator, or a forest."""
     if isinstance(estimator, ClassifierRatio):
         return clone(estimator).set_params(classifier=RandomForestClassifier(5, max_depth=4))
+    if isinstance(estimator, QuantilePosterior):
+        trees = HistGradientBoostingRegressor(max_iter=5, max_features=0.5)
+        return clone(estimator).set_params(regressor=trees)
     if isinstance(estimator, NLE):
         return clone(estimator).set_params(flow=NoisyFlow)
     embedding = torch.nn.Sequential(torch.nn.Linear(4, 8), torch.nn.Dropout(0.5))
@@ -58,6 +65,9 @@ def with_sgd(estimator: BaseEstimator) -> BaseEstimator:
     if isinstance(estimator, ClassifierRatio):
         line = make_pipeline(StandardScaler(), SGDClassifier(alpha=0.1))
         return clone(estimator).set_params(classifier=line)
+    if isinstance(estimator, QuantilePosterior):
+        trees = GradientBoostingRegressor(n_estimators=5, subsample=0.5)
+        return clone(estimator).set_params(regressor=trees)
     return clone(estimator).set_params(optimizer="sgd", lr=1e-2)
 
 
@@ -79,7 +89,8 @@ def test_two_fits_are_equal_bit_for_bit(
 def test_two_threads_at_once_equal_serial(
     posterior: BaseEstimator, pairs: Pairs, vary: Callable[[BaseEstimator], BaseEstimator]
 ) -> None:
-    longer = {} if isinstance(posterior, ClassifierRatio) else {"max_epochs": 6}
+    at_once = isinstance(posterior, ClassifierRatio | QuantilePosterior)
+    longer = {} if at_once else {"max_epochs": 6}
     cases = [vary(posterior).set_params(random_state=seed, **longer) for seed in (0, 1)]
     expected = [numbers(case, pairs) for case in cases]
     barrier = Barrier(2)

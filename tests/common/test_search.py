@@ -11,7 +11,11 @@ import torch
 import zuko
 from scipy import stats
 from sklearn.base import BaseEstimator, clone
-from sklearn.ensemble import HistGradientBoostingClassifier, RandomForestClassifier
+from sklearn.ensemble import (
+    HistGradientBoostingClassifier,
+    RandomForestClassifier,
+    RandomForestRegressor,
+)
 from sklearn.experimental import enable_halving_search_cv  # noqa: F401
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import (
@@ -26,9 +30,9 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import PolynomialFeatures, StandardScaler
 
 import sksbi.pipeline
-from sksbi import AMNPE, AMNRE, NLE, NRE, ClassifierRatio
+from sksbi import AMNPE, AMNRE, FMPE, NLE, NPSE, NRE, ClassifierRatio, QuantilePosterior
 from sksbi.losses import criterion_names
-from sksbi.nn import RatioMLP
+from sksbi.nn import RatioMLP, VectorField
 
 Pairs = tuple[pd.DataFrame, pd.DataFrame]
 
@@ -50,7 +54,7 @@ def split_scores(search: BaseEstimator) -> np.ndarray:
 
 def rates(estimator: BaseEstimator) -> tuple[float, float]:
     """Choose a bad and a good learning rate; some networks start near the solution."""
-    starts_near = isinstance(estimator, NRE | AMNPE | AMNRE)
+    starts_near = isinstance(estimator, NRE | AMNPE | AMNRE | FMPE | NPSE)
     return (1.0, 1e-3) if starts_near else (1e-5, 1e-2)
 
 
@@ -69,6 +73,9 @@ def test_grid_search_scores_and_refits_the_best(posterior: BaseEstimator, pairs:
     if isinstance(posterior, ClassifierRatio):
         decisive, better = "classifier__logisticregression__C", 0.1
         grid = {decisive: [1e-9, better], "n_marginal": [1, 3]}
+    elif isinstance(posterior, QuantilePosterior):
+        decisive, better = "regressor__extratreesregressor__min_samples_leaf", 10
+        grid = {decisive: [100, better], "trend": ["auto", None]}
     else:
         decisive, (worse, better) = "lr", rates(posterior)
         grid = {decisive: [worse, better], "hidden_features": [(8,), (16, 16)]}
@@ -130,6 +137,10 @@ def wide(features: int, context: int, **options: object) -> torch.nn.Module:
     return RatioMLP(features, context, hidden_features=(24,))
 
 
+def single(features: int, context: int, **options: object) -> torch.nn.Module:
+    return VectorField(features, context, hidden_features=(24,), members=1)
+
+
 def linear(features: int, context: int, **options: object) -> torch.nn.Module:
     return RatioMLP(features, context, members=1, activation=torch.nn.Identity)
 
@@ -139,6 +150,8 @@ ARCHITECTURES = {
     "network": [wide, linear],
     "masks": ["uniform", 0.9, [["sd"]]],
 }
+
+MEMBERS = "module__members", [1, 3]
 
 SEARCHED = {
     "optimizer__weight_decay": [0.0, 10.0],
@@ -156,13 +169,24 @@ def test_parameters_of_every_part_are_searched(
     network: BaseEstimator, pairs: Pairs, name: str
 ) -> None:
     """Each value arrives: it scores like an estimator built with it, and unlike the others."""
+    if isinstance(network, FMPE):
+        ways = {"flow or network": ("network", [single]), "module__activation": MEMBERS}
+        name, values = ways.get(name, (name, None))
+        _search(network, pairs, name, values or SEARCHED[name])
+        return
     if name == "flow or network":
         name = next(name for name in ARCHITECTURES if name in network.get_params())
     if isinstance(network, NLE) and name == "module__activation":
         network = clone(network).set_params(flow="maf")  # splines have none
-    cv, values = KFold(2), SEARCHED.get(name) or ARCHITECTURES[name]
+    values = SEARCHED.get(name) or ARCHITECTURES[name]
     if isinstance(network, AMNPE) and name == "module__activation":
         name, values = "module__bins", [3, 4]  # it has rectifiers alone
+    _search(network, pairs, name, values)
+
+
+def _search(network: BaseEstimator, pairs: Pairs, name: str, values: list) -> None:
+    """Search the values of a parameter, and compare with fits by hand."""
+    cv = KFold(2)
     search = GridSearchCV(network, {name: values}, cv=cv, error_score="raise").fit(*pairs)
     scores = split_scores(search)
     for value, row in zip(values, scores, strict=True):
@@ -260,10 +284,15 @@ def parallel_grid(estimator: BaseEstimator) -> dict[str, list]:
     if isinstance(estimator, ClassifierRatio):
         trees = RandomForestClassifier(5, max_depth=4)
         return {"calibration": ["sigmoid", "isotonic"], "classifier": [estimator.classifier, trees]}
+    if isinstance(estimator, QuantilePosterior):
+        trees = RandomForestRegressor(5, max_depth=4)
+        return {"levels": [5, 7], "regressor": [estimator.regressor, trees]}
     if isinstance(estimator, NRE):
         return {"lr": [1e-3, 1e-2], "network": ["mlp", wide]}
     if isinstance(estimator, AMNPE | AMNRE):
         return {"lr": [1e-3, 1e-2], "masks": ["uniform", [["sd"]]]}
+    if isinstance(estimator, FMPE | NPSE):
+        return {"lr": [1e-3, 1e-2], "network": ["mlp", single]}
     return {"lr": [1e-3, 1e-2], "flow": ["maf", partial(zuko.flows.NSF, bins=4)]}
 
 
@@ -284,7 +313,7 @@ def test_two_processes_equal_serial_bit_for_bit(
     posterior: BaseEstimator, make_pairs: Callable[..., Pairs], n: int
 ) -> None:
     estimator = clone(posterior)
-    if not isinstance(estimator, ClassifierRatio):
+    if not isinstance(estimator, ClassifierRatio | QuantilePosterior):
         estimator.set_params(batch_size=100, max_epochs=2)
     pairs = make_pairs(n)
     serial = in_parallel(estimator, pairs, None)

@@ -12,7 +12,8 @@ from scipy.stats import norm
 from sklearn.base import BaseEstimator, clone
 from sklearn.model_selection import KFold, ShuffleSplit
 
-from sksbi import AMNPE, AMNRE, NPE, NRE
+from sksbi import AMNPE, AMNRE, FMPE, NPE, NRE
+from sksbi.nn import FieldAt
 
 Pairs = tuple[pd.DataFrame, pd.DataFrame]
 Arrays = tuple[np.ndarray, np.ndarray]
@@ -149,6 +150,24 @@ def mean_log_odds(nre: NRE, theta: pd.DataFrame, x: pd.DataFrame) -> float:
     return log_expit(nre.predict_log_ratio(theta, x)).mean()
 
 
+class Still(torch.nn.Module):
+    """A criterion for fields that looks at theta itself, half way to the noise."""
+
+    def forward(self, field: FieldAt, theta: torch.Tensor) -> torch.Tensor:
+        w = field.whiten(theta)
+        errors = (field(w, torch.full((len(w),), 0.8)) - w).square().sum(-1)
+        return errors.reshape(-1, len(theta)).mean(0)
+
+
+def mean_stillness(fmpe: FMPE, theta: pd.DataFrame, x: pd.DataFrame) -> float:
+    """Compute minus the loss of that criterion."""
+    u, _ = fmpe._theta_space.to_network(theta.to_numpy())
+    seen = torch.from_numpy(fmpe._x_space.transform(x.to_numpy()))
+    with torch.no_grad():
+        field = fmpe.net_.module_.eval()(seen)
+        return -float(Still()(field, torch.from_numpy(u.astype(np.float32))).mean())
+
+
 @pytest.mark.parametrize("make", [fold, pair])
 def test_validation_loss_is_of_the_held_out_rows(
     network: BaseEstimator, pairs: Pairs, make_pairs: Callable, make: Callable
@@ -162,6 +181,9 @@ def test_validation_loss_is_of_the_held_out_rows(
     if isinstance(network, NRE | AMNRE):  # whose criterion pairs rows at random: one that does not
         warm.set_params(criterion=OwnOnly)
         score = mean_log_odds
+    if isinstance(network, FMPE):  # whose criterion draws noise at random: one that does not
+        warm.set_params(criterion=Still)
+        score = mean_stillness
     scores = [score(warm.fit(*pairs), *held_out) for _ in range(2)]
     losses = warm.history_["valid_loss"].iloc[[2, 5]].to_numpy()
     assert abs(scores[1] - scores[0]) > 1e-2

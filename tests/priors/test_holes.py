@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from scipy import stats
 from torch import distributions
 
-from sksbi import NPE, NRE, CalibratedPosterior, ClassifierRatio, Ensemble
+from sksbi import NPE, NRE, CalibratedPosterior, ClassifierRatio, Ensemble, QuantilePosterior
 from sksbi.priors import Prior, check_prior
 
 Points = NDArray[np.float64]
@@ -150,7 +150,9 @@ def test_no_draw_no_density_and_no_mode_where_the_prior_is_zero(name: str, kind:
     assert np.isneginf(estimator.log_prob(outside, x_observed)).all()
 
 
-@pytest.mark.parametrize("kind", ["npe", "nre", "classifier", "ensemble", "calibrated"])
+@pytest.mark.parametrize(
+    "kind", ["npe", "nre", "classifier", "quantiles", "ensemble", "calibrated"]
+)
 def test_fit_refuses_theta_of_density_zero(kind: str) -> None:
     spec = Sorted()
     npe = NPE(spec, **TINY)
@@ -158,6 +160,7 @@ def test_fit_refuses_theta_of_density_zero(kind: str) -> None:
         "npe": npe,
         "nre": NRE(spec),
         "classifier": ClassifierRatio(prior=spec),
+        "quantiles": QuantilePosterior(prior=spec),
         "ensemble": Ensemble(npe),
         "calibrated": CalibratedPosterior(npe),
     }[kind]

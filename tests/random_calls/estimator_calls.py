@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from scipy import stats
+from sklearn.ensemble import ExtraTreesRegressor
 from sklearn.linear_model import LogisticRegression
 from sklearn.preprocessing import StandardScaler
 
@@ -24,6 +25,7 @@ from sksbi import (
     ClassifierRatio,
     Ensemble,
     PosteriorRegressor,
+    QuantilePosterior,
     diagnose,
 )
 from sksbi.exceptions import TrainingWarning
@@ -51,6 +53,9 @@ FAMILIES: dict[str, Callable[[], Any]] = {
     "AMNRE": lambda: AMNRE(PRIOR, sampler=_CHAINS, **TINY),
     "ClassifierRatio": lambda: ClassifierRatio(
         LogisticRegression(), PRIOR, n_folds=2, sampler=_CANDIDATES, random_state=0
+    ),
+    "QuantilePosterior": lambda: QuantilePosterior(
+        ExtraTreesRegressor(10, min_samples_leaf=5), PRIOR, levels=3, n_folds=2, random_state=0
     ),
     "Ensemble": lambda: Ensemble(FAMILIES["NPE"](), n_estimators=2, random_state=0),
     "CalibratedPosterior": lambda: CalibratedPosterior(
@@ -218,11 +223,12 @@ def _fit(family: str) -> Call:
 
     def arguments(rng: np.random.Generator) -> Arguments:
         theta, x = pairs(int(rng.integers(5)))
-        more = {"nan": "open"} if family == "ClassifierRatio" else {}
+        any_table = ("ClassifierRatio", "QuantilePosterior")
+        more = {"nan": "open"} if family in any_table else {}
         more |= {"dates": "open"} if family.endswith("Pipeline") else {}
         found = {
             "theta": numbers(theta, rounds=False, rows="bad", width="bad"),
-            "x": numbers(x, width="open", rounds=family != "ClassifierRatio", **more),
+            "x": numbers(x, width="open", rounds=family not in any_table, **more),
         }
         if family == "PosteriorRegressor":
             return {"X": found["x"], "y": found["theta"]}
@@ -285,6 +291,15 @@ SETTINGS: dict[str, Arguments] = {
         "sampler": choice("importance"),
         "classifier": only(
             LogisticRegression(), bad=("a", 3, LogisticRegression, StandardScaler())
+        ),
+    },
+    "QuantilePosterior": {
+        "levels": only(3, [0.1, 0.5, 0.9], bad=(2, "a", [0.5], [0.9, 0.5, 0.1], 0.5)),
+        "trend": choice("auto", none="open"),
+        "n_folds": parameter(2, low=2, none="open", most=ABSURD),
+        "n_context": parameter(10, low=2, none="open", most=ABSURD),
+        "regressor": only(
+            ExtraTreesRegressor(3), bad=("a", 3, ExtraTreesRegressor, StandardScaler())
         ),
     },
     "PosteriorRegressor": {"n_samples": parameter(20)},
