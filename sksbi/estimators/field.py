@@ -48,7 +48,6 @@ class FieldMixin:
     _batch_scale = 2.0
     _least_epochs, _least_steps = 40, 3000
     _least_rows = 1
-    _decay = 3000.0
     _architecture: tuple[str, ...] = (
         "network",
         "hidden_features",

@@ -5,7 +5,6 @@ from sksbi.nn.conditional_field import ConditionalField
 from sksbi.nn.convolution import ConvNet1d, ConvNet2d
 from sksbi.nn.deep_set import DeepSet
 from sksbi.nn.density import ConditionalDensity
-from sksbi.nn.embedded import Density
 from sksbi.nn.field import FieldAt, VectorField, build_field, field_names
 from sksbi.nn.flows import build_flow, flow_names
 from sksbi.nn.likelihood import ConditionalLikelihood, MixedDistribution
@@ -32,7 +31,6 @@ __all__ = [
     "ConvNet1d",
     "ConvNet2d",
     "DeepSet",
-    "Density",
     "FieldAt",
     "LogRatio",
     "MarginalFlow",

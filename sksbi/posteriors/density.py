@@ -19,7 +19,8 @@ from sklearn.utils.metaestimators import available_if
 from torch import Tensor
 from tqdm.auto import tqdm
 
-from sksbi.nn import ConditionalDensity, Density
+from sksbi.nn import ConditionalDensity
+from sksbi.nn.embedded import Density
 from sksbi.posteriors.base import Draws, Record
 from sksbi.posteriors.encoding import encode
 from sksbi.posteriors.mixture import Normalised, NormalisedAt

@@ -94,13 +94,15 @@ ESTIMATORS = {
     "NPE": sksbi.NPE,
     "NRE": sksbi.NRE,
     "NLE": sksbi.NLE,
+    "FMPE": sksbi.FMPE,
+    "NPSE": sksbi.NPSE,
     "AMNPE": sksbi.AMNPE,
     "AMNRE": sksbi.AMNRE,
     "QuantilePosterior": make_quantile_posterior,
     "NRE_trials": partial(DeclaredTrials, sksbi.NRE),
     "NLE_trials": partial(DeclaredTrials, sksbi.NLE),
 }
-NORMALISED = {"NPE", "AMNPE", "QuantilePosterior"}
+NORMALISED = {"NPE", "FMPE", "NPSE", "AMNPE", "QuantilePosterior"}
 LIBRARIES = ("sksbi", "torch", "zuko", "sbi", "lampe")
 
 

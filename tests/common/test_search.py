@@ -54,7 +54,9 @@ def split_scores(search: BaseEstimator) -> np.ndarray:
 
 def rates(estimator: BaseEstimator) -> tuple[float, float]:
     """Choose a bad and a good learning rate; some networks start near the solution."""
-    starts_near = isinstance(estimator, NRE | AMNPE | AMNRE | FMPE | NPSE)
+    if isinstance(estimator, FMPE | NPSE):
+        return 0.1, 1e-3
+    starts_near = isinstance(estimator, NRE | AMNPE | AMNRE)
     return (1.0, 1e-3) if starts_near else (1e-5, 1e-2)
 
 
