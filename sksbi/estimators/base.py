@@ -9,10 +9,12 @@ leaves is asked as a :class:`sksbi.posteriors.base.Posterior`, by the methods of
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from fractions import Fraction
 
 import numpy as np
 import pandas as pd
 from sklearn.base import BaseEstimator
+from sklearn.utils._param_validation import validate_parameter_constraints
 from sklearn.utils.metadata_routing import UNUSED
 from sklearn.utils.metaestimators import available_if
 
@@ -153,6 +155,13 @@ class BaseInference(ReadableMixin, AskingMixin, BaseEstimator, ABC):
         if interrupt is not None:
             raise interrupt
         return self
+
+    def _validate_params(self):
+        """Validate the parameters as scikit-learn does, whose intervals take no fractions."""
+        given = self.get_params(deep=False)
+        plain = {k: float(v) if isinstance(v, Fraction) else v for k, v in given.items()}
+        name = type(self).__name__
+        validate_parameter_constraints(self._parameter_constraints, plain, caller_name=name)
 
     def _learn(self, theta, x, sample_weight):
         """Read tables, and learn from them; return what interrupted that and is to be raised."""

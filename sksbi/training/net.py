@@ -119,9 +119,9 @@ def build_net(
     optimizer = find_optimizer(optimizer)
     check_passed_on(passed_on, "optimizer__", optimizer)
     check_passed_on(passed_on, "iterator_train__", Batches)
-    batch_size = check_count(
-        passed_on.get("iterator_train__batch_size", batch_size), "iterator_train__batch_size"
-    )
+    count_name = "iterator_train__batch_size"
+    count_name = count_name if count_name in passed_on else "batch_size"
+    batch_size = check_count(passed_on.get(count_name, batch_size), count_name)
     steps = max_epochs * n_passes * ceil(n_train / batch_size)
     patience = None if valid is None else patience
     named = _named_callbacks(callbacks, steps, patience, verbose, keep_best)

@@ -76,12 +76,9 @@ def test_a_row_of_weight_zero_gives_no_gradient() -> None:
 
 
 @pytest.mark.parametrize("estimates", ["nonsense", "", 3, None, ["ratio"], {}])
-def test_what_is_estimated_is_one_of_three(estimates):
-    with pytest.raises(
-        ValueError, match=r"estimates must be one of \['likelihood', 'posterior', 'ratio'\]"
-    ):
+def test_what_is_estimated_is_one_of_four(estimates):
+    rule = r"estimates must be one of \['field', 'likelihood', 'posterior', 'ratio'\]"
+    with pytest.raises(ValueError, match=rule):
         criterion_names(estimates)
-    with pytest.raises(
-        ValueError, match=r"estimates must be one of \['likelihood', 'posterior', 'ratio'\]"
-    ):
+    with pytest.raises(ValueError, match=rule):
         build_criterion("binary", estimates)

@@ -11,15 +11,17 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from scipy import stats
-from sklearn.ensemble import ExtraTreesRegressor
+from sklearn.ensemble import ExtraTreesRegressor, GradientBoostingRegressor
 from sklearn.linear_model import LogisticRegression
 from sklearn.preprocessing import StandardScaler
 
 from sksbi import (
     AMNPE,
     AMNRE,
+    FMPE,
     NLE,
     NPE,
+    NPSE,
     NRE,
     CalibratedPosterior,
     ClassifierRatio,
@@ -49,13 +51,19 @@ FAMILIES: dict[str, Callable[[], Any]] = {
     "NPE": lambda: NPE(PRIOR, transforms=1, **TINY),
     "NRE": lambda: NRE(PRIOR, sampler=_CHAINS, **TINY),
     "NLE": lambda: NLE(PRIOR, flow="maf", transforms=1, sampler=_CHAINS, **TINY),
+    "FMPE": lambda: FMPE(PRIOR, **TINY),
+    "NPSE": lambda: NPSE(PRIOR, **TINY),
     "AMNPE": lambda: AMNPE(PRIOR, transforms=1, **TINY),
     "AMNRE": lambda: AMNRE(PRIOR, sampler=_CHAINS, **TINY),
     "ClassifierRatio": lambda: ClassifierRatio(
         LogisticRegression(), PRIOR, n_folds=2, sampler=_CANDIDATES, random_state=0
     ),
     "QuantilePosterior": lambda: QuantilePosterior(
-        ExtraTreesRegressor(10, min_samples_leaf=5), PRIOR, levels=3, n_folds=2, random_state=0
+        GradientBoostingRegressor(loss="quantile", n_estimators=3),
+        PRIOR,
+        levels=3,
+        n_folds=2,
+        random_state=0,
     ),
     "Ensemble": lambda: Ensemble(FAMILIES["NPE"](), n_estimators=2, random_state=0),
     "CalibratedPosterior": lambda: CalibratedPosterior(
@@ -257,6 +265,18 @@ SETTINGS: dict[str, Arguments] = {
         "criterion": choice("binary"),
         "sampler": choice("importance"),
     },
+    "FMPE": {
+        "network": choice("mlp"),
+        "criterion": choice("flow_matching"),
+        "tolerance": real(0.0009765625),
+        "max_steps": parameter(50),
+    },
+    "NPSE": {
+        "network": choice("mlp"),
+        "criterion": choice("score_matching"),
+        "tolerance": real(0.0009765625),
+        "max_steps": parameter(50),
+    },
     "AMNPE": {
         "masks": only("by_size", "uniform", 0.5, [[0]], [["sd"], [1, 0]], bad=NO_MASKS),
         "transforms": parameter(1, none="open"),
@@ -304,7 +324,7 @@ SETTINGS: dict[str, Arguments] = {
     },
     "PosteriorRegressor": {"n_samples": parameter(20)},
 }
-NETWORKS = ("NPE", "NRE", "NLE", "AMNPE", "AMNRE")
+NETWORKS = ("NPE", "NRE", "NLE", "FMPE", "NPSE", "AMNPE", "AMNRE")
 NEURAL: Arguments = {
     "hidden_features": only(None, (8, 8), [8], bad=NO_WIDTHS),
     "theta_transformer": only(None, StandardScaler(), bad=("a", 3, StandardScaler)),
