@@ -41,10 +41,9 @@ def check_prior(prior: object, n_features: int | None = None) -> Prior:
         Its ``log_prob`` gets such an array, with the columns in the order of ``names``, and returns
         n log-densities, -inf where the prior is zero: no posterior has draws or density there. It
         may bring its own map between where it is positive and all of R^D, as
-        ``to_unbounded(theta)``, ``from_unbounded(z)`` and ``log_abs_det_jacobian(theta, z)``,
-        log |det dz/dtheta|; then nothing has to be redrawn, and densities are exact. Without it,
-        draws are redrawn, and densities normalised to within a few percent: see
-        `sksbi.posteriors`.
+        ``to_unbounded(theta)``, ``from_unbounded(z)`` and ``log_abs_det_jacobian(theta, z)``
+        (of dz/dtheta); then nothing has to be redrawn, and densities are exact. Without it, draws
+        are redrawn, and densities normalised to within a few percent: see `sksbi.posteriors`.
     n_features : int, default=None
         The number D of parameters the prior must have; None takes any.
 
