@@ -126,7 +126,7 @@ def encoding(request: pytest.FixtureRequest, prior: dict) -> BaseEstimator:
     return _ready(request.param, prior)
 
 
-@pytest.fixture(**_names(NPE, NRE, NLE, FMPE, AMNPE, AMNRE))
+@pytest.fixture(**_names(NPE, NRE, NLE, FMPE, AMNPE))
 def network(request: pytest.FixtureRequest, prior: dict) -> BaseEstimator:
     """Give each estimator that trains one network in turn, not fitted, with a prior and a seed."""
     return _ready(request.param, prior)
