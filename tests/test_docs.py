@@ -152,6 +152,14 @@ def test_estimators_of_marginals_have_the_texts_of_those_of_the_whole() -> None:
     )
 
 
+@pytest.mark.parametrize("cls", [sksbi.FMPE, sksbi.NPSE])
+def test_estimators_by_fields_have_the_texts_of_those_by_flows(cls: type) -> None:
+    first, second = texts(cls, "Parameters"), texts(sksbi.NPE, "Parameters")
+    shared = (first.keys() & second.keys()) - OF_THEIR_OWN
+    assert len(shared) > 10
+    assert {name: first[name] for name in shared} == {name: second[name] for name in shared}
+
+
 def test_attributes_that_are_the_same_have_the_same_text() -> None:
     classes = [sksbi.NPE, sksbi.NRE, sksbi.NLE, sksbi.AMNPE, sksbi.AMNRE, sksbi.Ensemble]
     classes += [sksbi.CalibratedPosterior, sksbi.ClassifierRatio]

@@ -121,16 +121,18 @@ class QuantileDensity:
             return_index=True,
             return_inverse=True,
         )
-        return [(np.flatnonzero(group == k), self._of_one(x[i])) for k, i in enumerate(first)]
+        make = self.conditionals
+        return [(np.flatnonzero(group == k), self._of_one(make, x[i])) for k, i in enumerate(first)]
 
-    def _of_one(self, x: Array) -> Sequence[Conditional]:
+    def _of_one(
+        self, make: Callable[[Array], Sequence[Conditional]], x: Array
+    ) -> Sequence[Conditional]:
         """Get the conditionals of one observation; those of the last few are kept."""
         key = x.tobytes()
         if key not in self._kept:
             while len(self._kept) >= _MOST_KEPT:
                 del self._kept[next(iter(self._kept))]
-            assert callable(self.conditionals)
-            self._kept[key] = self.conditionals(x)
+            self._kept[key] = make(x)
         return self._kept[key]
 
 

@@ -80,6 +80,28 @@ def test_a_field_of_zero_is_the_gaussian_of_a_regression() -> None:
     torch.testing.assert_close(draws.T.cov(), covariance, atol=0.01, rtol=0)
 
 
+def test_a_linear_field_has_the_gaussian_that_its_flow_leads_to() -> None:
+    torch.manual_seed(0)
+    field = VectorField(2, 1, hidden_features=(8,), members=1)
+    rate = torch.tensor([[0.4, 0.5], [-0.3, -0.2]])
+    with torch.no_grad():
+        field.linear[0] = rate
+    density = ConditionalField(field, nn.Flatten()).eval().double()
+    # w at pi/2 is the exponential of the rate times w at 0, and there it is standard normal.
+    flow = torch.matrix_exp(rate.double() * math.pi / 2)
+    exact = torch.distributions.MultivariateNormal(
+        torch.zeros(2).double(), precision_matrix=flow.T @ flow
+    )
+    theta, c = torch.randn(100, 2).double(), torch.zeros(100, 1).double()
+    for tolerance in (1e-3, 1e-5, 1e-7):
+        with density.solved_to(tolerance, 1000):
+            error = density.log_prob(theta, c) - exact.log_prob(theta)
+        # Of ten steps at most, each errs by tolerance (1 + |w|), the flow stretches it by its norm,
+        # and the log-density has the slope |z|.
+        size = torch.linalg.matrix_norm(flow, 2) * (1 + theta.norm(dim=1)) ** 2
+        assert (error.abs() < 10 * tolerance * size * torch.linalg.matrix_norm(flow, 2)).all()
+
+
 @pytest.mark.parametrize("features", [1, 2])
 def test_the_density_of_any_field_integrates_to_one(features: int) -> None:
     density = ConditionalField(make_field(features), nn.Flatten()).eval()
