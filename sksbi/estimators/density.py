@@ -15,15 +15,17 @@ __all__ = ["DensityMixin"]
 
 
 class DensityMixin:
-    """Judging and recording a density, for an estimator whose network is a ConditionalDensity."""
+    """Judging and recording a density, for an estimator whose network is a Density."""
 
     _record: HeldOutRecord | None
     _losses_of_prior: Callable[..., Array]
 
     def _held_out_losses(self, net, spaces, valid):
-        """Compute minus log-densities in the network's units: the flow's, and the prior's."""
+        """Compute minus log-densities in the network's units: its own, and the prior's."""
         module = net.module_.eval()
-        parts = [module(x).log_prob(u) for x, (u, _) in Batches(valid, EVALUATION_BATCH)]
+        with module.coarsely():
+            batches = Batches(valid, EVALUATION_BATCH)
+            parts = [module.log_prob(u, module.embed(x)) for x, (u, _) in batches]
         log_q = torch.cat(parts).cpu().double().numpy()
         return -log_q, self._losses_of_prior(spaces, valid)
 

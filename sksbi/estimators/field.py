@@ -2,27 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from numbers import Integral, Real
 from typing import Any
 
-import torch
 from sklearn.utils._param_validation import Interval
 
-from sksbi.data import Batches
 from sksbi.estimators.neural import NeuralEstimator
 from sksbi.estimators.observed import OBSERVED
 from sksbi.nn import ConditionalField, build_field
 from sksbi.nn.embedded import build_embedding
 from sksbi.posteriors.density import DensityPosterior
+from sksbi.posteriors.record import HeldOutRecord
 from sksbi.preprocessing import ObservationSpace, ParameterSpace
 from sksbi.training import check_passed_on
-from sksbi.utils.types import Array
 
 __all__ = ["FIELD", "FieldMixin"]
-
-_ROWS_PER_BATCH, _JUDGING_TOLERANCE = 1_000, 1e-2
-
 
 FIELD = (
     NeuralEstimator._parameter_constraints
@@ -43,10 +37,11 @@ class FieldMixin:
     verbose: int
     _theta_space: ParameterSpace
     _x_space: ObservationSpace
-    _losses_of_prior: Callable[..., Array]
+    _record: HeldOutRecord | None
     _estimates = "field"
     _batch_scale = 2.0
     _least_epochs, _least_steps = 40, 3000
+    _decay = 900.0
     _least_rows = 1
     _architecture: tuple[str, ...] = (
         "network",
@@ -65,18 +60,9 @@ class FieldMixin:
         field = build_field(spec["network"], spec["n_theta"], width, **options)
         return ConditionalField(field, embedding)
 
-    def _held_out_losses(self, net, spaces, valid):
-        """Compute minus log-densities in the network's units: the field's, and the prior's."""
-        module = net.module_.eval()
-        with module.solved_to(_JUDGING_TOLERANCE, self.max_steps):
-            parts = [
-                module.log_prob(u, module.embed(x)) for x, (u, _) in Batches(valid, _ROWS_PER_BATCH)
-            ]
-        log_q = torch.cat(parts).cpu().double().numpy()
-        return -log_q, self._losses_of_prior(spaces, valid)
-
     def _posterior(self):
         """Assemble the posterior."""
         module = self.net_.module_
         module.tolerance, module.max_steps = self.tolerance, self.max_steps
-        return DensityPosterior(module, self._theta_space, self._x_space, None, self.verbose)
+        spaces = self._theta_space, self._x_space
+        return DensityPosterior(module, *spaces, self._record, self.verbose)

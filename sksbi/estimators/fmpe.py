@@ -13,6 +13,7 @@ on a circle, which is the same path at another speed: see :mod:`sksbi.nn.field`.
 
 from __future__ import annotations
 
+from sksbi.estimators.density import DensityMixin
 from sksbi.estimators.field import FIELD, FieldMixin
 from sksbi.estimators.neural import NeuralEstimator
 from sksbi.estimators.observed import ObservedMixin
@@ -20,7 +21,7 @@ from sksbi.estimators.observed import ObservedMixin
 __all__ = ["FMPE"]
 
 
-class FMPE(FieldMixin, ObservedMixin, NeuralEstimator):
+class FMPE(FieldMixin, DensityMixin, ObservedMixin, NeuralEstimator):
     """
     Flow matching posterior estimation: p(theta | x) by a vector field, fitted by least squares.
 
@@ -89,7 +90,7 @@ class FMPE(FieldMixin, ObservedMixin, NeuralEstimator):
     validation_fraction : float, splitter, tuple or None, default=0.1
         What early stopping watches: a fraction of the rows, shuffled; a scikit-learn splitter, of
         which the first split is taken; a pair (theta, x); or None, and there is no early stopping.
-    patience : int or None, default=8
+    patience : int or None, default=16
         After so many epochs without a better validation loss the training goes back to the best
         weights, and the learning rate falls to zero in half as many epochs as it took to find them.
         In the end the best weights are restored. None: no early stopping.
@@ -181,7 +182,7 @@ class FMPE(FieldMixin, ObservedMixin, NeuralEstimator):
         batch_size=None,
         max_epochs=None,
         validation_fraction=0.1,
-        patience=8,
+        patience=16,
         callbacks=None,
         device="auto",
         compile=False,

@@ -13,6 +13,7 @@ from noise to draws of p(theta | x): see :mod:`sksbi.nn.field`, where both are o
 
 from __future__ import annotations
 
+from sksbi.estimators.density import DensityMixin
 from sksbi.estimators.field import FIELD, FieldMixin
 from sksbi.estimators.neural import NeuralEstimator
 from sksbi.estimators.observed import ObservedMixin
@@ -20,7 +21,7 @@ from sksbi.estimators.observed import ObservedMixin
 __all__ = ["NPSE"]
 
 
-class NPSE(FieldMixin, ObservedMixin, NeuralEstimator):
+class NPSE(FieldMixin, DensityMixin, ObservedMixin, NeuralEstimator):
     """
     Neural posterior score estimation: p(theta | x) by the score of a diffusion.
 
@@ -90,7 +91,7 @@ class NPSE(FieldMixin, ObservedMixin, NeuralEstimator):
     validation_fraction : float, splitter, tuple or None, default=0.1
         What early stopping watches: a fraction of the rows, shuffled; a scikit-learn splitter, of
         which the first split is taken; a pair (theta, x); or None, and there is no early stopping.
-    patience : int or None, default=8
+    patience : int or None, default=16
         After so many epochs without a better validation loss the training goes back to the best
         weights, and the learning rate falls to zero in half as many epochs as it took to find them.
         In the end the best weights are restored. None: no early stopping.
@@ -186,7 +187,7 @@ class NPSE(FieldMixin, ObservedMixin, NeuralEstimator):
         batch_size=None,
         max_epochs=None,
         validation_fraction=0.1,
-        patience=8,
+        patience=16,
         callbacks=None,
         device="auto",
         compile=False,

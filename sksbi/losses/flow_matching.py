@@ -24,7 +24,7 @@ class FlowMatching(FieldMatching):
 
     Parameters
     ----------
-    power : float, default=-0.5
+    power : float, default=-0.8
         The density of the distance s = 1 - t to theta is in proportion to s to this power, above
         -1; zero: times are uniform.
     n_angles : int, default=2
@@ -46,7 +46,7 @@ class FlowMatching(FieldMatching):
     torch.Size([5])
     """
 
-    def __init__(self, power: float = -0.5, n_angles: int = 2) -> None:
+    def __init__(self, power: float = -0.8, n_angles: int = 2) -> None:
         super().__init__(n_angles)
         self.power = check_real(power, "power", low=-1.0)
 

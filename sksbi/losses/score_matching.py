@@ -29,7 +29,7 @@ class ScoreMatching(FieldMatching):
 
     Parameters
     ----------
-    mean, sd : float, default=-1.0 and 1.5
+    mean, sd : float, default=-2.0 and 1.5
         Mean and standard deviation of the logarithm of the noise level, noise to theta.
     n_angles : int, default=2
         The number of noise levels that a row is seen at in a step, each with a noise and its
@@ -54,7 +54,7 @@ class ScoreMatching(FieldMatching):
     torch.Size([5])
     """
 
-    def __init__(self, mean: float = -1.0, sd: float = 1.5, n_angles: int = 2) -> None:
+    def __init__(self, mean: float = -2.0, sd: float = 1.5, n_angles: int = 2) -> None:
         super().__init__(n_angles)
         self.mean = check_real(mean, "mean", low=-math.inf)
         self.sd = check_real(sd, "sd")

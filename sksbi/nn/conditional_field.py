@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 
 import torch
 from torch import Tensor, nn
@@ -19,6 +19,7 @@ __all__ = ["ConditionalField"]
 
 _START, _STOP = math.pi / 2, 0.0
 _FARTHEST, _LARGEST = 30.0, 1e9
+_COARSE, _DEPTH = 1e-2, -math.log(1e-2)
 
 
 class ConditionalField(Density):
@@ -37,7 +38,9 @@ class ConditionalField(Density):
     tolerance : float
         The error of a step of the solver, relative to 1 + abs(w), in draws and densities.
     max_steps : int
-        The number of steps with error control; rows that take more make a warning.
+        The number of steps with error control.
+    warns : bool
+        Whether rows that take more make a warning.
 
     Examples
     --------
@@ -48,10 +51,13 @@ class ConditionalField(Density):
     torch.Size([3])
     """
 
+    # What their disagreement is measured by is a bound.
+    negligible = 0.25
+
     def __init__(self, field: VectorField, embedding: nn.Module) -> None:
         super().__init__(embedding)
         self.field = field
-        self.tolerance, self.max_steps = 3e-4, 100
+        self.tolerance, self.max_steps, self.warns = 3e-4, 100, True
 
     @property
     def head(self) -> nn.Module:
@@ -110,13 +116,13 @@ class ConditionalField(Density):
         numbers, n = (slice(None), len(rows)) if alike is None else alike
         z = torch.randn(n, self.field.features, generator=generator)[numbers].to(c)
         first = int(rows[0])
-        field, own = self.field.at(c[first : int(rows[-1]) + 1]), (rows - first).to(c.device)
+        field = self.field.at(c[first : int(rows[-1]) + 1])
+        own = _Taken(field, (rows - first).to(c.device))
 
         def slope(phi: Tensor, w: Tensor, some: Tensor) -> Tensor:
-            return field(w, phi, own[some])
+            return own.at(some)(w, phi)
 
-        w = self._solve(slope, z, _START, _STOP)
-        return field.colour(w, own)
+        return own.all.colour(self._solve(slope, z, _START, _STOP))
 
     @torch.no_grad()
     def log_prob(self, theta: Tensor, c: Tensor) -> Tensor:
@@ -135,10 +141,11 @@ class ConditionalField(Density):
         Tensor of shape (n,)
             The log-densities.
         """
-        field = self.field.at(c)
+        field = self.field.at(c[:1] if (c == c[:1]).all() else c)
+        own = _Taken(field, torch.arange(len(c), device=c.device))
 
         def slope(phi: Tensor, state: Tensor, some: Tensor) -> Tensor:
-            v, divergence = field.with_divergence(state[:, :-1], phi, some)
+            v, divergence = own.at(some).with_divergence(state[:, :-1], phi)
             return torch.cat([v, divergence[:, None]], dim=1)
 
         w = field.whiten(theta.clamp(-_LARGEST, _LARGEST))
@@ -151,8 +158,64 @@ class ConditionalField(Density):
         log_normal = -0.5 * (z.square() + math.log(2 * math.pi)).sum(1)
         return log_normal - beyond + change + field.log_det
 
+    @property
+    def has_members(self) -> bool:
+        """Whether networks trained alike stand side by side, which may disagree."""
+        return True
+
+    @torch.no_grad()
+    def disagreement(self, draws: Tensor, c: Tensor) -> Tensor:
+        r"""
+        Compute how far apart the members are.
+
+        Were the field and a member those of diffusions that preserve variance, noise would come
+        to posteriors of a Kullback-Leibler divergence of at most
+
+        .. math::
+            \int_0^{\pi/2} \cot\phi \; E |v_e(w_\phi, \phi) - v(w_\phi, \phi)|^2 \, d\phi,
+
+        by Girsanov's theorem (Song et al., 2021, https://arxiv.org/abs/2101.09258). It is averaged
+        over the members.
+
+        Parameters
+        ----------
+        draws : Tensor of shape (m, S, D)
+            Draws in the m contexts.
+        c : Tensor of shape (m, C)
+            The contexts.
+
+        Returns
+        -------
+        Tensor of shape (m,)
+            Nats, none negative; zero where all members agree.
+        """
+        n_draws, field = draws.shape[1], self.field.at(c)
+        noise = torch.Generator().manual_seed(0)
+        # The integral is one over ln(sin(phi)), along which every draw has a place of its own.
+        depths = _DEPTH * (torch.arange(n_draws) + 0.5) / n_draws
+        sin = (-depths).exp().to(c)[:, None, None]
+        z = torch.randn(n_draws, 1, draws.shape[2], generator=noise).to(c)
+        theta = field.whiten(draws.transpose(0, 1).flatten(0, 1)).unflatten(0, (n_draws, -1))
+        w = (1 - sin.square()).sqrt() * theta + sin * z
+        phi = sin.asin()[:, :, 0].expand(-1, len(c)).flatten()
+        spread = field.spread(w.flatten(0, 1), phi).unflatten(0, (n_draws, -1))
+        return _DEPTH * spread.mean(0)
+
+    def coarsely(self) -> AbstractContextManager[None]:
+        """
+        Draw and evaluate less exactly for a while, where that takes less time.
+
+        Returns
+        -------
+        context manager
+            For a ``with`` statement.
+        """
+        return self.solved_to(max(self.tolerance, _COARSE), self.max_steps, warns=False)
+
     @contextmanager
-    def solved_to(self, tolerance: float, max_steps: int) -> Iterator[None]:
+    def solved_to(
+        self, tolerance: float, max_steps: int, *, warns: bool = True
+    ) -> Iterator[None]:
         """
         Solve to another tolerance for a while.
 
@@ -162,24 +225,26 @@ class ConditionalField(Density):
             The error of a step.
         max_steps : int
             The number of steps with error control.
+        warns : bool, default=True
+            Whether rows that take more make a warning.
 
         Yields
         ------
         None
         """
-        before = self.tolerance, self.max_steps
-        self.tolerance, self.max_steps = tolerance, max_steps
+        before = self.tolerance, self.max_steps, self.warns
+        self.tolerance, self.max_steps, self.warns = tolerance, max_steps, warns
         try:
             yield
         finally:
-            self.tolerance, self.max_steps = before
+            self.tolerance, self.max_steps, self.warns = before
 
     def _solve(self, slope: Slope, state: Tensor, start: float, stop: float) -> Tensor:
         """Follow the field, and count the rows that are late."""
         state, late = integrate(
             slope, state, start, stop, tolerance=self.tolerance, max_steps=self.max_steps
         )
-        if late:
+        if late and self.warns:
             warn_user(
                 f"{late:,} of {len(state):,} draws or densities took more than "
                 f"max_steps={self.max_steps} steps to tolerance={self.tolerance:g}, and went their "
@@ -188,3 +253,18 @@ class ConditionalField(Density):
                 SamplingWarning,
             )
         return state
+
+
+class _Taken:
+    """A field in the contexts of rows, taken only when they are others than the last time."""
+
+    def __init__(self, field: FieldAt, rows: Tensor) -> None:
+        self.field, self.rows = field, rows
+        self.some: Tensor | None = None
+        self.all = self.last = field.take(rows)
+
+    def at(self, some: Tensor) -> FieldAt:
+        """Take the contexts of some of the rows."""
+        if some is not self.some:
+            self.some, self.last = some, self.field.take(self.rows[some])
+        return self.last

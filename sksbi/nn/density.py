@@ -59,6 +59,39 @@ class ConditionalDensity(Density):
             if isinstance(module, MaskedNetworks | nn.Sequential):
                 module.compile()
 
+    @property
+    def has_members(self) -> bool:
+        """Whether networks trained alike stand side by side, which may disagree."""
+        return isinstance(self.flow, MixtureFlow)
+
+    @property
+    def joint(self) -> ConditionalDensity:
+        """The density of all parameters, of a marginal."""
+        if not isinstance(self.flow, MarginalOf):
+            return self
+        return ConditionalDensity(self.flow.joint, self.embedding).eval()
+
+    @torch.no_grad()
+    def disagreement(self, draws: Tensor, c: Tensor) -> Tensor:
+        """
+        Compute how far the mixture's log-density is above the mean of the members', on average.
+
+        Parameters
+        ----------
+        draws : Tensor of shape (m, S, D)
+            Draws in the m contexts.
+        c : Tensor of shape (m, C)
+            The contexts.
+
+        Returns
+        -------
+        Tensor of shape (m,)
+            Nats, none negative; zero where all members agree.
+        """
+        if not self.has_members:
+            return super().disagreement(draws, c)
+        return self.flow(c).disagreement(draws.transpose(0, 1))
+
     def forward(self, x: Tensor) -> Distribution:
         """
         Build the distribution over theta.

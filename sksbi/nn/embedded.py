@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from copy import deepcopy
 from math import prod
 
@@ -70,7 +71,55 @@ class Embedded(nn.Module, ABC):
 
 
 class Density(Embedded):
-    """Base of modules that give a density of theta in the context of x, and draw from it."""
+    """
+    Base of modules that give a density of theta in the context of x, and draw from it.
+
+    Attributes
+    ----------
+    negligible : float
+        The largest :meth:`disagreement` that no one needs to hear of, in nats.
+    """
+
+    negligible = 0.05
+
+    @property
+    def has_members(self) -> bool:
+        """Whether networks trained alike stand side by side, which may disagree."""
+        return False
+
+    @property
+    def joint(self) -> Density:
+        """The density of all parameters, of a marginal."""
+        return self
+
+    def coarsely(self) -> AbstractContextManager[None]:
+        """
+        Draw and evaluate less exactly for a while, where that takes less time.
+
+        Returns
+        -------
+        context manager
+            For a ``with`` statement.
+        """
+        return nullcontext()
+
+    def disagreement(self, draws: Tensor, c: Tensor) -> Tensor:
+        """
+        Compute how far apart the members are.
+
+        Parameters
+        ----------
+        draws : Tensor of shape (m, S, D)
+            Draws in the m contexts.
+        c : Tensor of shape (m, C)
+            The contexts.
+
+        Returns
+        -------
+        Tensor of shape (m,)
+            Nats, none negative; zero where all members agree.
+        """
+        return draws.new_zeros(len(draws))
 
     @abstractmethod
     def draw(

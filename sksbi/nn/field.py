@@ -28,6 +28,7 @@ several regressions. As in :mod:`sksbi.nn.autoregressive`, tensors have features
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from copy import copy
 from typing import cast
 
 import torch
@@ -36,6 +37,7 @@ from torch.nn.functional import silu
 
 from sksbi.nn.autoregressive import step_size
 from sksbi.nn.regression import regress
+from sksbi.utils.batches import batches
 from sksbi.utils.choose import choose, construct
 from sksbi.utils.settings import check_widths
 from sksbi.utils.validation import check_count
@@ -44,6 +46,7 @@ __all__ = ["FieldAt", "VectorField", "build_field", "field_names"]
 
 _LEAST = 0.01
 _LOG_SCALE = 0.25
+_ROWS_PER_PART = 1_024
 
 
 class VectorField(nn.Module):
@@ -58,7 +61,7 @@ class VectorField(nn.Module):
         The number D of parameters.
     context : int
         The width C of the context.
-    hidden_features : sequence of int, default=(64, 64, 64)
+    hidden_features : sequence of int, default=(48, 48, 48)
         The widths of the hidden layers.
     members : int, default=4
         The number E of networks.
@@ -90,7 +93,7 @@ class VectorField(nn.Module):
         self,
         features: int,
         context: int,
-        hidden_features: Sequence[int] = (64, 64, 64),
+        hidden_features: Sequence[int] = (48, 48, 48),
         members: int = 4,
         frequencies: int = 3,
     ) -> None:
@@ -186,7 +189,7 @@ class VectorField(nn.Module):
 
 class FieldAt:
     """
-    The field in m contexts.
+    The field in m contexts, for n places: all contexts in turn, n / m times.
 
     Parameters
     ----------
@@ -199,9 +202,9 @@ class FieldAt:
     --------
     >>> import torch
     >>> from sksbi.nn import VectorField
-    >>> field = VectorField(2, 8).eval().at(torch.zeros(5, 8))
-    >>> w = field.whiten(torch.zeros(3, 2), torch.tensor([0, 0, 4]))
-    >>> v, divergence = field.with_divergence(w, torch.full((3,), 0.5), torch.tensor([0, 0, 4]))
+    >>> field = VectorField(2, 8).eval().at(torch.zeros(5, 8)).take(torch.tensor([0, 0, 4]))
+    >>> w = field.whiten(torch.zeros(3, 2))
+    >>> v, divergence = field.with_divergence(w, torch.full((3,), 0.5))
     >>> v.shape, divergence.shape
     (torch.Size([3, 2]), torch.Size([3]))
     """
@@ -220,7 +223,29 @@ class FieldAt:
         output = (network.linear_context @ scaled).unflatten(0, (e, -1))
         self.output = output + network.last_bias
 
-    def whiten(self, theta: Tensor, rows: Tensor | None = None) -> Tensor:
+    def take(self, rows: Tensor) -> FieldAt:
+        """
+        Take some of the contexts, the only one as often as is needed.
+
+        Parameters
+        ----------
+        rows : Tensor of shape (k,), int
+            Which.
+
+        Returns
+        -------
+        FieldAt
+            The field in k contexts, or in one.
+        """
+        if len(self.c) == 1:
+            return self
+        taken = copy(self)
+        taken.c, taken.output = self.c[rows], self.output.index_select(2, rows)
+        taken.hidden = [h.index_select(2, rows) for h in self.hidden]
+        taken.factors = [h.index_select(2, rows) for h in self.factors]
+        return taken
+
+    def whiten(self, theta: Tensor) -> Tensor:
         """
         Bring theta to the units of the circle.
 
@@ -228,17 +253,15 @@ class FieldAt:
         ----------
         theta : Tensor of shape (n, D)
             The parameters.
-        rows : Tensor of shape (n,), int, or None, default=None
-            The context of each; None: all contexts in turn.
 
         Returns
         -------
         Tensor of shape (n, D)
             The values.
         """
-        return theta @ self.network.root.t() - self._center(rows, len(theta))
+        return theta @ self.network.root.t() - self._center(len(theta))
 
-    def colour(self, w: Tensor, rows: Tensor | None = None) -> Tensor:
+    def colour(self, w: Tensor) -> Tensor:
         """
         Bring values back to units of theta.
 
@@ -246,28 +269,26 @@ class FieldAt:
         ----------
         w : Tensor of shape (n, D)
             The values.
-        rows : Tensor of shape (n,), int, or None, default=None
-            The context of each; None: all contexts in turn.
 
         Returns
         -------
         Tensor of shape (n, D)
             The parameters.
         """
-        right = (w + self._center(rows, len(w))).t()
+        right = (w + self._center(len(w))).t()
         return torch.linalg.solve_triangular(self.network.root, right, upper=True).t()
 
-    def _center(self, rows: Tensor | None, n: int) -> Tensor:
+    def _center(self, n: int) -> Tensor:
         """Compute where the regression is zero."""
         center = self.c @ self.network.slope.t() + self.network.offset
-        return center.repeat(n // len(center), 1) if rows is None else center[rows]
+        return center.repeat(n // len(center), 1)
 
     @property
     def log_det(self) -> Tensor:
         """The log-determinant of whitening."""
         return self.network.root.diagonal().log().sum()
 
-    def __call__(self, w: Tensor, phi: Tensor, rows: Tensor | None = None) -> Tensor:
+    def __call__(self, w: Tensor, phi: Tensor) -> Tensor:
         """
         Evaluate the field.
 
@@ -277,20 +298,17 @@ class FieldAt:
             The places.
         phi : Tensor of shape (n,)
             The angles.
-        rows : Tensor of shape (n,), int, or None, default=None
-            The context of each; None: all contexts in turn.
 
         Returns
         -------
         Tensor of shape (n, D), in training (E, n, D)
             The mean of the members, in training each of them.
         """
-        v = self._evaluate(w.t(), phi, rows)[0]
-        return v.transpose(1, 2) if self.network.training else v.mean(0).t()
+        if self.network.training:
+            return self._evaluate(w.t(), phi).transpose(1, 2)
+        return self._in_parts(FieldAt._mean, w, phi)
 
-    def with_divergence(
-        self, w: Tensor, phi: Tensor, rows: Tensor | None = None
-    ) -> tuple[Tensor, Tensor]:
+    def with_divergence(self, w: Tensor, phi: Tensor) -> tuple[Tensor, Tensor]:
         """
         Evaluate the field and its divergence.
 
@@ -300,8 +318,6 @@ class FieldAt:
             The places.
         phi : Tensor of shape (n,)
             The angles.
-        rows : Tensor of shape (n,), int, or None, default=None
-            The context of each; None: all contexts in turn.
 
         Returns
         -------
@@ -310,32 +326,82 @@ class FieldAt:
         divergence : Tensor of shape (n,)
             The sum of dv_i / dw_i.
         """
-        network = self.network
-        v, slopes = self._evaluate(w.t(), phi, rows)
+        both = self._in_parts(FieldAt._mean_with_trace, w, phi)
+        return both[:, :-1], both[:, -1]
+
+    def spread(self, w: Tensor, phi: Tensor) -> Tensor:
+        """
+        Compute how far the members are from their mean.
+
+        Parameters
+        ----------
+        w : Tensor of shape (n, D)
+            The places.
+        phi : Tensor of shape (n,)
+            The angles.
+
+        Returns
+        -------
+        Tensor of shape (n,)
+            Squared distances, averaged over the members.
+        """
+        return self._in_parts(FieldAt._spread, w, phi)[:, 0]
+
+    def _in_parts(
+        self, evaluate: Callable[[FieldAt, Tensor, Tensor], Tensor], w: Tensor, phi: Tensor
+    ) -> Tensor:
+        """Evaluate so few places at a time that a processor keeps them near, on the CPU."""
+        m, n = len(self.c), len(phi)
+        if w.is_cuda or n <= _ROWS_PER_PART:
+            return evaluate(self, w.t(), phi).t()
+        rows = torch.arange(m, device=w.device).repeat(n // m)
+        parts = [
+            evaluate(self.take(rows[part]), w[part].t(), phi[part])
+            for part in batches(n, _ROWS_PER_PART)
+        ]
+        return torch.cat(parts, dim=1).t()
+
+    def _mean(self, w: Tensor, phi: Tensor) -> Tensor:
+        """Average the members, (D, n)."""
+        return self._evaluate(w, phi).mean(0)
+
+    def _spread(self, w: Tensor, phi: Tensor) -> Tensor:
+        """Compute squared distances of the members from their mean, (1, n)."""
+        v = self._evaluate(w, phi)
+        return (v - v.mean(0)).square().sum(1).mean(0)[None]
+
+    def _mean_with_trace(self, w: Tensor, phi: Tensor) -> Tensor:
+        """Average the members and their divergence, (D + 1, n)."""
+        network: VectorField = self.network
+        slopes: list[Tensor] = []
+        v = self._evaluate(w, phi, slopes)
         tangent = slopes[0][:, :, None] * network.first[..., None]
         for weight, slope in zip(network.weights, slopes[1:], strict=True):
             tangent = (weight @ tangent.flatten(2)).unflatten(2, tangent.shape[2:])
             tangent = slope[:, :, None] * tangent
         trace = torch.einsum("edh,ehdn->en", network.last, tangent)
         trace = trace + network.linear.diagonal(dim1=1, dim2=2).sum(1)[:, None]
-        return v.mean(0).t(), trace.mean(0)
+        return torch.cat([v.mean(0), trace.mean(0)[None]])
 
-    def _evaluate(self, w: Tensor, phi: Tensor, rows: Tensor | None) -> tuple[Tensor, list[Tensor]]:
+    def _evaluate(self, w: Tensor, phi: Tensor, slopes: list[Tensor] | None = None) -> Tensor:
         """Compute the members' fields (E, D, n), and the slopes of their hidden units."""
-        network = self.network
-        times, slopes = network.angles(phi), []
-        weights = [network.first, *network.weights]
-        h = w
-        layers = zip(weights, network.times, self.hidden, self.factors, strict=True)
+        network, times, h = self.network, self.network.angles(phi), w
+        # Places of one context share it, along a dimension of their own.
+        shape = len(phi) // len(self.c), len(self.c)
+        layers = zip(
+            [network.first, *network.weights], network.times, self.hidden, self.factors, strict=True
+        )
         for weight, of_time, of_context, factor in layers:
-            factor = _columns(factor, rows, len(phi))
-            a = factor * (weight @ h) + _columns(of_context, rows, len(phi))
-            a = a + (of_time @ times).unflatten(0, (network.members, -1))
-            gate = a.sigmoid()
-            h = a * gate
-            if not network.training:
-                slopes.append(factor * gate * (1 + a - h))
-        return network.last @ h + network.linear @ w + _columns(self.output, rows, len(phi)), slopes
+            at_time = (of_time @ times).unflatten(0, (network.members, -1)).unflatten(2, shape)
+            seen = (weight @ h).unflatten(2, shape)
+            a = torch.addcmul(at_time, seen, factor[:, :, None]) + of_context[:, :, None]
+            h = silu(a)
+            if slopes is not None:
+                gate = a.sigmoid()
+                slopes.append((factor[:, :, None] * gate * (1 + a - h)).flatten(2))
+            h = h.flatten(2)
+        output = (network.linear @ w).unflatten(2, shape) + self.output[:, :, None]
+        return network.last @ h + output.flatten(2)
 
 
 _FIELDS: dict[str, Callable[..., nn.Module]] = {"mlp": VectorField}
@@ -404,13 +470,6 @@ def build_field(
     if not callable(getattr(field, "at", None)):
         raise TypeError(f"network must be {otherwise}, got {network!r}, which makes {field!r}.")
     return cast(VectorField, field)
-
-
-def _columns(part: Tensor, rows: Tensor | None, n: int) -> Tensor:
-    """Take the columns of (E, H, m) that rows name, or n of them, all in turn."""
-    if part.shape[2] in (1, n) and rows is None or part.shape[2] == 1:
-        return part
-    return part.repeat(1, 1, n // part.shape[2]) if rows is None else part.index_select(2, rows)
 
 
 def _uniform(*shape: int, fan: int) -> Tensor:

@@ -1,5 +1,5 @@
 r"""
-What a fitted flow did on simulations that it was not trained on, held against a new observation.
+What a fitted density did on simulations it was not trained on, held against a new observation.
 
 Two doubts come before an answer is given. Members of an ensemble agree where simulations taught
 them, and go apart where they extrapolate: their disagreement,
@@ -8,7 +8,8 @@ them, and go apart where they extrapolate: their disagreement,
     d(x) = E_{q(\theta | x)} \Big[ \log q(\theta | x)
     - \frac{1}{E} \sum_e \log q_e(\theta | x) \Big],
 
-is compared with that for the simulations held out. And posteriors much like the one for x, of the
+for flows, and what :meth:`sksbi.nn.ConditionalField.disagreement` computes for vector fields, is
+compared with that for the simulations held out. And posteriors much like the one for x, of the
 simulations held out, may have missed their true theta more often than they should.
 """
 
@@ -27,9 +28,7 @@ from torch import Tensor
 
 from sksbi.data import TensorPairs
 from sksbi.exceptions import MisspecificationWarning, TrainingWarning
-from sksbi.nn import ConditionalDensity
-from sksbi.nn.marginal_flow import MarginalOf
-from sksbi.nn.mixture import MixtureFlow
+from sksbi.nn.embedded import Density
 from sksbi.posteriors.base import Doubt
 from sksbi.utils.batches import EVALUATION_BATCH, batches
 from sksbi.utils.subset import choose_rows
@@ -40,35 +39,35 @@ __all__ = ["HeldOutRecord", "record_held_out"]
 _DRAWS, _DRAWS_OF_MEMBERS, _MOST_ROWS, _FEWEST_ROWS = 39, 16, 1_000, 20
 _LEVEL, _SIGNIFICANT, _RARE = 0.9, 1e-3, 1e-3
 _NEAREST_SHARE, _FEWEST_NEAREST, _MOST_NEAREST = 0.1, 20, 100
-_LEAST_DISAGREEMENT = 0.05
 _CONTEXTS_PER_BATCH = 100
 _TINY = 1e-12
 
 
 class HeldOutRecord:
     """
-    Disagreement and coverage of a flow on simulations held out.
+    Disagreement and coverage of a density on simulations held out.
 
     Parameters
     ----------
-    flow : MixtureFlow
-        The flow, on any device.
+    density : Density
+        The density, on any device.
     theta : Tensor of shape (n, D)
-        The parameters of the simulations, as the flow gives them.
+        The parameters of the simulations, in its units.
     context : Tensor of shape (n, C)
         Their contexts.
     seed : int
         Seeds the draws.
     """
 
-    def __init__(self, flow: MixtureFlow, theta: Tensor, context: Tensor, seed: int) -> None:
-        draws, disagreement = _examine(flow, context, seed)
+    def __init__(self, density: Density, theta: Tensor, context: Tensor, seed: int) -> None:
+        draws, disagreement = _examine(density, context, seed)
         below = (draws < theta[:, None].cpu()).sum(1).numpy()
         tail = _tail()
         self.missed = (below < tail) | (below > _DRAWS - tail)
         self.like = _likeness(draws)
         self.scale = np.maximum(self.like.std(axis=0), _TINY)
         self.usual = _rarely_exceeded(disagreement)
+        self.negligible = density.negligible
         self.seed = seed
 
     def doubts(self, posterior: Any) -> list[Doubt]:
@@ -78,7 +77,7 @@ class HeldOutRecord:
         Parameters
         ----------
         posterior : DensityAt
-            The posteriors of m observations, by the flow of the record.
+            The posteriors of m observations, by the density of the record.
 
         Returns
         -------
@@ -87,10 +86,8 @@ class HeldOutRecord:
         """
         n = posterior.n_observations
         rows = np.arange(n)[choose_rows(n, 1, 0, fewest=_MOST_ROWS)]
-        flow, context = posterior.density.flow, posterior.context[rows]
         # Of some parameters, all are examined: the record is of all, and the doubt is about x.
-        flow = flow.joint if isinstance(flow, MarginalOf) else flow
-        draws, disagreement = _examine(flow, context, self.seed)
+        draws, disagreement = _examine(posterior.density.joint, posterior.context[rows], self.seed)
         found = [self._where_apart(disagreement, rows), self._where_missed(draws, rows)]
         return [doubt for doubt in found if len(doubt.rows)]
 
@@ -115,12 +112,12 @@ class HeldOutRecord:
     def _where_apart(self, disagreement: NDArray[np.float64], rows: NDArray[np.intp]) -> Doubt:
         """Find observations about which the members disagree."""
         n = len(rows)
-        apart = np.flatnonzero(disagreement > max(self.usual, _LEAST_DISAGREEMENT))
+        apart = np.flatnonzero(disagreement > max(self.usual, self.negligible))
         if len(apart) and stats.binom.sf(len(apart) - 1, n, _RARE) > 5 * _RARE:
             apart = apart[:0]
         up_to = "" if n == 1 else "up to "
         text = (
-            "the members of the flow, networks trained alike, disagree about {who} by "
+            "the members of the ensemble, networks trained alike, disagree about {who} by "
             f"{up_to}{disagreement.max():.2g} nats on average over the posterior; on simulations "
             f"held out hardly ever by {self.usual:.2g}. Nothing like it was simulated, and the "
             "posterior there may mean nothing. If the simulator can make such x, simulate more of "
@@ -147,15 +144,13 @@ class HeldOutRecord:
         return Doubt(TrainingWarning, text, rows[bad], len(rows), int(parameter))
 
 
-def record_held_out(
-    density: ConditionalDensity, valid: TensorPairs | None, seed: int
-) -> HeldOutRecord | None:
+def record_held_out(density: Density, valid: TensorPairs | None, seed: int) -> HeldOutRecord | None:
     """
-    Make a record, where the flow has members and the rows are enough.
+    Make a record, where the density has members and the rows are enough.
 
     Parameters
     ----------
-    density : ConditionalDensity
+    density : Density
         The fitted density.
     valid : TensorPairs or None
         The simulations held out, on the density's device. A row is taken with a probability in
@@ -168,7 +163,7 @@ def record_held_out(
     HeldOutRecord or None
         The record of at most 1,000 rows, None of fewer than 20.
     """
-    if valid is None or not isinstance(density.flow, MixtureFlow):
+    if valid is None or not density.has_members:
         return None
     source = torch.Generator().manual_seed(seed)
     weight = valid.weight.cpu()
@@ -179,7 +174,7 @@ def record_held_out(
     valid = valid.take(rows.numpy())
     with torch.no_grad():
         context = torch.cat([density.embed(x) for x in valid.context.split(EVALUATION_BATCH)])
-    return HeldOutRecord(density.flow, valid.target, context, seed)
+    return HeldOutRecord(density, valid.target, context, seed)
 
 
 def _tail() -> int:
@@ -187,16 +182,16 @@ def _tail() -> int:
     return round((1 - _LEVEL) / 2 * (_DRAWS + 1))
 
 
-def _examine(flow: MixtureFlow, context: Tensor, seed: int) -> tuple[Tensor, NDArray[np.float64]]:
+def _examine(density: Density, context: Tensor, seed: int) -> tuple[Tensor, NDArray[np.float64]]:
     """Draw (n, S, D) from the posteriors, and compute how far members are apart at the draws."""
     noise = torch.Generator().manual_seed(seed)
     draws, disagreement = [], []
-    with torch.no_grad():
+    with density.coarsely():
         for part in batches(len(context), _CONTEXTS_PER_BATCH):
-            posterior, n = flow(context[part]), part.stop - part.start
+            c, n = context[part], part.stop - part.start
             rows = torch.arange(n).repeat_interleave(_DRAWS)
-            some = posterior.draw(rows, noise).unflatten(0, (n, _DRAWS))
-            apart = posterior.disagreement(some[:, :_DRAWS_OF_MEMBERS].transpose(0, 1))
+            some = density.draw(c, rows, noise).unflatten(0, (n, _DRAWS))
+            apart = density.disagreement(some[:, :_DRAWS_OF_MEMBERS], c)
             draws.append(some.cpu())
             disagreement.append(apart.double().cpu())
     return torch.cat(draws), torch.cat(disagreement).numpy()

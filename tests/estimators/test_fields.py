@@ -1,5 +1,7 @@
 """FMPE and NPSE against posteriors in closed form, and what their solver may do."""
 
+import warnings
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -7,7 +9,7 @@ from scipy import integrate, stats
 from sklearn.base import BaseEstimator
 
 from sksbi import FMPE, NPSE
-from sksbi.exceptions import SamplingWarning
+from sksbi.exceptions import MisspecificationWarning, SamplingWarning, TrainingWarning
 from sksbi.utils.types import Array
 
 FAMILIES = [FMPE, NPSE]
@@ -146,3 +148,31 @@ def test_what_is_drawn_alone_is_drawn_in_a_batch(fitted: BaseEstimator) -> None:
 def test_bad_parameters_are_refused(family: type, parameters: dict, message: str) -> None:
     with pytest.raises((ValueError, TypeError), match=message):
         family(PRIOR, **parameters).fit(*make_folded(50, 0))
+
+
+def test_posteriors_that_were_too_narrow_are_warned_of() -> None:
+    rng = np.random.default_rng(0)
+    theta = rng.normal(size=(250, 2))
+    x = np.hstack([theta + rng.normal(size=(250, 2)), rng.normal(size=(250, 15))])
+    by_heart = {"patience": None, "max_epochs": 200, "x_features": None, "module__members": 2}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", TrainingWarning)
+        fitted = NPSE(PRIOR, optimizer__weight_decay=0.0, lr=2e-2, random_state=0, **by_heart)
+        fitted.fit(theta, x)
+    message = "posteriors like that of x were too narrow: for the 20 most alike .* held [ab] "
+    with pytest.warns(TrainingWarning, match=message):
+        fitted.sample(rng.normal(size=17), 10)
+
+
+def test_members_that_disagree_within_the_range_of_x_are_warned_of() -> None:
+    """x is an angle on a circle: inside of it nothing was simulated."""
+    rng = np.random.default_rng(0)
+    theta = rng.uniform(-np.pi, np.pi, (600, 1))
+    x = np.hstack([np.cos(theta), np.sin(theta)]) + 0.05 * rng.normal(size=(600, 2))
+    fitted = NPSE({"a": stats.uniform(-np.pi, 2 * np.pi)}, random_state=0).fit(theta, x)
+    with pytest.warns(MisspecificationWarning, match="disagree about x by "):
+        fitted.sample(np.zeros(2), 10)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        fitted.sample(np.array([1.0, 0.1]), 10)
+        fitted.sample(x, 1)

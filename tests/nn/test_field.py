@@ -25,12 +25,11 @@ def make_field(features: int, context: int = 3, seed: int = 0, size: float = 0.3
 
 @pytest.mark.parametrize("features", [1, 2, 5])
 def test_the_divergence_is_that_of_autograd(features: int) -> None:
-    field = make_field(features).at(torch.randn(4, 3))
-    rows = torch.tensor([0, 0, 1, 2, 3, 3])
+    field = make_field(features).at(torch.randn(4, 3)).take(torch.tensor([0, 0, 1, 2, 3, 3]))
     w, phi = torch.randn(6, features, requires_grad=True), torch.rand(6) * math.pi / 2
-    v, divergence = field.with_divergence(w, phi, rows)
-    torch.testing.assert_close(v, field(w, phi, rows))
-    jacobians = torch.autograd.functional.jacobian(lambda w: field(w, phi, rows).sum(0), w)
+    v, divergence = field.with_divergence(w, phi)
+    torch.testing.assert_close(v, field(w, phi))
+    jacobians = torch.autograd.functional.jacobian(lambda w: field(w, phi).sum(0), w)
     traces = jacobians.diagonal(dim1=0, dim2=2).sum(-1)
     torch.testing.assert_close(divergence, traces, atol=1e-5, rtol=1e-4)
 
@@ -44,22 +43,47 @@ def test_in_training_every_member_answers() -> None:
     torch.testing.assert_close(members.mean(0), mean)
 
 
-def test_contexts_go_in_turn_where_rows_are_more() -> None:
+def test_contexts_go_in_turn_where_places_are_more() -> None:
     field = make_field(2).at(torch.randn(4, 3))
     w, phi = torch.randn(12, 2), torch.rand(12)
-    named = torch.arange(4).repeat(3)
-    torch.testing.assert_close(field(w, phi), field(w, phi, named))
-    torch.testing.assert_close(field.whiten(w), field.whiten(w, named))
+    taken = field.take(torch.arange(4).repeat(3))
+    torch.testing.assert_close(field(w, phi), taken(w, phi))
+    torch.testing.assert_close(field.whiten(w), taken.whiten(w))
+    torch.testing.assert_close(field.spread(w, phi), taken.spread(w, phi))
+
+
+@pytest.mark.parametrize("m", [1, 4])
+def test_many_places_are_evaluated_in_parts(m: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    field = make_field(2).at(torch.randn(m, 3))
+    w, phi = torch.randn(12, 2), torch.rand(12)
+    whole, both = field(w, phi), field.with_divergence(w, phi)
+    monkeypatch.setattr("sksbi.nn.field._ROWS_PER_PART", 5)
+    torch.testing.assert_close(field(w, phi), whole)
+    torch.testing.assert_close(field.with_divergence(w, phi), both)
 
 
 def test_colour_is_the_inverse_of_whiten() -> None:
-    field = make_field(4).at(torch.randn(3, 3))
-    theta, rows = torch.randn(7, 4), torch.tensor([0, 0, 1, 1, 2, 2, 2])
-    torch.testing.assert_close(field.colour(field.whiten(theta, rows), rows), theta)
-    jacobian = torch.autograd.functional.jacobian(
-        lambda t: field.whiten(t, rows[:1]).sum(0), theta[:1]
-    )[:, 0]
+    field = make_field(4).at(torch.randn(3, 3)).take(torch.tensor([0, 0, 1, 1, 2, 2, 2]))
+    theta = torch.randn(7, 4)
+    torch.testing.assert_close(field.colour(field.whiten(theta)), theta)
+    one = field.take(torch.tensor([3]))
+    jacobian = torch.autograd.functional.jacobian(lambda t: one.whiten(t).sum(0), theta[:1])[:, 0]
     torch.testing.assert_close(jacobian.det().abs().log(), field.log_det)
+
+
+def test_the_disagreement_of_constant_fields_is_a_closed_form() -> None:
+    field = VectorField(3, 2, hidden_features=(8,), members=2).eval()
+    apart = torch.tensor([1.0, -2.0, 0.5])
+    with torch.no_grad():
+        field.last_bias[:] = torch.stack([apart, -apart])[..., None]
+    density = ConditionalField(field, nn.Flatten()).eval()
+    found = density.disagreement(torch.randn(5, 16, 3), torch.randn(5, 2))
+    # The members are apart from their mean by the same vector at all angles from .01 on.
+    expected = -math.log(0.01) * apart.square().sum()
+    torch.testing.assert_close(found, expected.expand(5))
+    with torch.no_grad():
+        field.last_bias[:] = 1.0
+    assert (density.disagreement(torch.randn(5, 16, 3), torch.randn(5, 2)) == 0).all()
 
 
 def test_a_field_of_zero_is_the_gaussian_of_a_regression() -> None:
