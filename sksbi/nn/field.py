@@ -22,7 +22,8 @@ diffusion that preserves variance, at cos(phi) = alpha. The score of the diffuse
 -(w + cot(phi) v): it follows from the field, and the field from it.
 
 E networks are trained side by side, and the field is their mean, the best that one can make of
-several regressions. As in :mod:`sksbi.nn.autoregressive`, tensors have features before rows.
+several regressions. Tensors have members before rows, and features last, so that the contexts of
+rows are taken in whole pieces of memory.
 """
 
 from __future__ import annotations
@@ -162,13 +163,13 @@ class VectorField(nn.Module):
 
         Returns
         -------
-        Tensor of shape (T, n)
+        Tensor of shape (n, T)
             Sines, cosines and logarithms.
         """
-        turns = self.multiples[:, None] * phi
+        turns = phi[:, None] * self.multiples
         # A bare logarithm would change without end towards both ends, and ask for endless steps.
-        log_ratio = _LOG_SCALE * ((phi.sin() + _LEAST) / (phi.cos() + _LEAST)).log()[None]
-        return torch.cat([turns.cos(), turns.sin(), log_ratio, (2 * log_ratio).tanh()])
+        log_ratio = _LOG_SCALE * ((phi.sin() + _LEAST) / (phi.cos() + _LEAST)).log()[:, None]
+        return torch.cat([turns.cos(), turns.sin(), log_ratio, (2 * log_ratio).tanh()], dim=1)
 
     def at(self, c: Tensor) -> FieldAt:
         """
@@ -211,17 +212,20 @@ class FieldAt:
 
     def __init__(self, network: VectorField, c: Tensor) -> None:
         self.network, self.c = network, c
-        scaled, e = network.step_size * c.t(), network.members
-        first, second = network.trunk_biases
-        h = silu((network.trunk_first @ scaled).unflatten(0, (e, -1)) + first)
-        h = silu(network.trunk_second @ h + second)
+        scaled = network.step_size * c
+        first, second = network.trunk_biases.mT
+        h = silu(scaled @ self._members(network.trunk_first).mT + first)
+        h = silu(h @ network.trunk_second.mT + second)
         self.hidden, self.factors = [], []
         for a, b, of_h in zip(network.contexts, network.biases, network.factors, strict=True):
-            factor, shift = (of_h @ h).chunk(2, dim=1)
+            factor, shift = (h @ of_h.mT).chunk(2, dim=2)
             self.factors.append(1 + factor)
-            self.hidden.append((a @ scaled).unflatten(0, (e, -1)) + b + shift)
-        output = (network.linear_context @ scaled).unflatten(0, (e, -1))
-        self.output = output + network.last_bias
+            self.hidden.append(scaled @ self._members(a).mT + b.mT + shift)
+        self.output = scaled @ self._members(network.linear_context).mT + network.last_bias.mT
+
+    def _members(self, weight: Tensor) -> Tensor:
+        """Divide a matrix among the members."""
+        return weight.unflatten(0, (self.network.members, -1))
 
     def take(self, rows: Tensor) -> FieldAt:
         """
@@ -240,9 +244,9 @@ class FieldAt:
         if len(self.c) == 1:
             return self
         taken = copy(self)
-        taken.c, taken.output = self.c[rows], self.output.index_select(2, rows)
-        taken.hidden = [h.index_select(2, rows) for h in self.hidden]
-        taken.factors = [h.index_select(2, rows) for h in self.factors]
+        taken.c, taken.output = self.c[rows], self.output.index_select(1, rows)
+        taken.hidden = [h.index_select(1, rows) for h in self.hidden]
+        taken.factors = [h.index_select(1, rows) for h in self.factors]
         return taken
 
     def whiten(self, theta: Tensor) -> Tensor:
@@ -305,7 +309,7 @@ class FieldAt:
             The mean of the members, in training each of them.
         """
         if self.network.training:
-            return self._evaluate(w.t(), phi).transpose(1, 2)
+            return self._evaluate(w, phi)
         return self._in_parts(FieldAt._mean, w, phi)
 
     def with_divergence(self, w: Tensor, phi: Tensor) -> tuple[Tensor, Tensor]:
@@ -353,38 +357,38 @@ class FieldAt:
         """Evaluate so few places at a time that a processor keeps them near, on the CPU."""
         m, n = len(self.c), len(phi)
         if w.is_cuda or n <= _ROWS_PER_PART:
-            return evaluate(self, w.t(), phi).t()
+            return evaluate(self, w, phi)
         rows = torch.arange(m, device=w.device).repeat(n // m)
         parts = [
-            evaluate(self.take(rows[part]), w[part].t(), phi[part])
+            evaluate(self.take(rows[part]), w[part], phi[part])
             for part in batches(n, _ROWS_PER_PART)
         ]
-        return torch.cat(parts, dim=1).t()
+        return torch.cat(parts)
 
     def _mean(self, w: Tensor, phi: Tensor) -> Tensor:
-        """Average the members, (D, n)."""
+        """Average the members, (n, D)."""
         return self._evaluate(w, phi).mean(0)
 
     def _spread(self, w: Tensor, phi: Tensor) -> Tensor:
-        """Compute squared distances of the members from their mean, (1, n)."""
+        """Compute squared distances of the members from their mean, (n, 1)."""
         v = self._evaluate(w, phi)
-        return (v - v.mean(0)).square().sum(1).mean(0)[None]
+        return (v - v.mean(0)).square().sum(2).mean(0)[:, None]
 
     def _mean_with_trace(self, w: Tensor, phi: Tensor) -> Tensor:
-        """Average the members and their divergence, (D + 1, n)."""
+        """Average the members and their divergence, (n, D + 1)."""
         network: VectorField = self.network
         slopes: list[Tensor] = []
         v = self._evaluate(w, phi, slopes)
-        tangent = slopes[0][:, :, None] * network.first[..., None]
+        tangent = slopes[0][:, :, None] * network.first.mT[:, None]
         for weight, slope in zip(network.weights, slopes[1:], strict=True):
-            tangent = (weight @ tangent.flatten(2)).unflatten(2, tangent.shape[2:])
+            tangent = (tangent.flatten(1, 2) @ weight.mT).unflatten(1, tangent.shape[1:3])
             tangent = slope[:, :, None] * tangent
-        trace = torch.einsum("edh,ehdn->en", network.last, tangent)
+        trace = torch.einsum("edh,endh->en", network.last, tangent)
         trace = trace + network.linear.diagonal(dim1=1, dim2=2).sum(1)[:, None]
-        return torch.cat([v.mean(0), trace.mean(0)[None]])
+        return torch.cat([v.mean(0), trace.mean(0)[:, None]], dim=1)
 
     def _evaluate(self, w: Tensor, phi: Tensor, slopes: list[Tensor] | None = None) -> Tensor:
-        """Compute the members' fields (E, D, n), and the slopes of their hidden units."""
+        """Compute the members' fields (E, n, D), and the slopes of their hidden units."""
         network, times, h = self.network, self.network.angles(phi), w
         # Places of one context share it, along a dimension of their own.
         shape = len(phi) // len(self.c), len(self.c)
@@ -392,16 +396,16 @@ class FieldAt:
             [network.first, *network.weights], network.times, self.hidden, self.factors, strict=True
         )
         for weight, of_time, of_context, factor in layers:
-            at_time = (of_time @ times).unflatten(0, (network.members, -1)).unflatten(2, shape)
-            seen = (weight @ h).unflatten(2, shape)
-            a = torch.addcmul(at_time, seen, factor[:, :, None]) + of_context[:, :, None]
+            seen = (h @ weight.mT).unflatten(1, shape) * factor[:, None]
+            at_time = (times @ self._members(of_time).mT).unflatten(1, shape)
+            a = seen + at_time + of_context[:, None]
             h = silu(a)
             if slopes is not None:
                 gate = a.sigmoid()
-                slopes.append((factor[:, :, None] * gate * (1 + a - h)).flatten(2))
-            h = h.flatten(2)
-        output = (network.linear @ w).unflatten(2, shape) + self.output[:, :, None]
-        return network.last @ h + output.flatten(2)
+                slopes.append((factor[:, None] * gate * (1 + a - h)).flatten(1, 2))
+            h = h.flatten(1, 2)
+        output = (w @ network.linear.mT).unflatten(1, shape) + self.output[:, None]
+        return h @ network.last.mT + output.flatten(1, 2)
 
 
 _FIELDS: dict[str, Callable[..., nn.Module]] = {"mlp": VectorField}
