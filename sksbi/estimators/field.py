@@ -18,6 +18,8 @@ from sksbi.training import check_passed_on
 
 __all__ = ["FIELD", "FieldMixin"]
 
+_MANY_ROWS, _HIDDEN_FOR_MANY = 50_000, (96, 96, 96)
+
 FIELD = (
     NeuralEstimator._parameter_constraints
     | OBSERVED
@@ -40,7 +42,7 @@ class FieldMixin:
     _record: HeldOutRecord | None
     _estimates = "field"
     _batch_scale = 2.0
-    _least_epochs, _least_steps = 40, 3000
+    _least_epochs, _least_steps = 40, 1880
     _decay = 900.0
     _least_rows = 1
     _architecture: tuple[str, ...] = (
@@ -57,6 +59,9 @@ class FieldMixin:
         options = check_passed_on(spec, "module__", build_field)
         if spec["hidden_features"] is not None:
             options["hidden_features"] = spec["hidden_features"]
+        many = spec["embedding"] is None and spec["n_rows"] >= _MANY_ROWS
+        if many and spec["network"] == "mlp":
+            options.setdefault("hidden_features", _HIDDEN_FOR_MANY)
         field = build_field(spec["network"], spec["n_theta"], width, **options)
         return ConditionalField(field, embedding)
 

@@ -42,8 +42,8 @@ class NPSE(FieldMixin, DensityMixin, ObservedMixin, NeuralEstimator):
         The vector field: "mlp" (:class:`sksbi.nn.VectorField`), or a callable ``network(features,
         context, **options)`` that returns one, or a module with its methods.
     hidden_features : sequence of int or None, default=None
-        The widths of the hidden layers in the field; None: the field's own default, see
-        :class:`sksbi.nn.VectorField`.
+        The widths of the hidden layers in the field; None: the field's own default, and (96, 96,
+        96) without an embedding from 50,000 rows to train on, see :class:`sksbi.nn.VectorField`.
     embedding : torch.nn.Module, callable or None, default=None
         A network between x and what sees theta. A module sees x in its own shape, each column
         brought to one scale; a callable, such as ``functools.partial(sksbi.nn.MLP,
@@ -87,11 +87,11 @@ class NPSE(FieldMixin, DensityMixin, ObservedMixin, NeuralEstimator):
         train on, from 32 to 1,000.
     max_epochs : int or None, default=None
         The number of passes over the training set, over which the schedule extends. None: 40, and
-        up to 200 where few rows would give fewer than 3,000 steps.
+        up to 200 where few rows would give fewer than 1,880 steps.
     validation_fraction : float, splitter, tuple or None, default=0.1
         What early stopping watches: a fraction of the rows, shuffled; a scikit-learn splitter, of
         which the first split is taken; a pair (theta, x); or None, and there is no early stopping.
-    patience : int or None, default=16
+    patience : int or None, default=10
         After so many epochs without a better validation loss the training goes back to the best
         weights, and the learning rate falls to zero in half as many epochs as it took to find them.
         In the end the best weights are restored. None: no early stopping.
@@ -187,7 +187,7 @@ class NPSE(FieldMixin, DensityMixin, ObservedMixin, NeuralEstimator):
         batch_size=None,
         max_epochs=None,
         validation_fraction=0.1,
-        patience=16,
+        patience=10,
         callbacks=None,
         device="auto",
         compile=False,

@@ -52,7 +52,7 @@ class ConditionalField(Density):
     """
 
     # What their disagreement is measured by is a bound.
-    negligible = 0.25
+    negligible = 0.5
 
     def __init__(self, field: VectorField, embedding: nn.Module) -> None:
         super().__init__(embedding)
@@ -213,9 +213,7 @@ class ConditionalField(Density):
         return self.solved_to(max(self.tolerance, _COARSE), self.max_steps, warns=False)
 
     @contextmanager
-    def solved_to(
-        self, tolerance: float, max_steps: int, *, warns: bool = True
-    ) -> Iterator[None]:
+    def solved_to(self, tolerance: float, max_steps: int, *, warns: bool = True) -> Iterator[None]:
         """
         Solve to another tolerance for a while.
 
