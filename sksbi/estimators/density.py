@@ -22,10 +22,9 @@ class DensityMixin:
 
     def _held_out_losses(self, net, spaces, valid):
         """Compute minus log-densities in the network's units: its own, and the prior's."""
-        module = net.module_.eval()
-        with module.coarsely():
-            batches = Batches(valid, EVALUATION_BATCH)
-            parts = [module.log_prob(u, module.embed(x)) for x, (u, _) in batches]
+        density = net.module_.eval().coarser()
+        batches = Batches(valid, EVALUATION_BATCH)
+        parts = [density.log_prob(u, density.embed(x)) for x, (u, _) in batches]
         log_q = torch.cat(parts).cpu().double().numpy()
         return -log_q, self._losses_of_prior(spaces, valid)
 

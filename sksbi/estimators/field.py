@@ -67,7 +67,6 @@ class FieldMixin:
 
     def _posterior(self):
         """Assemble the posterior."""
-        module = self.net_.module_
-        module.tolerance, module.max_steps = self.tolerance, self.max_steps
+        density = self.net_.module_.solved_to(self.tolerance, self.max_steps)
         spaces = self._theta_space, self._x_space
-        return DensityPosterior(module, *spaces, self._record, self.verbose)
+        return DensityPosterior(density, *spaces, self._record, self.verbose)

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager
+from copy import copy
 
 import torch
 from torch import Tensor, nn
@@ -201,21 +200,22 @@ class ConditionalField(Density):
         spread = field.spread(w.flatten(0, 1), phi).unflatten(0, (n_draws, -1))
         return _DEPTH * spread.mean(0)
 
-    def coarsely(self) -> AbstractContextManager[None]:
+    def coarser(self) -> ConditionalField:
         """
-        Draw and evaluate less exactly for a while, where that takes less time.
+        Take the same density, which draws and evaluates less exactly in less time.
 
         Returns
         -------
-        context manager
-            For a ``with`` statement.
+        ConditionalField
+            With the same networks, and without warnings.
         """
-        return self.solved_to(max(self.tolerance, _COARSE), self.max_steps, warns=False)
+        taken = self.solved_to(max(self.tolerance, _COARSE), self.max_steps)
+        taken.warns = False
+        return taken
 
-    @contextmanager
-    def solved_to(self, tolerance: float, max_steps: int, *, warns: bool = True) -> Iterator[None]:
+    def solved_to(self, tolerance: float, max_steps: int) -> ConditionalField:
         """
-        Solve to another tolerance for a while.
+        Take the same density, solved to another tolerance.
 
         Parameters
         ----------
@@ -223,19 +223,16 @@ class ConditionalField(Density):
             The error of a step.
         max_steps : int
             The number of steps with error control.
-        warns : bool, default=True
-            Whether rows that take more make a warning.
 
-        Yields
-        ------
-        None
+        Returns
+        -------
+        ConditionalField
+            With the same networks.
         """
-        before = self.tolerance, self.max_steps, self.warns
-        self.tolerance, self.max_steps, self.warns = tolerance, max_steps, warns
-        try:
-            yield
-        finally:
-            self.tolerance, self.max_steps, self.warns = before
+        # Changed in place, it would change under other threads that draw from it.
+        taken = copy(self)
+        taken.tolerance, taken.max_steps = tolerance, max_steps
+        return taken
 
     def _solve(self, slope: Slope, state: Tensor, start: float, stop: float) -> Tensor:
         """Follow the field, and count the rows that are late."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext
 from copy import deepcopy
 from math import prod
 
@@ -92,16 +91,16 @@ class Density(Embedded):
         """The density of all parameters, of a marginal."""
         return self
 
-    def coarsely(self) -> AbstractContextManager[None]:
+    def coarser(self) -> Density:
         """
-        Draw and evaluate less exactly for a while, where that takes less time.
+        Take the same density, less exact where that takes less time.
 
         Returns
         -------
-        context manager
-            For a ``with`` statement.
+        Density
+            With the same networks.
         """
-        return nullcontext()
+        return self
 
     def disagreement(self, draws: Tensor, c: Tensor) -> Tensor:
         """

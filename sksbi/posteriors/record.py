@@ -186,14 +186,14 @@ def _examine(density: Density, context: Tensor, seed: int) -> tuple[Tensor, NDAr
     """Draw (n, S, D) from the posteriors, and compute how far members are apart at the draws."""
     noise = torch.Generator().manual_seed(seed)
     draws, disagreement = [], []
-    with density.coarsely():
-        for part in batches(len(context), _CONTEXTS_PER_BATCH):
-            c, n = context[part], part.stop - part.start
-            rows = torch.arange(n).repeat_interleave(_DRAWS)
-            some = density.draw(c, rows, noise).unflatten(0, (n, _DRAWS))
-            apart = density.disagreement(some[:, :_DRAWS_OF_MEMBERS], c)
-            draws.append(some.cpu())
-            disagreement.append(apart.double().cpu())
+    density = density.coarser()
+    for part in batches(len(context), _CONTEXTS_PER_BATCH):
+        c, n = context[part], part.stop - part.start
+        rows = torch.arange(n).repeat_interleave(_DRAWS)
+        some = density.draw(c, rows, noise).unflatten(0, (n, _DRAWS))
+        apart = density.disagreement(some[:, :_DRAWS_OF_MEMBERS], c)
+        draws.append(some.cpu())
+        disagreement.append(apart.double().cpu())
     return torch.cat(draws), torch.cat(disagreement).numpy()
 
 

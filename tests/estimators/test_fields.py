@@ -1,6 +1,7 @@
 """FMPE and NPSE against posteriors in closed form, and what their solver may do."""
 
 import warnings
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pandas as pd
@@ -176,3 +177,13 @@ def test_members_that_disagree_are_warned_of() -> None:
         warnings.simplefilter("error")
         fitted.sample(np.array([1.0, 0.1]), 10)
         fitted.sample(x, 1)
+
+
+def test_threads_that_ask_at_once_get_what_each_would_alone(fitted: BaseEstimator) -> None:
+    """What doubts are examined with, at a coarse tolerance, is not what others draw with."""
+    x = make_folded(8, 4)[1]
+    alone = [fitted.sample(x.iloc[i], 50, random_state=i).to_numpy() for i in range(8)]
+    with ThreadPoolExecutor(4) as pool:
+        found = pool.map(lambda i: fitted.sample(x.iloc[i], 50, random_state=i).to_numpy(), range(8))
+        for own, other in zip(alone, found, strict=True):
+            np.testing.assert_array_equal(own, other)

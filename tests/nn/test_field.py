@@ -118,8 +118,8 @@ def test_a_linear_field_has_the_gaussian_that_its_flow_leads_to() -> None:
     )
     theta, c = torch.randn(100, 2).double(), torch.zeros(100, 1).double()
     for tolerance in (1e-3, 1e-5, 1e-7):
-        with density.solved_to(tolerance, 1000):
-            error = density.log_prob(theta, c) - exact.log_prob(theta)
+        solved = density.solved_to(tolerance, 1000)
+        error = solved.log_prob(theta, c) - exact.log_prob(theta)
         # Of ten steps at most, each errs by tolerance (1 + |w|), the flow stretches it by its norm,
         # and the log-density has the slope |z|.
         size = torch.linalg.matrix_norm(flow, 2) * (1 + theta.norm(dim=1)) ** 2
@@ -134,8 +134,7 @@ def test_the_density_of_any_field_integrates_to_one(features: int) -> None:
     n = 400 if features == 1 else 100
     axis = torch.linspace(-8, 8, n)
     grid = torch.cartesian_prod(*[axis] * features).reshape(-1, features) + center
-    with density.solved_to(1e-5, 1000):
-        log_p = density.log_prob(grid, c.expand(len(grid), -1))
+    log_p = density.solved_to(1e-5, 1000).log_prob(grid, c.expand(len(grid), -1))
     total = log_p.double().exp().sum() * (16 / (n - 1)) ** features
     assert abs(float(total) - 1) < 1e-3
 
@@ -145,9 +144,9 @@ def test_draws_follow_the_density() -> None:
     c = torch.randn(1, 3)
     n, center = 20_000, density.field.at(c).colour(torch.zeros(1, 1))
     grid = torch.linspace(-10, 10, 2001)[:, None] + center
-    with density.solved_to(1e-5, 1000):
-        draws = density.draw(c, torch.zeros(n, dtype=torch.long), torch.Generator().manual_seed(0))
-        p = density.log_prob(grid, c.expand(len(grid), -1)).double().exp()
+    density = density.solved_to(1e-5, 1000)
+    draws = density.draw(c, torch.zeros(n, dtype=torch.long), torch.Generator().manual_seed(0))
+    p = density.log_prob(grid, c.expand(len(grid), -1)).double().exp()
     cdf = (p.cumsum(0) - p / 2) / p.sum()
     empirical = (grid >= draws.sort(0).values.T).double().mean(1)
     # Kolmogorov's bound for a probability of 1e-4.
@@ -158,11 +157,9 @@ def test_a_smaller_tolerance_changes_little_and_less() -> None:
     density = ConditionalField(make_field(2), nn.Flatten()).eval()
     density = density.double()
     theta, c = torch.randn(50, 2).double(), torch.randn(50, 3).double()
-    with density.solved_to(1e-9, 3000):
-        exact = density.log_prob(theta, c)
+    exact = density.solved_to(1e-9, 3000).log_prob(theta, c)
     for tolerance in (1e-2, 1e-4, 1e-6):
-        with density.solved_to(tolerance, 1000):
-            error = (density.log_prob(theta, c) - exact).abs().mean()
+        error = (density.solved_to(tolerance, 1000).log_prob(theta, c) - exact).abs().mean()
         # Ten steps or more, the field stretches their errors, and log-densities add them up.
         assert 0 < error < 100 * tolerance
     assert density.tolerance == 3e-4
