@@ -70,10 +70,12 @@ class NPSE(FieldMixin, DensityMixin, ObservedMixin, NeuralEstimator):
         None: all columns go to the network.
     criterion : str or callable, default="score_matching"
         The loss: a name, a class or a factory of a module (field, theta) -> losses (n,), such as a
-        subclass of :class:`sksbi.losses.FieldMatching`.
+        subclass of :class:`sksbi.losses.FieldMatching`. In training the field gives the members'
+        values (E, n, D), in evaluation their mean (n, D).
     tolerance : float, default=3e-4
         The error that a step of the solver may make, in draws and densities, relative to 1 + abs(w)
-        in units in which the posterior is about standard normal.
+        in units of the residuals of a linear regression on x; with an ``embedding`` that is
+        trained, of the prior.
     max_steps : int, default=100
         The number of steps with error control. Rows that take more, which happens where the field
         is rough, go their rest without it, with a warning.
@@ -103,9 +105,9 @@ class NPSE(FieldMixin, DensityMixin, ObservedMixin, NeuralEstimator):
         Where to train: "auto" (a GPU if there is one), "cpu", "cuda", ... Inputs and results are
         always on the CPU.
     compile : bool, default=False
-        Whether to compile the embedding and the networks by ``torch.compile`` before training,
-        which takes up to minutes and a compiler. For large embeddings and GPUs: on the CPU the
-        default flow gains nothing by it. What is saved and loaded is not compiled.
+        Whether to compile the embedding by ``torch.compile`` before training, which takes up to
+        minutes and a compiler: for large embeddings and GPUs. The field is not compiled, nor is
+        what is saved and loaded.
     warm_start : bool, default=False
         Whether fit goes on from the present weights and scalings. Ctrl-C in fit then raises, and
         keeps the best weights so far: the estimator is fitted, and the next fit goes on from them.

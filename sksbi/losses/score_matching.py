@@ -3,9 +3,9 @@ The loss of neural posterior score estimation.
 
 A diffusion that preserves variance takes theta to noise, and the score of the diffused posterior is
 learnt by denoising. It is -(w + cot(phi) v), with v the field of the circle (see
-:mod:`sksbi.nn.field`), so a squared error of the score, weighted by tan(phi)^2 as is usual, is one
-of the field. The logarithm of the ratio of noise to theta, tan(phi), is drawn from a normal
-distribution.
+:mod:`sksbi.nn.field`), so a squared error of the score, weighted by tan(phi)^2, is one of the
+field: the weights of Karras et al. (2022) for theta of unit variance. The logarithm of the ratio of
+noise to theta, tan(phi), is drawn from a normal distribution.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _LEAST = 1e-4
 
 class ScoreMatching(FieldMatching):
     """
-    Squared error of the score along a diffusion, weighted by the variance of the noise.
+    Squared error of the score along a diffusion, weighted by the square of the noise level.
 
     Parameters
     ----------

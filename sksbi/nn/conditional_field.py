@@ -12,6 +12,7 @@ from sksbi.exceptions import SamplingWarning
 from sksbi.nn.embedded import Density
 from sksbi.nn.field import FieldAt, VectorField
 from sksbi.nn.solver import Slope, integrate
+from sksbi.utils.validation import check_count, check_real
 from sksbi.utils.warn import warn_user
 
 __all__ = ["ConditionalField"]
@@ -84,7 +85,6 @@ class ConditionalField(Density):
         """
         return self.field.at(self.embed(x))
 
-    @torch.no_grad()
     def draw(
         self,
         c: Tensor,
@@ -121,9 +121,9 @@ class ConditionalField(Density):
         def slope(phi: Tensor, w: Tensor, some: Tensor) -> Tensor:
             return own.at(some)(w, phi)
 
-        return own.all.colour(self._solve(slope, z, _START, _STOP))
+        w = self._solve(slope, z, _START, _STOP)
+        return field.take(own.rows).colour(w)
 
-    @torch.no_grad()
     def log_prob(self, theta: Tensor, c: Tensor) -> Tensor:
         """
         Compute log-densities.
@@ -173,8 +173,9 @@ class ConditionalField(Density):
         .. math::
             \int_0^{\pi/2} \cot\phi \; E |v_e(w_\phi, \phi) - v(w_\phi, \phi)|^2 \, d\phi,
 
-        by Girsanov's theorem (Song et al., 2021, https://arxiv.org/abs/2101.09258). It is averaged
-        over the members.
+        by Girsanov's theorem (Song et al., 2021, https://arxiv.org/abs/2101.09258). Here it is
+        averaged over the members, and taken from sin(phi) = 0.01 on: next to theta, where the true
+        field is zero, networks differ by a little, which would count without end.
 
         Parameters
         ----------
@@ -231,14 +232,16 @@ class ConditionalField(Density):
         """
         # Changed in place, it would change under other threads that draw from it.
         taken = copy(self)
-        taken.tolerance, taken.max_steps = tolerance, max_steps
+        taken.tolerance = check_real(tolerance, "tolerance")
+        taken.max_steps = check_count(max_steps, "max_steps")
         return taken
 
     def _solve(self, slope: Slope, state: Tensor, start: float, stop: float) -> Tensor:
         """Follow the field, and count the rows that are late."""
-        state, late = integrate(
-            slope, state, start, stop, tolerance=self.tolerance, max_steps=self.max_steps
-        )
+        with torch.no_grad():
+            state, late = integrate(
+                slope, state, start, stop, tolerance=self.tolerance, max_steps=self.max_steps
+            )
         if late and self.warns:
             warn_user(
                 f"{late:,} of {len(state):,} draws or densities took more than "
@@ -256,7 +259,7 @@ class _Taken:
     def __init__(self, field: FieldAt, rows: Tensor) -> None:
         self.field, self.rows = field, rows
         self.some: Tensor | None = None
-        self.all = self.last = field.take(rows)
+        self.last = field
 
     def at(self, some: Tensor) -> FieldAt:
         """Take the contexts of some of the rows."""

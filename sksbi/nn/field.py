@@ -13,8 +13,8 @@ and the field
     v(w, \phi, x) = E[-\sin\phi \; \theta + \cos\phi \; z \mid w_\phi = w, x]
 
 carries its distributions into each other: draws of z that follow dw/dphi = v from pi/2 down to 0
-are draws of p(theta | x), and the divergence of v along the way gives their density. Where the
-posterior is Gaussian, v is zero: the field has to learn only what is not.
+are draws of p(theta | x), and the divergence of v along the way gives their density. Where a linear
+regression leaves a standard normal posterior, v is zero: the field has to learn only the rest.
 
 Other ways between noise and posterior are the same curve at another speed and scale. On the
 straight line of flow matching, (1 - t) z + t theta, one is at tan(phi) = (1 - t) / t; in a
@@ -48,6 +48,7 @@ __all__ = ["FieldAt", "VectorField", "build_field", "field_names"]
 _LEAST = 0.01
 _LOG_SCALE = 0.25
 _ROWS_PER_PART = 1_024
+_FARTHEST = 8.0
 
 
 class VectorField(nn.Module):
@@ -212,7 +213,8 @@ class FieldAt:
 
     def __init__(self, network: VectorField, c: Tensor) -> None:
         self.network, self.c = network, c
-        scaled = network.step_size * c
+        # Beyond all that was simulated, products of what grows with c would have no bounds.
+        scaled = network.step_size * c / (1 + (c / _FARTHEST).square()).sqrt()
         first, second = network.trunk_biases.mT
         h = silu(scaled @ self._members(network.trunk_first).mT + first)
         h = silu(h @ network.trunk_second.mT + second)
@@ -439,7 +441,8 @@ def build_field(
     ----------
     network : str or callable
         A name of :func:`field_names`, or anything that is called as ``network(features, context,
-        **options)`` and returns a :class:`VectorField`, or a module with its methods.
+        **options)`` and returns a :class:`VectorField`, or a module with its ``features`` and
+        ``at(c)``, which returns an object with the methods of :class:`FieldAt`.
     features : int
         The number D of parameters.
     context : int
@@ -466,6 +469,8 @@ def build_field(
     3
     """
     otherwise = "a callable network(features, context, **options) that returns a VectorField"
+    if isinstance(network, nn.Module):
+        raise TypeError(f"network must be {otherwise}, got a module that is built: {network!r}.")
     constructor = choose(network, _FIELDS, "network", otherwise)
     what = f"network={network!r}"
     field = construct(

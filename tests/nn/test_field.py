@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from sksbi.nn import ConditionalField, VectorField
+from sksbi.nn import ConditionalField, VectorField, build_field
 
 
 def make_field(features: int, context: int = 3, seed: int = 0, size: float = 0.3) -> VectorField:
@@ -171,3 +171,40 @@ def test_a_wide_context_and_its_small_steps_leave_the_scale_of_the_field() -> No
     assert wide.step_size == 0.1
     hidden = wide.at(torch.ones(1, 640)).hidden[0]
     assert 0.1 < hidden.std() < 3
+
+
+@pytest.mark.parametrize("size", [30.0, 1e4, 1e8])
+def test_far_contexts_have_finite_draws_that_their_density_knows(size: float) -> None:
+    """Networks see hardly more of a context than at eight, however far it is."""
+    density = ConditionalField(make_field(2), nn.Flatten()).eval()
+    c = size * torch.tensor([[1.0, -1.0, 1.0], [-1.0, 1.0, 1.0]])
+    rows = torch.arange(2).repeat_interleave(50)
+    draws = density.draw(c, rows, torch.Generator().manual_seed(0))
+    log_q = density.log_prob(draws, c[rows])
+    assert log_q.isfinite().all()
+    # Of draws of about standard normal z, bent by slopes of a few.
+    w = density.field.at(c).take(rows).whiten(draws)
+    if size < 1e4:  # beyond, float32 rounds theta
+        assert w.abs().max() < 30
+        assert log_q.min() > -60
+
+
+def test_the_regression_sees_rows_of_all_of_a_sorted_set() -> None:
+    theta = torch.linspace(-1, 1, 45_000)[:, None]
+    noise = torch.randn(45_000, 1, generator=torch.Generator().manual_seed(0))
+    field = VectorField(1, 1)
+    field.start(theta, theta + 0.3 * noise, torch.ones(45_000))
+    # Of 20,000 rows the offset is known to 1 / sqrt(20,000) = .007 units of the residuals.
+    assert abs(field.offset.item()) < 0.04
+
+
+def test_a_network_that_is_built_already_is_refused() -> None:
+    with pytest.raises(TypeError, match="network must be .*, got a module that is built"):
+        build_field(VectorField(1, 1), 1, 1)
+
+
+@pytest.mark.parametrize(("tolerance", "max_steps"), [(0.0, 10), (-1.0, 10), (1e-3, 0)])
+def test_bad_tolerances_are_refused(tolerance: float, max_steps: int) -> None:
+    density = ConditionalField(VectorField(1, 1), nn.Flatten())
+    with pytest.raises(ValueError, match="tolerance|max_steps"):
+        density.solved_to(tolerance, max_steps)
