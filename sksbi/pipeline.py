@@ -257,11 +257,12 @@ class Pipeline(LikelihoodOfStepsMixin, ReadableMixin, sklearn.pipeline.Pipeline)
         Returns
         -------
         Pipeline
-            A fitted pipeline with the marginal at the end.
+            A fitted pipeline with the marginal at the end. As that one it stays as it is:
+            ``clone`` gives it back, and ``fit`` changes none of its steps.
         """
         name, final = self.steps[-1]
-        made = copy(self)
-        made.steps = [*self.steps[:-1], (name, final.marginal(columns))]
+        made = MarginalPipeline([*self.steps[:-1], (name, final.marginal(columns))])
+        vars(made).update({k: v for k, v in vars(self).items() if k != "steps"})
         return made
 
     @answers_to_X_y
@@ -334,6 +335,35 @@ class Pipeline(LikelihoodOfStepsMixin, ReadableMixin, sklearn.pipeline.Pipeline)
     def feature_names_in_(self):
         """Names of the parameters, if theta was a DataFrame."""
         return self.steps[-1][1].feature_names_in_
+
+
+class MarginalPipeline(Pipeline):
+    """
+    The posterior of some parameters behind transformers: what ``pipeline.marginal(names)`` gives.
+
+    It is fitted, and stays so, as the marginal at its end: ``clone`` gives it back as it is.
+    """
+
+    def __sklearn_clone__(self):
+        return self
+
+    def fit(self, theta, x=None, **params):
+        """
+        Do nothing: the pipeline is fitted.
+
+        Parameters
+        ----------
+        theta, x : object
+            Not used.
+        **params : object
+            Not used.
+
+        Returns
+        -------
+        MarginalPipeline
+            Itself.
+        """
+        return self
 
 
 def make_pipeline(*steps, memory=None, verbose=False):

@@ -71,7 +71,7 @@ class FMPE(FieldMixin, DensityMixin, ObservedMixin, NeuralEstimator):
         The loss: a name, a class or a factory of a module (field, theta) -> losses (n,), such as a
         subclass of :class:`sksbi.losses.FieldMatching`. In training the field gives the members'
         values (E, n, D), in evaluation their mean (n, D).
-    tolerance : float, default=3e-4
+    tolerance : float, default=1e-4
         The error that a step of the solver may make, in draws and densities, relative to 1 + abs(w)
         in units of the residuals of a linear regression on x; with an ``embedding`` that is
         trained, of the prior.
@@ -177,7 +177,7 @@ class FMPE(FieldMixin, DensityMixin, ObservedMixin, NeuralEstimator):
         x_transformer=None,
         x_features="auto",
         criterion="flow_matching",
-        tolerance=3e-4,
+        tolerance=1e-4,
         max_steps=100,
         optimizer="muon",
         lr=1e-2,

@@ -57,7 +57,7 @@ class ConditionalField(Density):
     def __init__(self, field: VectorField, embedding: nn.Module) -> None:
         super().__init__(embedding)
         self.field = field
-        self.tolerance, self.max_steps, self.warns = 3e-4, 100, True
+        self.tolerance, self.max_steps, self.warns = 1e-4, 100, True
 
     @property
     def head(self) -> nn.Module:

@@ -305,6 +305,12 @@ def test_behind_steps_and_in_searches() -> None:
     expected = final.log_prob(theta[["free", "low"]], pipe[0].transform(x))
     np.testing.assert_array_equal(marginal.log_prob(theta[["free", "low"]], x), expected)
     assert marginal.sample(x[0], 4).columns.tolist() == ["free", "low"]
+    # Refitted to some of the rows, the scaler would spoil the marginal and what it was taken from.
+    before = pipe.log_prob(theta, x)
+    assert clone(marginal) is marginal
+    assert marginal.fit(theta[["free", "low"]][:50], x[:50]) is marginal
+    np.testing.assert_array_equal(marginal.log_prob(theta[["free", "low"]], x), expected)
+    np.testing.assert_array_equal(pipe.log_prob(theta, x), before)
     search = GridSearchCV(
         AMNPE(BOUNDED, **TINY, random_state=0), {"masks": ["uniform", [["low"]]]}, cv=2
     ).fit(theta, x)
