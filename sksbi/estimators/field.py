@@ -43,7 +43,7 @@ class FieldMixin:
     _estimates = "field"
     _batch_scale = 2.0
     _least_epochs, _least_steps = 40, 1880
-    _decay = 900.0
+    _decay, _most_decay = 900.0, 0.25
     _least_rows = 1
     _architecture: tuple[str, ...] = (
         "network",

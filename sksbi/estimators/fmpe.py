@@ -82,7 +82,8 @@ class FMPE(FieldMixin, DensityMixin, ObservedMixin, NeuralEstimator):
         The optimizer: "muon" (:class:`sksbi.training.muon.Muon`), the name of one of torch's, a
         class or a partial of one.
     lr : float, default=1e-2
-        The highest learning rate of the one-cycle schedule.
+        The highest learning rate of the one-cycle schedule. The weight decay of "muon" is 900 over
+        the number of pairs, 0.25 at most, unless ``optimizer__weight_decay`` is given.
     batch_size : int or None, default=None
         The number of rows in a training step. None: twice the square root of the number of rows to
         train on, from 32 to 1,000.

@@ -36,7 +36,6 @@ __all__ = ["NeuralEstimator", "read_validation"]
 
 _SETTINGS = ("optimizer", "lr", "batch_size", "max_epochs", "patience", "callbacks", "verbose")
 _TRAINING = (*_SETTINGS, "device", "iterator_train__", "callbacks__")
-_MOST_DECAY = 0.5
 _KEPT = (
     "The {} keeps the best weights so far, and its next fit goes on from them (warm_start=True)."
 )
@@ -52,7 +51,7 @@ class NeuralEstimator(PassedOnMixin, BaseInference):
     ``_batch_scale`` how the default batch grows with the root of the number of rows, in
     ``_least_epochs`` and ``_least_steps`` how long a training is, in ``_least_rows`` how many rows
     a loss takes, in ``_decay`` the default weight decay times the number of pairs (0: the
-    optimizer's own), and fill in ``_build_module`` and ``_held_out_losses``.
+    optimizer's own) and in ``_most_decay`` its bound, and fill in ``_build_module`` and ``_held_out_losses``.
 
     Attributes
     ----------
@@ -70,6 +69,7 @@ class NeuralEstimator(PassedOnMixin, BaseInference):
     _least_steps: int
     _least_rows: int
     _decay: float = 0.0
+    _most_decay: float = 0.5
     _parameter_constraints = {
         "theta_transformer": [HasMethods(["fit_transform", "inverse_transform"]), None],
         "lr": [Interval(Real, 0, None, closed="neither")],
@@ -225,7 +225,7 @@ class NeuralEstimator(PassedOnMixin, BaseInference):
             n_steps, self._least_epochs, self._least_steps
         )
         if self._decay and spec["optimizer"] == "muon":
-            decay = min(_MOST_DECAY, self._decay / (n_passes * spec["n_rows"]))
+            decay = min(self._most_decay, self._decay / (n_passes * spec["n_rows"]))
             passed_on = {"optimizer__weight_decay": decay} | passed_on
         with borrowed_global_generator(seed):
             criterion = build_criterion(spec["criterion"], self._estimates, **options)
