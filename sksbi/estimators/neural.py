@@ -51,7 +51,8 @@ class NeuralEstimator(PassedOnMixin, BaseInference):
     ``_batch_scale`` how the default batch grows with the root of the number of rows, in
     ``_least_epochs`` and ``_least_steps`` how long a training is, in ``_least_rows`` how many rows
     a loss takes, in ``_decay`` the default weight decay times the number of pairs (0: the
-    optimizer's own) and in ``_most_decay`` its bound, and fill in ``_build_module`` and ``_held_out_losses``.
+    optimizer's own) and in ``_most_decay`` its bound, and fill in ``_build_module`` and
+    ``_held_out_losses``.
 
     Attributes
     ----------
