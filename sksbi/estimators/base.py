@@ -45,8 +45,16 @@ __all__ = ["BaseInference"]
 
 
 def _has_marginals(estimator):
-    """Tell whether the fitted posterior has marginals of its own."""
-    return estimator.__sklearn_is_fitted__() and hasattr(estimator._posterior(), "marginal")
+    """Tell whether the fitted posterior has marginals of its own, or say why there are none."""
+    name = type(estimator).__name__
+    if not estimator.__sklearn_is_fitted__():
+        raise AttributeError(f"marginals are those of a fitted posterior: call {name}.fit first.")
+    if not hasattr(estimator._posterior(), "marginal"):
+        raise AttributeError(
+            f"what {name} has learnt has no marginals of its own: take AMNPE or AMNRE, or the "
+            "columns of its draws."
+        )
+    return True
 
 
 class BaseInference(ReadableMixin, AskingMixin, BaseEstimator, ABC):

@@ -1,6 +1,7 @@
 """AMNPE and its marginals: against a linear Gaussian model in closed form, and as estimators."""
 
 import pickle
+import re
 from itertools import combinations
 
 import numpy as np
@@ -323,6 +324,11 @@ def test_others_have_no_marginals() -> None:
     npe = NPE(BOUNDED, **TINY).fit(theta, x)
     assert not hasattr(npe, "marginal")
     assert not hasattr(AMNPE(BOUNDED), "marginal")
+    reasons = {npe: "NPE has learnt has no marginals", AMNPE(BOUNDED): r"call AMNPE\.fit first"}
+    for estimator, reason in reasons.items():
+        with pytest.raises(AttributeError, match="marginal") as raised:
+            estimator.marginal(["low"])
+        assert re.search(reason, str(raised.value.__cause__))
     assert not hasattr(CalibratedPosterior(AMNPE(BOUNDED)), "marginal")
 
 
