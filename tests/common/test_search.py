@@ -55,7 +55,7 @@ def split_scores(search: BaseEstimator) -> np.ndarray:
 def rates(estimator: BaseEstimator) -> tuple[float, float]:
     """Choose a bad and a good learning rate; some networks start near the solution."""
     if isinstance(estimator, FMPE | NPSE):
-        return 0.1, 1e-3
+        return 0.3, 1e-3
     starts_near = isinstance(estimator, NRE | AMNPE | AMNRE)
     return (1.0, 1e-3) if starts_near else (1e-5, 1e-2)
 
