@@ -25,6 +25,7 @@ from sksbi._pipeline_likelihood import LikelihoodOfStepsMixin
 from sksbi.estimators import CalibratedPosterior
 from sksbi.estimators.asking import AskingMixin
 from sksbi.estimators.base import BaseInference
+from sksbi.estimators.marginal import StaysFittedMixin
 from sksbi.estimators.ratio import RatioMixin
 from sksbi.estimators.readable import ReadableMixin
 from sksbi.estimators.sampled import ChainsMixin
@@ -337,33 +338,12 @@ class Pipeline(LikelihoodOfStepsMixin, ReadableMixin, sklearn.pipeline.Pipeline)
         return self.steps[-1][1].feature_names_in_
 
 
-class MarginalPipeline(Pipeline):
+class MarginalPipeline(StaysFittedMixin, Pipeline):
     """
     The posterior of some parameters behind transformers: what ``pipeline.marginal(names)`` gives.
 
     It is fitted, and stays so, as the marginal at its end: ``clone`` gives it back as it is.
     """
-
-    def __sklearn_clone__(self):
-        return self
-
-    def fit(self, theta, x=None, **params):
-        """
-        Do nothing: the pipeline is fitted.
-
-        Parameters
-        ----------
-        theta, x : object
-            Not used.
-        **params : object
-            Not used.
-
-        Returns
-        -------
-        MarginalPipeline
-            Itself.
-        """
-        return self
 
 
 def make_pipeline(*steps, memory=None, verbose=False):

@@ -10,17 +10,43 @@ from sksbi.estimators.ratio import RatioMixin
 from sksbi.estimators.readable import ReadableMixin
 from sksbi.estimators.sampled import ChainsMixin
 
-__all__ = ["MarginalPosterior"]
+__all__ = ["MarginalPosterior", "StaysFittedMixin"]
 
 _SHARED = ("x_layout_", "typical_x_", "seed_", "history_", "random_state", "_estimates")
 
 
-class MarginalPosterior(ReadableMixin, ChainsMixin, RatioMixin, AskingMixin, BaseEstimator):
+class StaysFittedMixin:
+    """What is fitted, and stays so, as with scikit-learn's ``FrozenEstimator``."""
+
+    def __sklearn_clone__(self):
+        return self
+
+    def fit(self, theta, x=None, **params):
+        """
+        Do nothing: the estimator is fitted.
+
+        Parameters
+        ----------
+        theta, x : object
+            Not used.
+        **params : object
+            Not used.
+
+        Returns
+        -------
+        object
+            Itself.
+        """
+        return self
+
+
+class MarginalPosterior(
+    StaysFittedMixin, ReadableMixin, ChainsMixin, RatioMixin, AskingMixin, BaseEstimator
+):
     """
     Posterior of some parameters: what ``estimator.marginal(names)`` gives.
 
-    It is fitted, and stays so: ``clone`` gives it back as it is, and ``fit`` changes nothing, as
-    with scikit-learn's ``FrozenEstimator``.
+    It is fitted, and stays so: ``clone`` gives it back as it is, and ``fit`` changes nothing.
 
     Parameters
     ----------
@@ -33,9 +59,6 @@ class MarginalPosterior(ReadableMixin, ChainsMixin, RatioMixin, AskingMixin, Bas
     def __init__(self, estimator, columns):
         self.estimator = estimator
         self.columns = columns
-
-    def __sklearn_clone__(self):
-        return self
 
     def __sklearn_is_fitted__(self):
         """Tell whether the estimator is."""
@@ -73,21 +96,3 @@ class MarginalPosterior(ReadableMixin, ChainsMixin, RatioMixin, AskingMixin, Bas
     def _posterior(self):
         """Take the marginal."""
         return self.estimator._posterior().marginal(self.columns)
-
-    def fit(self, theta, x, **params):
-        """
-        Do nothing: the estimator is fitted.
-
-        Parameters
-        ----------
-        theta, x : object
-            Not used.
-        **params : object
-            Not used.
-
-        Returns
-        -------
-        MarginalPosterior
-            Itself.
-        """
-        return self

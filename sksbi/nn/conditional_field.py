@@ -112,17 +112,19 @@ class ConditionalField(Density):
         Tensor of shape (n, D)
             The draws.
         """
-        numbers, n = (slice(None), len(rows)) if alike is None else alike
-        z = torch.randn(n, self.field.features, generator=generator)[numbers].to(c)
-        first = int(rows[0])
-        field = self.field.at(c[first : int(rows[-1]) + 1])
-        own = _Taken(field, (rows - first).to(c.device))
+        # A decorator would be the line that warnings blame.
+        with torch.no_grad():
+            numbers, n = (slice(None), len(rows)) if alike is None else alike
+            z = torch.randn(n, self.field.features, generator=generator)[numbers].to(c)
+            first = int(rows[0])
+            field = self.field.at(c[first : int(rows[-1]) + 1])
+            own = _Taken(field, (rows - first).to(c.device))
 
-        def slope(phi: Tensor, w: Tensor, some: Tensor) -> Tensor:
-            return own.at(some)(w, phi)
+            def slope(phi: Tensor, w: Tensor, some: Tensor) -> Tensor:
+                return own.at(some)(w, phi)
 
-        w = self._solve(slope, z, _START, _STOP)
-        return field.take(own.rows).colour(w)
+            w = self._solve(slope, z, _START, _STOP)
+            return field.take(own.rows).colour(w)
 
     def log_prob(self, theta: Tensor, c: Tensor) -> Tensor:
         """
@@ -140,22 +142,23 @@ class ConditionalField(Density):
         Tensor of shape (n,)
             The log-densities.
         """
-        field = self.field.at(c[:1] if (c == c[:1]).all() else c)
-        own = _Taken(field, torch.arange(len(c), device=c.device))
+        with torch.no_grad():
+            field = self.field.at(c[:1] if (c == c[:1]).all() else c)
+            own = _Taken(field, torch.arange(len(c), device=c.device))
 
-        def slope(phi: Tensor, state: Tensor, some: Tensor) -> Tensor:
-            v, divergence = own.at(some).with_divergence(state[:, :-1], phi)
-            return torch.cat([v, divergence[:, None]], dim=1)
+            def slope(phi: Tensor, state: Tensor, some: Tensor) -> Tensor:
+                v, divergence = own.at(some).with_divergence(state[:, :-1], phi)
+                return torch.cat([v, divergence[:, None]], dim=1)
 
-        w = field.whiten(theta.clamp(-_LARGEST, _LARGEST))
-        far = w.square().sum(1)
-        # Where no field was learnt it may be anything, so it is taken where it is not so far.
-        w = w * (_FARTHEST / far.sqrt().clamp(min=_FARTHEST))[:, None]
-        beyond = 0.5 * (far - w.square().sum(1))
-        state = self._solve(slope, torch.cat([w, torch.zeros_like(w[:, :1])], 1), _STOP, _START)
-        z, change = state[:, :-1], state[:, -1]
-        log_normal = -0.5 * (z.square() + math.log(2 * math.pi)).sum(1)
-        return log_normal - beyond + change + field.log_det
+            w = field.whiten(theta.clamp(-_LARGEST, _LARGEST))
+            far = w.square().sum(1)
+            # Where no field was learnt it may be anything, so it is taken where it is not so far.
+            w = w * (_FARTHEST / far.sqrt().clamp(min=_FARTHEST))[:, None]
+            beyond = 0.5 * (far - w.square().sum(1))
+            state = self._solve(slope, torch.cat([w, torch.zeros_like(w[:, :1])], 1), _STOP, _START)
+            z, change = state[:, :-1], state[:, -1]
+            log_normal = -0.5 * (z.square() + math.log(2 * math.pi)).sum(1)
+            return log_normal - beyond + change + field.log_det
 
     @property
     def has_members(self) -> bool:
@@ -238,10 +241,9 @@ class ConditionalField(Density):
 
     def _solve(self, slope: Slope, state: Tensor, start: float, stop: float) -> Tensor:
         """Follow the field, and count the rows that are late."""
-        with torch.no_grad():
-            state, late = integrate(
-                slope, state, start, stop, tolerance=self.tolerance, max_steps=self.max_steps
-            )
+        state, late = integrate(
+            slope, state, start, stop, tolerance=self.tolerance, max_steps=self.max_steps
+        )
         if late and self.warns:
             warn_user(
                 f"{late:,} of {len(state):,} draws or densities took more than "

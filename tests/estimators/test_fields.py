@@ -113,11 +113,12 @@ def test_supports_of_every_kind(family: type, distribution: object) -> None:
 def test_a_field_that_is_rough_warns_and_ends(fitted: BaseEstimator) -> None:
     fitted = fitted.set_params(max_steps=1, tolerance=1e-6)
     try:
-        with pytest.warns(SamplingWarning, match=r"max_steps=1 steps to tolerance=1e-06"):
+        with pytest.warns(SamplingWarning, match=r"max_steps=1 steps to tolerance=1e-06") as caught:
             draws = fitted.sample(pd.Series({"u": 0.5, "v": 1.5}), 10)
     finally:
         fitted.set_params(max_steps=100, tolerance=1e-4)
     assert np.isfinite(draws.to_numpy()).all()
+    assert {w.filename for w in caught} == {__file__}
 
 
 def test_tolerance_may_change_after_fit(fitted: BaseEstimator) -> None:
