@@ -20,15 +20,14 @@ from typing import Any, ClassVar, Protocol, Self
 
 import numpy as np
 
+from sksbi.posteriors.modes import find_modes
 from sksbi.posteriors.trials import NO_TRIALS
 from sksbi.priors import Prior
+from sksbi.priors.reach import hold
 from sksbi.samplers import ChainStatistics
-from sksbi.utils.optimize import maximise
 from sksbi.utils.types import Array, Rows
 
 __all__ = ["Doubt", "Draws", "Posterior", "PosteriorAt", "Record", "TrialsRecord"]
-
-_AT_BOUNDS = 8
 
 
 @dataclass(frozen=True, eq=False)
@@ -361,6 +360,9 @@ class PosteriorAt(ABC):
         """
         Compute log-densities: -inf outside the prior's support, never NaN.
 
+        At the very ends of a bounded prior, see :func:`sksbi.priors.reach.hold`, they change as the
+        prior does.
+
         Parameters
         ----------
         theta : ndarray of shape (k, D)
@@ -373,14 +375,15 @@ class PosteriorAt(ABC):
         ndarray of shape (k,)
             The log-densities.
         """
-        inside = None if self.prior is None else self.prior.contains(theta)
         with np.errstate(all="ignore"):
-            if inside is None or inside.all():
+            if self.prior is None:
                 log_p = self._log_prob(theta, rows)
             else:
+                inside = np.flatnonzero(self.prior.contains(theta))
                 log_p = np.full(len(theta), -np.inf)
-                if inside.any():
-                    log_p[inside] = self._log_prob(theta[inside], rows[inside])
+                if len(inside):
+                    held, gap = hold(self.prior, theta[inside])
+                    log_p[inside] = self._log_prob(held, rows[inside]) + gap
         return np.where(np.isnan(log_p), -np.inf, log_p)
 
     def modes(self, generator: np.random.Generator) -> Array:
@@ -397,17 +400,7 @@ class PosteriorAt(ABC):
         ndarray of shape (m, D)
             The modes.
         """
-        start = self._candidates(generator)
-        d = start.shape[2]
-
-        def log_density(z: Array, rows: Rows) -> Array:
-            theta = self._from_unbounded(z).reshape(-1, d)
-            return self.log_prob(theta, rows.repeat(z.shape[1])).reshape(z.shape[:2])
-
-        if self.prior is not None:
-            start = self.prior.to_unbounded(start.reshape(-1, d)).reshape(start.shape)
-            start = np.concatenate([start, _at_bounds(self.prior, start[:, :_AT_BOUNDS])], axis=1)
-        return self._from_unbounded(maximise(log_density, start, generator))
+        return find_modes(self.log_prob, self._candidates(generator), self.prior, generator)
 
     def doubts(self) -> Sequence[Doubt]:
         """
@@ -484,16 +477,3 @@ class PosteriorAt(ABC):
         if self.prior is None:
             return z
         return self.prior.from_unbounded(z.reshape(-1, z.shape[-1])).reshape(z.shape)
-
-
-def _at_bounds(prior: Prior, z: Array) -> Array:
-    """Move points (m, k, D) to every bound in turn, where a density may rise with few draws."""
-    support = prior.support
-    ends = prior.to_unbounded(np.stack(support))
-    moved = [z[:, :0]]
-    for end, bound in zip(ends, support, strict=True):
-        for j in np.flatnonzero(np.isfinite(bound)):
-            at_bound = z.copy()
-            at_bound[:, :, j] = end[j]
-            moved.append(at_bound)
-    return np.concatenate(moved, axis=1)
