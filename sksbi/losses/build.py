@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import inspect
+from collections.abc import Callable, Mapping
 
 from torch import nn
 
@@ -109,7 +110,18 @@ def build_criterion(
     otherwise = "a callable criterion(**options)"
     constructor = choose(criterion, _named(estimates), "criterion", otherwise)
     what = f"criterion={criterion!r}"
-    return construct(constructor, what=what, options=options, given_as="criterion__*")
+    try:
+        return construct(constructor, what=what, options=options, given_as="criterion__*")
+    except TypeError as error:
+        able = [name for name, other in _named(estimates).items() if _takes(other, options)]
+        if criterion in able or not able:
+            raise
+        raise TypeError(f"{error}; criterion={able[0]!r} takes these options.") from error
+
+
+def _takes(constructor: Callable[..., nn.Module], options: Mapping[str, object]) -> bool:
+    """Tell whether a criterion has all of these options."""
+    return set(options) <= set(inspect.signature(constructor).parameters)
 
 
 def _named(estimates: str) -> dict[str, Callable[..., nn.Module]]:

@@ -213,6 +213,7 @@ class ObservationLayout:
         x = plain(x, "x")
         index = x.index if isinstance(x, pd.DataFrame | pd.Series) else None
         x = self._unlabelled(x)
+        x = [x] if self.shape == (1,) and shape_of(x, "x") == () else x
         single = self._is_single(x)
         dtype = object if self.encoder is not None and self.encoder.has_labels else None
         rows = np.asarray(x, dtype)[None] if single else x

@@ -221,5 +221,7 @@ ESTIMATORS = {
     "sbi_npe": partial(Sbi, "NPE"),
     "sbi_nle": partial(Sbi, "NLE"),
     "sbi_nre": partial(Sbi, "NRE"),
+    "sbi_fmpe": partial(Sbi, "FMPE"),
+    "sbi_npse": partial(Sbi, "NPSE"),
     "lampe_npe": partial(Lampe, "NPE", _draw_from_flow, transforms=3, hidden_features=(64, 64)),
 }

@@ -52,6 +52,15 @@ def test_a_mistyped_option_is_refused(criterion: object) -> None:
         build_criterion(criterion, powr=2)
 
 
+@pytest.mark.parametrize("estimates", ["posterior", "ratio"])
+def test_an_option_of_another_loss_is_refused_and_that_loss_is_named(estimates: str) -> None:
+    name = next(name for name in criterion_names(estimates) if name != "coverage")
+    with pytest.raises(TypeError, match="criterion='coverage' takes these options"):
+        build_criterion(name, estimates, strength=2.0)
+    with pytest.raises(TypeError, match=r"'powr'$"):
+        build_criterion("coverage", estimates, powr=2.0)
+
+
 def test_the_negative_log_likelihood_is_minus_the_log_density() -> None:
     mean, theta = torch.randn(2, 6, 3, generator=torch.Generator().manual_seed(0))
     posterior = torch.distributions.Independent(torch.distributions.Normal(mean, 1.0), 1)

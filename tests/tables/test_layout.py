@@ -85,6 +85,13 @@ def test_a_scalar_is_one_observation_where_fit_had_one_dimension(x: object) -> N
     np.testing.assert_array_equal(read.values, [float(x)])
 
 
+@pytest.mark.parametrize("x", [2.0, 2, np.float32(2), np.array(2.0)])
+def test_a_scalar_is_one_observation_of_the_only_column(x: object) -> None:
+    read = ObservationLayout.learn(np.ones((5, 1)))[0].read(x)
+    assert read.single
+    np.testing.assert_array_equal(read.values, [[float(x)]])
+
+
 @pytest.mark.parametrize("m", [1, 3])
 @pytest.mark.parametrize("form", [np.asarray, list, pd.Series])
 def test_one_dimension_is_a_batch_where_fit_had_one(form: type, m: int) -> None:
