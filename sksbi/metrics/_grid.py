@@ -16,6 +16,7 @@ from collections.abc import Callable, Mapping, Sequence
 import numpy as np
 from scipy.special import softmax
 
+from sksbi.utils.containers import as_floats
 from sksbi.utils.types import Array, Mask
 from sksbi.utils.warn import warn_user
 
@@ -42,8 +43,8 @@ def read_bounds(bounds: Bounds | None, names: list[str], d: int) -> Array:
     else:
         known = [True] * d
     try:
-        values = np.asarray(bounds, dtype=np.float64)
-    except (TypeError, ValueError) as error:
+        values = as_floats(bounds, "bounds")
+    except TypeError as error:
         raise TypeError(f"{rule}, got {bounds!r}.") from error
     if values.shape != (d, 2):
         raise ValueError(f"{rule}, shape ({d}, 2), got shape {values.shape}.")

@@ -306,7 +306,7 @@ SETTINGS: dict[str, Arguments] = {
     },
     "ClassifierRatio": {
         "calibration": choice("sigmoid", none="open"),
-        "n_folds": parameter(2, low=2, most=ABSURD),
+        "n_folds": parameter(2, low=2),
         "n_marginal": parameter(1),
         "sampler": choice("importance"),
         "classifier": only(
@@ -316,8 +316,8 @@ SETTINGS: dict[str, Arguments] = {
     "QuantilePosterior": {
         "levels": only(3, [0.1, 0.5, 0.9], bad=(2, "a", [0.5], [0.9, 0.5, 0.1], 0.5)),
         "trend": choice("auto", none="open"),
-        "n_folds": parameter(2, low=2, none="open", most=ABSURD),
-        "n_context": parameter(10, low=2, none="open", most=ABSURD),
+        "n_folds": parameter(2, low=2, none="open"),
+        "n_context": parameter(10, low=2, none="open"),
         "regressor": only(
             ExtraTreesRegressor(3), bad=("a", 3, ExtraTreesRegressor, StandardScaler())
         ),
