@@ -24,7 +24,7 @@ from sksbi.utils.validation import check_count
 
 __all__ = ["FieldMatching"]
 
-_EVALUATION = 4
+_EVALUATION = 2
 
 
 class FieldMatching(Criterion):
@@ -37,7 +37,7 @@ class FieldMatching(Criterion):
     ----------
     n_angles : int
         The number of angles that a row is seen at in a step, each with a noise and its opposite; in
-        evaluation four times as many.
+        evaluation twice as many.
 
     Examples
     --------

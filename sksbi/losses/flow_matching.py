@@ -29,7 +29,7 @@ class FlowMatching(FieldMatching):
         -1; zero: times are uniform.
     n_angles : int, default=2
         The number of times that a row is seen at in a step, each with a noise and its opposite; in
-        evaluation four times as many.
+        evaluation twice as many.
 
     References
     ----------

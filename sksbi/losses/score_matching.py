@@ -33,7 +33,7 @@ class ScoreMatching(FieldMatching):
         Mean and standard deviation of the logarithm of the noise level, noise to theta.
     n_angles : int, default=2
         The number of noise levels that a row is seen at in a step, each with a noise and its
-        opposite; in evaluation four times as many.
+        opposite; in evaluation twice as many.
 
     References
     ----------
