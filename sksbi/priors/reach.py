@@ -91,7 +91,7 @@ def ends(prior: Prior) -> tuple[Array, Array]:
     """
     if prior not in _FOUND:
         support = np.stack(prior.support)
-        near, tenth = _outer_quantiles(prior)
+        near, tenth = _outer_quantiles(prior) if np.isfinite(support).any() else (support, support)
         with np.errstate(all="ignore"):
             inwards = np.minimum(np.abs(near - support), _END * np.abs(tenth - support))
             limits = support + np.array([[1.0], [-1.0]]) * inwards

@@ -1,5 +1,5 @@
 """
-Speed: training steps, draws, batches of observations, overhead of fit, epochs on many rows.
+Speed: training steps, draws, batches, vector fields, overhead of fit, epochs on many rows.
 
     python tests/benchmarks/speed.py step,draw --output build/speed.jsonl
 
@@ -14,6 +14,8 @@ once untimed; its quartiles stand beside it. The parts, all of them unless some 
 - draw: 10,000 draws for one observation: zuko's NSF of 4 transforms and the same widths, divided by
   ``SplineFlow``. Context of 20 features.
 - batch: 1,000 draws for each of 1,000 observations, by an NPE of 5 parameters.
+- field: fits of FMPE and NPSE divided by NPE's, all with their defaults, and the seconds of their
+  draws and densities. Five parameters and five data, curved.
 - overhead: ``NPE.fit`` divided by a bare loop over the same batches of the same network, with the
   same optimizer, schedule, clipping, weight averaging and validation. What is left are the checks
   and scalings of fit, the start of the default flow at a regression, and skorch.
@@ -46,7 +48,7 @@ from accuracy import provenance, warm_up
 from torch import Tensor, nn
 from torch.optim.swa_utils import get_ema_multi_avg_fn
 
-from sksbi import NPE
+from sksbi import FMPE, NPE, NPSE
 from sksbi.nn import SplineFlow
 
 CONTEXT, BATCH, WIDE = 20, 100, (128, 128)
@@ -197,6 +199,36 @@ def batch_child(n: int) -> dict:
     return {"seconds": seconds, "rise": peak() - before}
 
 
+# --- field
+
+
+def field(quick: bool) -> Iterator[dict]:
+    """Measure fits, draws and densities of vector fields."""
+    n, m, each = (500, 50, 10) if quick else (10_000, 1_000, 100)
+    rng = np.random.default_rng(0)
+    theta = rng.standard_normal((n, 5))
+    x = theta + theta**2 / 2 + rng.standard_normal((n, 5)) / 2
+    fitted = {}
+
+    def learn(kind: type) -> None:
+        fitted[kind] = kind(random_state=0).fit(theta, x)
+
+    kinds = (NPE, FMPE, NPSE)
+    fits = {kind.__name__: partial(timed, partial(learn, kind)) for kind in kinds}
+    table, case = in_turn(fits, 1 if quick else 3), f"{n} simulations, D=5"
+    yield figure("field", case, "NPE.fit, s", table["NPE"])
+    for kind in (FMPE, NPSE):
+        name, posterior = kind.__name__, fitted[kind]
+        yield figure("field", case, f"{name}.fit / NPE.fit", table[name] / table["NPE"], "<= 2")
+        for case_of, target, call in (
+            (f"{n} draws of one observation", "<= 1", partial(posterior.sample, x[0], n)),
+            (f"{m} observations x {each} draws", "<= 30", partial(posterior.sample, x[:m], each)),
+            (f"{n} densities", "<= 5", partial(posterior.log_prob, theta, x)),
+        ):
+            seconds = [timed(call) for _ in range(1 if quick else 3)]
+            yield figure("field", f"{case_of}, D=5", f"{name}, s", seconds, target)
+
+
 # --- overhead
 
 
@@ -333,7 +365,14 @@ def peak() -> float:
 # --- output
 
 
-PARTS = {"step": step, "draw": draw, "batch": batch, "overhead": overhead, "epoch": epoch}
+PARTS = {
+    "step": step,
+    "draw": draw,
+    "batch": batch,
+    "field": field,
+    "overhead": overhead,
+    "epoch": epoch,
+}
 
 
 def table(lines: list[dict]) -> str:
