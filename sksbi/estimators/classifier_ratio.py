@@ -69,8 +69,8 @@ class ClassifierRatio(SamplerMixin, RatioMixin, MetaEstimatorMixin, BaseInferenc
         trials and ``map`` need it. None: the probabilities of one classifier, trained on all pairs,
         are taken as they are.
     n_folds : int, default=5
-        The number of folds for the calibration, and of classifiers; at most half as many as there
-        are simulations.
+        The number of folds for the calibration, and of classifiers; fewer where there are fewer
+        than twice as many simulations.
     n_marginal : int, default=1
         The number of other rows' theta that every x is paired with.
     sampler : str, Sampler or callable, default="importance"

@@ -77,9 +77,9 @@ class QuantilePosterior(MetaEstimatorMixin, BaseInference):
         suits one that is good at slopes itself.
     n_folds : int or None, default=5
         The number of folds in which it is measured which levels the quantiles have for rows that
-        the regressor has not seen; at most half as many as there are simulations. None: levels are
-        taken as the regressor gives them, without a check: for regressors whose quantiles are known
-        to be right, such as in-context models.
+        the regressor has not seen; fewer where there are fewer than twice as many simulations.
+        None: levels are taken as the regressor gives them, without a check: for regressors whose
+        quantiles are known to be right, such as in-context models.
     n_context : int or None, default=None
         With a number, the regressor is fitted anew for every observation that is asked about, to so
         many simulations with the x nearest to it (each column by its interquartile range): for

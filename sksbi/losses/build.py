@@ -113,10 +113,10 @@ def build_criterion(
     try:
         return construct(constructor, what=what, options=options, given_as="criterion__*")
     except TypeError as error:
-        able = [name for name, other in _named(estimates).items() if _takes(other, options)]
-        if criterion in able or not able:
+        others = [name for name, other in _named(estimates).items() if _takes(other, options)]
+        if not isinstance(criterion, str) or _takes(constructor, options) or not others:
             raise
-        raise TypeError(f"{error}; criterion={able[0]!r} takes these options.") from error
+        raise TypeError(f"{error}; criterion={others[0]!r} takes these options.") from error
 
 
 def _takes(constructor: Callable[..., nn.Module], options: Mapping[str, object]) -> bool:

@@ -23,7 +23,6 @@ import numpy as np
 from sksbi.posteriors.modes import find_modes
 from sksbi.posteriors.trials import NO_TRIALS
 from sksbi.priors import Prior
-from sksbi.priors.reach import hold
 from sksbi.samplers import ChainStatistics
 from sksbi.utils.types import Array, Rows
 
@@ -360,9 +359,6 @@ class PosteriorAt(ABC):
         """
         Compute log-densities: -inf outside the prior's support, never NaN.
 
-        At the very ends of a bounded prior, see :func:`sksbi.priors.reach.hold`, they change as the
-        prior does.
-
         Parameters
         ----------
         theta : ndarray of shape (k, D)
@@ -375,15 +371,14 @@ class PosteriorAt(ABC):
         ndarray of shape (k,)
             The log-densities.
         """
+        inside = None if self.prior is None else self.prior.contains(theta)
         with np.errstate(all="ignore"):
-            if self.prior is None:
+            if inside is None or inside.all():
                 log_p = self._log_prob(theta, rows)
             else:
-                inside = np.flatnonzero(self.prior.contains(theta))
                 log_p = np.full(len(theta), -np.inf)
-                if len(inside):
-                    held, gap = hold(self.prior, theta[inside])
-                    log_p[inside] = self._log_prob(held, rows[inside]) + gap
+                if inside.any():
+                    log_p[inside] = self._log_prob(theta[inside], rows[inside])
         return np.where(np.isnan(log_p), -np.inf, log_p)
 
     def modes(self, generator: np.random.Generator) -> Array:

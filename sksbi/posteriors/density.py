@@ -28,7 +28,6 @@ from sksbi.posteriors.record import HeldOutRecord
 from sksbi.preprocessing import ObservationSpace, ParameterSpace
 from sksbi.priors import Prior
 from sksbi.priors.base import at_edge, has_holes, is_cut
-from sksbi.priors.reach import ends
 from sksbi.utils.batches import EVALUATION_BATCH, batches
 from sksbi.utils.masks import Masks
 from sksbi.utils.random import torch_generator
@@ -255,11 +254,8 @@ class DensityAt(NormalisedAt):
         """Take the density where the network drew, without the way back from theta to u."""
         log_q = self._log_density(u, rows) + self.theta_space.log_abs_det_jacobian(theta, u)
         log_q = np.where(np.isnan(log_q), -np.inf, log_q) - self._log_share(rows)
-        if self.prior is not None:
-            low, high = ends(self.prior)
-            edge = at_edge(self.prior, theta) | ((theta < low) | (theta > high)).any(axis=1)
-            if edge.any():
-                log_q[edge] = self.log_prob(theta[edge], rows[edge])
+        if self.prior is not None and (edge := at_edge(self.prior, theta)).any():
+            log_q[edge] = self.log_prob(theta[edge], rows[edge])
         return log_q
 
     def _log_prob(self, theta: Array, rows: Rows) -> Array:

@@ -26,7 +26,6 @@ from sksbi.posteriors.factor import Factor, OfTrials
 from sksbi.posteriors.trials import ONE_TRIAL
 from sksbi.priors import Prior, UnboundedPrior
 from sksbi.priors.base import with_map_of
-from sksbi.priors.reach import ends
 from sksbi.samplers import ChainStatistics, Sampler, Target, resample_reference
 from sksbi.utils.masks import Masks
 from sksbi.utils.types import Array, Rows
@@ -182,8 +181,6 @@ class PriorTimesAt(PosteriorAt):
         ndarray of shape (k,)
             The logarithms.
         """
-        if self.prior is not None:
-            theta = np.clip(theta, *ends(self.prior))
         return self.factor_at(self.factor.units(theta), rows)
 
     def evidence(self, generator: np.random.Generator) -> Evidence:

@@ -27,6 +27,7 @@ from sksbi.preprocessing.jacobian import (
 )
 from sksbi.priors import Prior
 from sksbi.priors.base import with_map_of
+from sksbi.priors.reach import off_bounds
 from sksbi.utils.types import Array
 
 __all__ = ["ParameterSpace"]
@@ -115,7 +116,9 @@ class ParameterSpace:
         ndarray of shape (n, D)
             z; theta itself without a prior.
         """
-        return theta if self.prior is None else self.prior.to_unbounded(theta)
+        if self.prior is None:
+            return theta
+        return self.prior.to_unbounded(off_bounds(self.prior, theta))
 
     def to_network(self, theta: Array) -> tuple[Array, Array]:
         """
@@ -134,6 +137,7 @@ class ParameterSpace:
             The log-determinant log |det du/dtheta|, -inf where the transformer is not defined
             (Box-Cox for negative numbers).
         """
+        theta = theta if self.prior is None else off_bounds(self.prior, theta)
         z = self.to_unbounded(theta)
         if self.transformer is not None and not (defined := in_domain(self.transformer, z)).all():
             u, ladj = np.zeros(z.shape), np.full(len(z), -np.inf)

@@ -13,7 +13,7 @@ from sksbi.priors.univariate import Marginal, check_univariate, describe
 from sksbi.priors.within import Region, WithinPrior
 from sksbi.utils.types import Array
 
-__all__ = ["MarginalPrior", "marginal_prior"]
+__all__ = ["MarginalPrior", "has_quantile_map", "marginal_prior"]
 
 
 class MarginalPrior(Prior):
@@ -111,3 +111,20 @@ def marginal_prior(spec: Mapping[str, object] | Sequence[object]) -> MarginalPri
         if not isinstance(name, str):
             raise TypeError(f"prior must name its parameters by strings, got the key {name!r}.")
     return MarginalPrior(list(spec.values()), list(spec), spec)
+
+
+def has_quantile_map(prior: Prior) -> bool:
+    """
+    Say whether draws of a prior are independent and standard normal in its unbounded space.
+
+    Parameters
+    ----------
+    prior : Prior
+        The prior.
+
+    Returns
+    -------
+    bool
+        Whether it has independent marginals, with their map, and not that of a joint prior.
+    """
+    return isinstance(prior, MarginalPrior) and isinstance(prior._map, StackedMap)

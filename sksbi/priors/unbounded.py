@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from sksbi.priors.base import Prior
-from sksbi.priors.marginals import MarginalPrior
+from sksbi.priors.marginals import has_quantile_map
 from sksbi.utils.types import Array
 
 __all__ = ["UnboundedPrior"]
@@ -39,7 +39,7 @@ class UnboundedPrior:
 
     def __init__(self, prior: Prior) -> None:
         self.prior = prior
-        self._is_normal = isinstance(prior, MarginalPrior)
+        self._is_normal = has_quantile_map(prior)
 
     def sample(self, shape: tuple[int, ...], generator: np.random.Generator) -> Array:
         """

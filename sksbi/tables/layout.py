@@ -213,7 +213,8 @@ class ObservationLayout:
         x = plain(x, "x")
         index = x.index if isinstance(x, pd.DataFrame | pd.Series) else None
         x = self._unlabelled(x)
-        x = [x] if self.shape == (1,) and shape_of(x, "x") == () else x
+        is_number = self.shape == (1,) and x is not None and shape_of(x, "x") == ()
+        x = [x] if is_number else x
         single = self._is_single(x)
         dtype = object if self.encoder is not None and self.encoder.has_labels else None
         rows = np.asarray(x, dtype)[None] if single else x
@@ -303,9 +304,10 @@ class ObservationLayout:
     def _shape_error(self, got: str) -> ValueError:
         """Say what x may look like."""
         batch = f"({', '.join(['m', *map(str, self.shape)])})"
+        way_out = " Give the column by itself, such as x['name']." if self.shape == () else ""
         return ValueError(
             f"x must be one observation of shape {self.shape} or a batch of shape {batch}, as in "
-            f"fit, got {got}."
+            f"fit, got {got}.{way_out}"
         )
 
     def _unlabelled(self, x: Any) -> Any:

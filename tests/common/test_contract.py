@@ -260,18 +260,16 @@ def test_theta_on_the_bounds_is_inside(posterior: BaseEstimator, arrays: Arrays)
     assert np.isfinite(estimator.score(theta, x))
 
 
-def test_at_the_very_ends_of_a_bounded_prior_the_density_is_constant(
+def test_theta_on_a_bound_is_read_as_rounded_from_near_it(
     fitted_arrays: BaseEstimator, arrays: Arrays
 ) -> None:
-    """Nobody has seen how it goes on within a millionth of the width; networks go to infinity."""
+    """The nearest float inside would be 37 deviations out, where networks go to infinity."""
     x = arrays[1][0]
-    for bound, inwards in ((0.5, 1.0), (2.0, -1.0)):
-        away = np.array([0.0, 1e-300, 1e-12, 1e-8, 1e-6, 2e-6])
-        theta = np.column_stack([np.zeros(6), bound + inwards * 1.5 * away])
+    for bound, inwards in ((0.5, 1.5), (2.0, -1.5)):
+        theta = np.column_stack([np.zeros(3), bound + inwards * np.array([0.0, 1e-6, 1e-3])])
         log_p = fitted_arrays.log_prob(theta, x)
-        np.testing.assert_allclose(log_p[:4], log_p[0], rtol=0, atol=1e-5)
-        assert np.isfinite(log_p).all()
-        assert np.abs(np.diff(log_p)).max() < 1
+        assert log_p[0] == pytest.approx(log_p[1], abs=1e-3)
+        assert np.abs(log_p[0] - log_p[2]) < 3
 
 
 def test_score_is_the_mean_of_log_prob(fitted_density: BaseEstimator, pairs: Pairs) -> None:
