@@ -19,7 +19,7 @@ from sklearn.preprocessing import (
 )
 from torch import distributions
 
-from sksbi import NPE
+from sksbi import NPE, NRE
 from sksbi.datasets import load_task
 from sksbi.exceptions import MisspecificationWarning
 
@@ -355,3 +355,37 @@ def test_one_parameter_and_one_observation_show_both_modes(flow: str) -> None:
     assert np.mean(draws > 0) == pytest.approx(0.5, abs=0.1)
     assert np.abs(np.median(draws[draws > 0]) - 1) < 0.1
     assert np.abs(np.median(draws[draws < 0]) + 1) < 0.1
+
+
+@pytest.mark.filterwarnings("ignore::sksbi.exceptions.MisspecificationWarning")
+@pytest.mark.parametrize("estimator", [NPE, NRE], ids=lambda kind: kind.__name__)
+def test_a_posterior_next_to_a_bound_is_followed_there(estimator: type) -> None:
+    """Of x = log theta + noise most of it may lie in a millionth of the prior's mass."""
+    rng = np.random.default_rng(0)
+    theta = rng.uniform(size=(3000, 1))
+    x = np.log(theta) + rng.normal(size=theta.shape)
+    fitted = estimator([stats.uniform(0, 1)], max_epochs=10, random_state=0).fit(theta, x)
+    grid = np.logspace(-40, 0, 8_001)[:-1]
+    mass = np.exp(fitted.log_prob(grid[:, None], [-13.0])) * np.gradient(grid)
+    if estimator is NPE:
+        assert mass.sum() == pytest.approx(1, abs=2e-3)
+    mass /= mass.sum()
+    draws = np.asarray(fitted.sample([-13.0], 4000, random_state=0))[:, 0]
+    share = mass[grid < 1e-6].sum()
+    assert share > 0.3
+    assert (draws < 1e-6).mean() == pytest.approx(share, abs=4 * np.sqrt(0.25 / 1000))
+    mode = fitted.log_prob(fitted.map([-13.0])[None], [-13.0])[0]
+    assert mode > np.quantile(fitted.log_prob(draws[:, None], [-13.0]), 0.999) - 1e-4
+
+
+@pytest.mark.parametrize("estimator", [NPE, NRE], ids=lambda kind: kind.__name__)
+def test_one_rounded_theta_does_not_spoil_a_score(estimator: type) -> None:
+    rng = np.random.default_rng(0)
+    theta = rng.uniform(size=(1000, 1))
+    x = rng.normal(size=theta.shape)
+    fitted = estimator([stats.uniform(0, 1)], max_epochs=5, random_state=0).fit(theta, x)
+    rounded, inside = theta[:300].copy(), theta[:300].copy()
+    rounded[:2, 0], inside[:2, 0] = (0.0, 1.0), (1e-6, 1 - 1e-6)
+    score = fitted.score(rounded, x[:300])
+    assert score == pytest.approx(fitted.score(inside, x[:300]), abs=1e-4)
+    assert score == pytest.approx(fitted.score(theta[:300], x[:300]), abs=0.05)
