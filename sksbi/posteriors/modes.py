@@ -8,12 +8,14 @@ from functools import partial
 import numpy as np
 
 from sksbi.priors import Prior
+from sksbi.priors.base import maps_columns
+from sksbi.priors.reach import ends
 from sksbi.utils.optimize import maximise
 from sksbi.utils.types import Array, Rows
 
 __all__ = ["find_modes"]
 
-_AT_BOUNDS, _NEARER = 8, 1e-3
+_AT_BOUNDS = 8
 
 
 def find_modes(
@@ -39,21 +41,21 @@ def find_modes(
     Returns
     -------
     ndarray of shape (m, D)
-        The modes, as near to a bound of the prior as a thousandth of the nearest draw's distance.
+        The modes; nearer to a bound of the prior than any draw only up to where its ends begin.
     """
     if prior is None:
         return maximise(partial(_on_points, log_prob), start, generator)
-    low, high = _search_box(prior, start)
+    z = prior.to_unbounded(start.reshape(-1, start.shape[2])).reshape(start.shape)
+    low, high = _search_box(prior, z)
 
     def to_theta(z: Array, rows: Rows) -> Array:
-        theta = prior.from_unbounded(z.reshape(-1, z.shape[2])).reshape(z.shape)
-        return np.clip(theta, low[rows], high[rows])
+        inside = np.clip(z, low[rows], high[rows])
+        return prior.from_unbounded(inside.reshape(-1, z.shape[2])).reshape(z.shape)
 
     def log_density(z: Array, rows: Rows) -> Array:
         return _on_points(log_prob, to_theta(z, rows), rows)
 
-    start = np.concatenate([start, *_at_bounds(start[:, :_AT_BOUNDS], low, high)], axis=1)
-    z = prior.to_unbounded(start.reshape(-1, start.shape[2])).reshape(start.shape)
+    z = np.concatenate([z, *_at_bounds(z[:, :_AT_BOUNDS], low, high)], axis=1)
     found = maximise(log_density, z, generator)
     return to_theta(found[:, None], np.arange(len(found)))[:, 0]
 
@@ -64,25 +66,26 @@ def _on_points(log_prob: Callable[[Array, Rows], Array], theta: Array, rows: Row
     return log_prob(flat, rows.repeat(theta.shape[1])).reshape(theta.shape[:2])
 
 
-def _search_box(prior: Prior, start: Array) -> tuple[Array, Array]:
+def _search_box(prior: Prior, z: Array) -> tuple[Array, Array]:
     """
     Bound the search (m, 1, D) on the sides where the prior has a bound.
 
-    It goes a thousand times nearer to a bound than any draw. Beyond there is no mass to speak of,
-    and yet the density of a network, which nothing was shown there, may rise to infinity.
+    It goes to where the prior's ends begin, or twice as far as the draws do from their median.
+    Beyond there is no mass to speak of, and yet the density of a network, which nothing was shown
+    there, may rise to infinity.
     """
-    low, high = prior.support
-    with np.errstate(invalid="ignore"):
-        below = low + _NEARER * (start.min(axis=1) - low)
-        above = high - _NEARER * (high - start.max(axis=1))
-    below, above = np.where(np.isfinite(low), below, low), np.where(np.isfinite(high), above, high)
-    return below[:, None], above[:, None]
+    bounded = np.isfinite(np.stack(prior.support)) & maps_columns(prior)
+    first, last = prior.to_unbounded(ends(prior))
+    low, middle, high = z.min(axis=1), np.median(z, axis=1), z.max(axis=1)
+    low = np.where(bounded[0], np.minimum(first, 2 * low - middle), -np.inf)
+    high = np.where(bounded[1], np.maximum(last, 2 * high - middle), np.inf)
+    return low[:, None], high[:, None]
 
 
-def _at_bounds(start: Array, low: Array, high: Array) -> Iterator[Array]:
+def _at_bounds(z: Array, low: Array, high: Array) -> Iterator[Array]:
     """Move points (m, k, D) to every side of a box, where a density may rise with few draws."""
     for side in (low, high):
         for j in np.flatnonzero(np.isfinite(side[0, 0])):
-            moved = start.copy()
+            moved = z.copy()
             moved[:, :, j] = side[:, :, j]
             yield moved

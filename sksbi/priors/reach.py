@@ -9,7 +9,7 @@ from sksbi.priors.base import Prior
 from sksbi.priors.marginals import has_quantile_map
 from sksbi.utils.types import Array
 
-__all__ = ["differences", "off_bounds", "reach"]
+__all__ = ["differences", "ends", "off_bounds", "reach"]
 
 _MILLIONTH, _TENTH = 4.753, 1.2816  # standard deviations of a normal distribution
 _N_DRAWS, _MANY_DRAWS = 1_000, 5_000
@@ -69,7 +69,7 @@ def reach(prior: Prior) -> tuple[Array, Array]:
 
 def off_bounds(prior: Prior, theta: Array) -> Array:
     """
-    Move parameters that lie exactly on a bound inwards, where rounding may have taken them from.
+    Move parameters on a bound, or beyond, inwards, where rounding may have taken them from.
 
     No draw of a density lies there; numbers that were rounded do, and the nearest float inside
     would be 37 deviations out in the prior's unbounded space. They come to lie 1e-5 of the distance
@@ -88,23 +88,38 @@ def off_bounds(prior: Prior, theta: Array) -> Array:
     ndarray of shape (n, D)
         The parameters, a copy if any was moved.
     """
-    support = np.stack(prior.support)[:, None]
-    on_bound = theta == support
-    if not on_bound.any():
+    low, high = prior.support
+    values = np.asarray(theta)
+    below, above = np.isfinite(low) & (values <= low), np.isfinite(high) & (values >= high)
+    if not (below | above).any():
         return theta
-    low, high = _ends(prior)
-    return np.where(on_bound[0], low, np.where(on_bound[1], high, theta))
+    first, last = ends(prior)
+    return np.where(below, first, np.where(above, last, values))
 
 
-def _ends(prior: Prior) -> Array:
-    """Find where the ends at both bounds begin, (2, D)."""
+def ends(prior: Prior) -> Array:
+    """
+    Find where the ends of a prior begin, next to its bounds.
+
+    Parameters
+    ----------
+    prior : Prior
+        The prior.
+
+    Returns
+    -------
+    ndarray of shape (2, D)
+        The parameters at the lower and at the upper end; infinite where there is no bound.
+    """
     support = np.stack(prior.support)
+    if not np.isfinite(support).any():
+        return support
     near, tenth = _outer_quantiles(prior)
     with np.errstate(all="ignore"):
         inwards = np.minimum(np.abs(near - support), _END * np.abs(tenth - support))
         limits = support + np.array([[1.0], [-1.0]]) * inwards
     # Where floats are coarser than that, the nearest one inside is meant.
-    return np.clip(limits, *prior._inside)
+    return np.where(np.isfinite(support), np.clip(limits, *prior._inside), support)
 
 
 def _outer_quantiles(prior: Prior) -> tuple[Array, Array]:

@@ -335,12 +335,18 @@ def test_summary_names_the_parameters(posterior: BaseEstimator, arrays: Arrays) 
 
 @pytest.mark.parametrize("seed", range(4))
 def test_map_is_higher_than_all_draws(posterior: BaseEstimator, arrays: Arrays, seed: int) -> None:
-    """Even if the density has several modes, or rises at a bound, as after a short training."""
+    """
+    Even if the density has several modes, or rises at a bound, as after a short training.
+
+    Within a millionth of the width of the prior it may go on to rise; there nothing is sought.
+    """
     estimator = clone(posterior).set_params(random_state=seed).fit(*arrays)
     x = arrays[1][:3]
     highest = estimator.log_prob(estimator.map(x), x)
     for k in range(3):
         draws = estimator.sample(x[k], 10_000, random_state=5)
+        draws = draws[np.abs(draws[:, 1] - 1.25) < 0.75 * (1 - 2e-6)]
+        assert len(draws) > 5_000
         # float32 network: densities of one point differ by 1e-6 from batch to batch
         assert highest[k] >= estimator.log_prob(draws, x[k]).max() - 1e-5
 
