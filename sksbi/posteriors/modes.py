@@ -47,17 +47,16 @@ def find_modes(
         return maximise(partial(_on_points, log_prob), start, generator)
     z = prior.to_unbounded(start.reshape(-1, start.shape[2])).reshape(start.shape)
     low, high = _search_box(prior, z)
-
-    def to_theta(z: Array, rows: Rows) -> Array:
-        inside = np.clip(z, low[rows], high[rows])
-        return prior.from_unbounded(inside.reshape(-1, z.shape[2])).reshape(z.shape)
-
-    def log_density(z: Array, rows: Rows) -> Array:
-        return _on_points(log_prob, to_theta(z, rows), rows)
-
+    to_theta = partial(_to_theta, prior, low, high)
     z = np.concatenate([z, *_at_bounds(z[:, :_AT_BOUNDS], low, high)], axis=1)
-    found = maximise(log_density, z, generator)
+    found = maximise(lambda z, rows: _on_points(log_prob, to_theta(z, rows), rows), z, generator)
     return to_theta(found[:, None], np.arange(len(found)))[:, 0]
+
+
+def _to_theta(prior: Prior, low: Array, high: Array, z: Array, rows: Rows) -> Array:
+    """Bring points (r, k, D) of observations rows, within their boxes, to theta."""
+    inside = np.clip(z, low[rows], high[rows])
+    return prior.from_unbounded(inside.reshape(-1, z.shape[2])).reshape(z.shape)
 
 
 def _on_points(log_prob: Callable[[Array, Rows], Array], theta: Array, rows: Rows) -> Array:
