@@ -2,5 +2,6 @@
 
 from sksbi.data.batches import Batches, TensorPairs, count_passes
 from sksbi.data.pairs import Pairs
+from sksbi.data.store import SimulationStore
 
-__all__ = ["Batches", "Pairs", "TensorPairs", "count_passes"]
+__all__ = ["Batches", "Pairs", "SimulationStore", "TensorPairs", "count_passes"]

@@ -36,9 +36,12 @@ class Cutter:
         self._rows = self._seconds = 0.0  # of late, so that the cost of a row may drift
         self._largest = self._asked = 0
 
-    def number(self, start: int) -> int:
-        """Give the number of what has a generator: of a row, or of a vectorised chunk."""
-        return start // self._fixed if self._vectorized and self._fixed else start
+    def number(self, start: int) -> tuple[int, ...]:
+        """Number what has a generator: a row, a vectorised chunk, or the later part of one."""
+        if not self._vectorized or not self._fixed:
+            return (start,)
+        chunk, place = divmod(start, self._fixed)
+        return (chunk, place) if place else (chunk,)
 
     def learn(self, n_rows: int, seconds: float) -> None:
         """Take in how long some rows took; those that failed at once are none of them."""
@@ -54,6 +57,8 @@ class Cutter:
         for start, stop in pieces:
             while start < stop:
                 end = min(start + self._size(left), stop)
+                if self._vectorized and self._fixed:
+                    end = min(end, (start // self._fixed + 1) * self._fixed)
                 if not self._vectorized and start < HEAD < end:
                     end = HEAD
                 yield start, end

@@ -77,6 +77,6 @@ def _works(runner: Runner, theta: Table) -> bool:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         try:
-            return len(other(0, 0, take(theta, rows)).rows) == len(rows)
+            return len(other((0,), 0, take(theta, rows)).rows) == len(rows)
         except Exception:
             return False

@@ -14,14 +14,16 @@ import pandas as pd
 from joblib import delayed, effective_n_jobs
 from tqdm.auto import tqdm
 
+from sksbi.data import SimulationStore
 from sksbi.exceptions import SimulationInterrupted, SimulationWarning
 from sksbi.simulation._cut import HEAD, Cutter, Piece
 from sksbi.simulation._diary import Diary, keeping_diary
+from sksbi.simulation._keep import Keeping
 from sksbi.simulation._report import explain, warn_dropped, warn_early
 from sksbi.simulation._runner import Chunk, Failure, Runner
 from sksbi.tables.simulated import Table, check_same_form, concatenate, fill, form_of, take
 from sksbi.utils.parallel import WorkerDied, running
-from sksbi.utils.types import Rows
+from sksbi.utils.types import Mask, Rows
 
 __all__ = ["Run"]
 
@@ -46,12 +48,21 @@ class Run:
         How many chunks run at a time.
     verbose : int
         Whether to show a progress bar.
+    store : SimulationStore or None, default=None
+        Where chunks are kept as they end, and where those are that have ended before.
     """
 
     def __init__(
-        self, runner: Runner, theta: Table, chunk_size: int | None, n_jobs: int | None, verbose: int
+        self,
+        runner: Runner,
+        theta: Table,
+        chunk_size: int | None,
+        n_jobs: int | None,
+        verbose: int,
+        store: SimulationStore | None = None,
     ) -> None:
         self.runner = runner
+        self.keeping = None if store is None else Keeping(store)
         self.theta = theta
         self.n_jobs = n_jobs
         self.verbose = verbose
@@ -65,6 +76,9 @@ class Run:
         self.sent: dict[int, int] = {}
         self.n_deaths = 0
         self.began, self.told = perf_counter(), False
+        if self.keeping is not None:
+            for chunk in self.keeping.chunks(len(theta)):
+                self._take_in(chunk)
 
     def finish(self) -> tuple[Table, Table]:
         """Run all rows that have not run; Ctrl-C gives back what has."""
@@ -84,7 +98,7 @@ class Run:
 
     def _run_here(self, bar: Any) -> None:
         """Run the rows in this process."""
-        for start, stop in self.cutter.cut(self._left()):
+        for start, stop in self.cutter.cut(_left(self.ended)):
             rows = slice(start, stop)
             number = self.cutter.number(start)
             self._add(self.runner(number, start, take(self.theta, rows), tick=bar.update))
@@ -93,7 +107,7 @@ class Run:
         """Run the rows in joblib's jobs; after the death of a process, all but what it was at."""
         in_vain = 0
         with keeping_diary() as diary:
-            while left := self._left():
+            while left := _left(self.ended):
                 try:
                     self._send(self.cutter.cut(left), diary, bar)
                 except WorkerDied as error:
@@ -148,30 +162,29 @@ class Run:
             error = RuntimeError("the worker process died: exit, segmentation fault or memory")
             failure = Failure(start, error, "worker process died")
             bar.update(stop - start)
-            self._add(
-                Chunk(start, stop, failure=failure, kinds=Counter({failure.kind: stop - start}))
-            )
-
-    def _left(self) -> list[Piece]:
-        """Find the rows that have not run."""
-        edges = np.flatnonzero(np.diff(np.concatenate([[True], self.ended, [True]])))
-        return [(int(start), int(stop)) for start, stop in edges.reshape(-1, 2)]
+            self._add(Chunk.of_failure(start, stop, failure))
 
     def _add(self, chunk: Chunk) -> None:
         """Take in a chunk; raise if the run should not go on."""
         self._check_form(chunk)
-        # An error holds the frames it came through, and so whatever the simulator had made.
-        self.chunks.append(replace(chunk, failure=None))
-        self.ended[chunk.start : chunk.stop] = True
-        self.good[chunk.rows] = True
-        self.kinds += chunk.kinds
+        self._take_in(chunk)
         self.cutter.learn(len(chunk.rows), chunk.seconds)
-        if chunk.failure and (self.failure is None or chunk.failure.row < self.failure.row):
-            self.failure = chunk.failure
         if self.failure is not None:
             self._stop_where_it_must(self.failure)
+        if self.keeping is not None and chunk.stop > chunk.start:
+            self.keeping.keep(chunk, any_good=bool(self.good.any()))
         if chunk.interrupted:
             raise KeyboardInterrupt
+
+    def _take_in(self, chunk: Chunk) -> None:
+        """Note what has ended, and how."""
+        # An error holds the frames it came through, and so whatever the simulator had made.
+        self.chunks.append(replace(chunk, failure=None, lost=[]))
+        self.ended[chunk.start : chunk.stop] = True
+        self.good[chunk.rows] = True
+        self.kinds += Counter(kind for _, kind, _ in chunk.lost)
+        if chunk.failure and (self.failure is None or chunk.failure.row < self.failure.row):
+            self.failure = chunk.failure
 
     def _check_form(self, chunk: Chunk) -> None:
         """Check that all chunks have results of the same shape or names."""
@@ -231,3 +244,9 @@ class Run:
             with suppress(SimulationWarning):  # where warnings are errors, nothing may be lost
                 warn_dropped(self.failure, self.kinds, self.theta, n)
         return stop
+
+
+def _left(ended: Mask) -> list[Piece]:
+    """Find the rows that have not run."""
+    edges = np.flatnonzero(np.diff(np.concatenate([[True], ended, [True]])))
+    return [(int(start), int(stop)) for start, stop in edges.reshape(-1, 2)]

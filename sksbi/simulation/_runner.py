@@ -7,7 +7,6 @@ import os
 import pickle
 import struct
 import traceback
-from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -17,6 +16,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from sksbi.data.parts import Lost
 from sksbi.tables.returned import check_table, check_value
 from sksbi.tables.simulated import Table, Value, gaps, stack, take, take_row
 from sksbi.utils.types import Rows
@@ -49,6 +49,10 @@ class Failure:
         """Make the failure of a row whose result is none."""
         return cls(row, ValueError(f"the simulator returned {what}"), f"returned {what}")
 
+    def lost(self, row: int) -> Lost:
+        """Tell in words what a row failed of."""
+        return row, self.kind, f"{type(self.error).__name__}: {self.error}"
+
     def __reduce__(self) -> tuple[Any, ...]:
         """Pickle with the traceback as text, and with an error that any process can load."""
         trace = "".join(traceback.format_exception(self.error))
@@ -67,16 +71,22 @@ def _restore_failure(row: int, error: Exception, kind: str, trace: str) -> Failu
 
 @dataclass(frozen=True)
 class Chunk:
-    """What came of the rows from start to stop: the good ones, and how many failed of what."""
+    """What came of the rows from start to stop: the good ones, and which failed of what."""
 
     start: int
     stop: int
     rows: Rows = field(default_factory=lambda: np.zeros(0, dtype=int))
     values: Table | None = None
     failure: Failure | None = None  # the first one
-    kinds: Counter[str] = field(default_factory=Counter)
+    lost: list[Lost] = field(default_factory=list)
     seconds: float = 0.0
     interrupted: bool = False
+
+    @classmethod
+    def of_failure(cls, start: int, stop: int, failure: Failure) -> Chunk:
+        """Make a chunk of which nothing came."""
+        lost = [failure.lost(row) for row in range(start, stop)]
+        return cls(start, stop, failure=failure, lost=lost)
 
 
 @dataclass(frozen=True, eq=False)  # dask hashes it, and not every simulator has a hash by value
@@ -91,7 +101,7 @@ class Runner:
     diary: str | None = None  # a folder with a page a process, which outlives the process
 
     def __call__(
-        self, number: int, start: int, theta: Table, tick: Callable[[int], Any] = int
+        self, number: tuple[int, ...], start: int, theta: Table, tick: Callable[[int], Any] = int
     ) -> Chunk:
         """Run one chunk, whose first row is the row ``start`` of all."""
         began = perf_counter()
@@ -117,7 +127,7 @@ class Runner:
 
     def _run_whole(
         self,
-        number: int,
+        number: tuple[int, ...],
         start: int,
         theta: Table,
         begin: Callable[[int], None],
@@ -132,50 +142,51 @@ class Runner:
             return Chunk(start, start, interrupted=True)
         tick(len(theta))
         if failure is not None:
-            kinds = Counter({failure.kind: len(theta)})
-            return Chunk(start, stop, failure=failure, kinds=kinds)
+            return Chunk.of_failure(start, stop, failure)
         rows = np.arange(start, stop)
         return Chunk(start, stop, rows, check_table(result, len(theta), start))
 
     def _run_rows(
         self,
-        number: int,
+        number: tuple[int, ...],
         start: int,
         theta: Table,
         begin: Callable[[int], None],
         tick: Callable[[int], Any],
     ) -> Chunk:
         """Give the rows to the simulator one by one; Ctrl-C keeps those that have ended."""
-        ended: list[Value | str] = []  # a result, or what a failure is counted as
+        ended: list[Value | Lost] = []
         first, interrupted = None, False
         try:
             for row in range(start, start + len(theta)):
                 begin(row)
-                result, failure = self._call(row, row, take_row(theta, row - start))
+                result, failure = self._call((row,), row, take_row(theta, row - start))
                 first = first or failure
-                ended.append(failure.kind if failure else check_value(result, row))
+                ended.append(failure.lost(row) if failure else check_value(result, row))
                 tick(1)
                 if failure is not None and self.on_error == "raise":
                     break
         except KeyboardInterrupt:
             interrupted = True
         stop = start + len(ended)
-        results = {row: end for row, end in enumerate(ended, start) if not isinstance(end, str)}
+        results = {row: end for row, end in enumerate(ended, start) if not isinstance(end, tuple)}
         return Chunk(
             start,
             stop,
             np.array(list(results), dtype=int),
             stack(list(results), list(results.values())),
             first if first is not None and first.row < stop else None,
-            Counter(end for end in ended if isinstance(end, str)),
+            [end for end in ended if isinstance(end, tuple)],
             interrupted=interrupted,
         )
 
-    def _call(self, key: int, row: int, theta: Table | pd.Series) -> tuple[Any, Failure | None]:
+    def _call(
+        self, key: tuple[int, ...], row: int, theta: Table | pd.Series
+    ) -> tuple[Any, Failure | None]:
         """Call the simulator; whatever it raises, None and a bare NaN are failures."""
         options = {}
         if self.takes_rng:
-            seed = np.random.SeedSequence(self.entropy, spawn_key=(key,))
+            seed = np.random.SeedSequence(self.entropy, spawn_key=key)
             options["rng"] = np.random.default_rng(seed)
         try:
             result = self.simulator(theta, **options)
@@ -200,11 +211,14 @@ class Runner:
         failure = Failure.returned(int(chunk.rows[first]), "NaN" if missing[first] else "inf")
         if chunk.failure is not None and chunk.failure.row < failure.row:
             failure = chunk.failure
-        counts = {"returned NaN": missing.sum(), "returned inf": (infinite & ~missing).sum()}
+        lost = [
+            Failure.returned(row, "NaN" if gone else "inf").lost(row)
+            for row, gone in zip(chunk.rows[bad].tolist(), missing[bad], strict=True)
+        ]
         return replace(
             chunk,
             rows=chunk.rows[~bad],
             values=None if bad.all() else take(values, ~bad),
             failure=failure,
-            kinds=chunk.kinds + Counter({kind: int(n) for kind, n in counts.items()}),
+            lost=sorted(chunk.lost + lost),
         )

@@ -4,14 +4,24 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable
+from dataclasses import dataclass
 from numbers import Integral
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
 
+from sksbi.data import SimulationStore
 from sksbi.priors import check_prior
+from sksbi.simulation._keep import (
+    check_same_run,
+    extend_with,
+    find_theta,
+    settings_of,
+    theta_of,
+)
 from sksbi.simulation._run import Run
 from sksbi.simulation._runner import Runner
 from sksbi.tables.simulated import Table
@@ -35,6 +45,7 @@ def simulate(
     chunk_size: int | None = None,
     n_jobs: int | None = None,
     on_error: str = "drop",
+    store: str | Path | None = None,
     random_state: RandomState = None,
     verbose: int = 0,
 ) -> tuple[Table, Table]:
@@ -70,6 +81,10 @@ def simulate(
         them out of theta and x, with one SimulationWarning; "raise" raises the first error; "keep"
         keeps them, with NaN in all of x, see Notes. When a vectorised simulator raises, its whole
         chunk fails.
+    store : str, Path or None, default=None
+        A folder that keeps the results as they come, see Notes. What it holds is not simulated
+        again: after a crash, or a ``kill``, the same call goes on where it stopped, and gives the
+        same numbers as a run that was never stopped; with a larger ``n_samples`` it adds rows.
     random_state : None, int, numpy.random.RandomState or numpy.random.Generator, default=None
         Source of the parameters and of every generator that the simulator receives.
     verbose : int, default=0
@@ -88,7 +103,8 @@ def simulate(
         If an argument is of a wrong type, or a result is no number, such as a complex one, a date
         or a set.
     ValueError
-        If an argument is out of range, or two rows have results of different shape or names. If
+        If an argument is out of range, two rows have results of different shape or names, or the
+        store is damaged or of another run. If
         ``on_error="raise"``, or all of the first 100 rows fail (all rows, if there are fewer), or
         the first five processes die, the simulator's own first error is raised, whatever its type,
         with a note that names theta.
@@ -129,22 +145,21 @@ def simulate(
     (['mean', 'sd'], ['x'])
     """
     n_samples = check_count(n_samples, "n_samples")
-    _check_n_jobs(n_jobs)
-    prior, rng = check_prior(prior), check_generator(random_state)
+    prior = check_prior(prior)
     check_memory(n_samples, "n_samples", n_samples * prior.n_features)
-    theta: Table = prior.sample(n_samples, rng)
-    if prior.names is not None:
-        theta = pd.DataFrame(theta, columns=prior.names)
-    return run_simulator(
-        simulator,
-        theta,
-        vectorized=vectorized,
-        chunk_size=chunk_size,
-        n_jobs=n_jobs,
-        on_error=on_error,
-        random_state=rng,
-        verbose=verbose,
-    )
+    options = _Options(vectorized, chunk_size, n_jobs, on_error, verbose)
+    begun = _begun(store)
+    if begun is None:
+        rng = check_generator(random_state)
+        theta = theta_of(prior, n_samples, rng)
+        entropy = _entropy(rng)
+        settings = settings_of(prior, random_state, entropy, **options.of_numbers())
+        return _run(simulator, theta, entropy, options, _create(store, settings, theta))
+    found = begun.settings()
+    wanted = settings_of(prior, random_state, found["entropy"], **options.of_numbers())
+    check_same_run(found, wanted)
+    theta = find_theta(begun, prior, n_samples, found["entropy"])
+    return _run(simulator, theta, found["entropy"], options, begun)
 
 
 def run_simulator(
@@ -155,6 +170,7 @@ def run_simulator(
     chunk_size: int | None = None,
     n_jobs: int | None = None,
     on_error: str = "drop",
+    store: str | Path | None = None,
     random_state: RandomState = None,
     verbose: int = 0,
 ) -> tuple[Table, Table]:
@@ -175,6 +191,9 @@ def run_simulator(
         Number of jobs at a time.
     on_error : {"drop", "raise", "keep"}, default="drop"
         What to do with rows that fail, as in :func:`sksbi.simulate`.
+    store : str, Path or None, default=None
+        A folder that keeps the results as they come, as in :func:`sksbi.simulate`; theta must begin
+        with the rows that the store was begun with.
     random_state : None, int, numpy.random.RandomState or numpy.random.Generator, default=None
         Source of every generator that the simulator receives.
     verbose : int, default=0
@@ -199,20 +218,88 @@ def run_simulator(
     >>> x.tolist()
     [[1.0], [4.0]]
     """
-    theta, vectorized = _check_theta(theta), check_flag(vectorized, "vectorized")
-    if chunk_size is not None:
-        chunk_size = check_count(chunk_size, "chunk_size")
-    _check_n_jobs(n_jobs)
-    if on_error not in _ON_ERROR:
-        raise ValueError(f"on_error must be one of {_ON_ERROR}, got {on_error!r}.")
+    theta = _check_theta(theta)
+    options = _Options(vectorized, chunk_size, n_jobs, on_error, verbose)
+    begun = _begun(store)
+    if begun is None:
+        entropy = _entropy(check_generator(random_state))
+        settings = settings_of(None, random_state, entropy, **options.of_numbers())
+        return _run(simulator, theta, entropy, options, _create(store, settings, theta))
+    found = begun.settings()
+    wanted = settings_of(None, random_state, found["entropy"], **options.of_numbers())
+    check_same_run(found, wanted)
+    extend_with(begun, theta)
+    return _run(simulator, theta, found["entropy"], options, begun)
+
+
+@dataclass(frozen=True)
+class _Options:
+    """How to run a simulator, checked."""
+
+    vectorized: bool
+    chunk_size: int | None
+    n_jobs: int | None
+    on_error: str
+    verbose: int
+
+    def __post_init__(self) -> None:
+        check_flag(self.vectorized, "vectorized")
+        if self.chunk_size is not None:
+            check_count(self.chunk_size, "chunk_size")
+        _check_n_jobs(self.n_jobs)
+        if self.on_error not in _ON_ERROR:
+            raise ValueError(f"on_error must be one of {_ON_ERROR}, got {self.on_error!r}.")
+
+    def of_numbers(self) -> dict[str, Any]:
+        """List those that the numbers depend on."""
+        chunk_size = self.chunk_size if self.vectorized else None
+        flag = bool(self.vectorized)
+        return {"vectorized": flag, "chunk_size": chunk_size, "on_error": self.on_error}
+
+
+def _run(
+    simulator: Callable[..., Any],
+    theta: Table,
+    entropy: list[int],
+    options: _Options,
+    store: SimulationStore | None,
+) -> tuple[Table, Table]:
+    """Run all rows that are not in the store."""
     runner = Runner(
         simulator=simulator,
-        vectorized=vectorized,
+        vectorized=bool(options.vectorized),
         takes_rng=_takes_rng(simulator),
-        on_error=on_error,
-        entropy=check_generator(random_state).integers(2**32, size=4).tolist(),
+        on_error=options.on_error,
+        entropy=entropy,
     )
-    return Run(runner, theta, chunk_size, n_jobs, verbose).finish()
+    run = Run(runner, theta, options.chunk_size, options.n_jobs, options.verbose, store)
+    return run.finish()
+
+
+def _entropy(rng: np.random.Generator) -> list[int]:
+    """Draw what every row's generator is made from."""
+    return rng.integers(2**32, size=4).tolist()
+
+
+def _begun(store: str | Path | None) -> SimulationStore | None:
+    """Find a store in which a run has begun."""
+    if store is None:
+        return None
+    if not isinstance(store, str | Path):
+        raise TypeError(f"store must be None or the path of a folder, got {store!r}.")
+    found = SimulationStore(store)
+    return found if found.exists else None
+
+
+def _create(
+    store: str | Path | None, settings: dict[str, Any], theta: Table
+) -> SimulationStore | None:
+    """Begin a run in a folder."""
+    if store is None:
+        return None
+    made = SimulationStore(store)
+    made.create(settings, theta)
+    return made
 
 
 def _takes_rng(simulator: Callable[..., Any]) -> bool:
