@@ -19,6 +19,7 @@ from sksbi.estimators import (
     Ensemble,
     PosteriorRegressor,
     QuantilePosterior,
+    SequentialInference,
 )
 from sksbi.persistence import trusted_types
 from sksbi.simulation import simulate
@@ -36,6 +37,7 @@ __all__ = [
     "Ensemble",
     "PosteriorRegressor",
     "QuantilePosterior",
+    "SequentialInference",
     "__version__",
     "diagnose",
     "simulate",

@@ -12,6 +12,7 @@ from sksbi.estimators.npse import NPSE
 from sksbi.estimators.nre import NRE
 from sksbi.estimators.quantile_posterior import QuantilePosterior
 from sksbi.estimators.regressor import PosteriorRegressor
+from sksbi.estimators.sequential import SequentialInference
 
 __all__ = [
     "AMNPE",
@@ -26,4 +27,5 @@ __all__ = [
     "Ensemble",
     "PosteriorRegressor",
     "QuantilePosterior",
+    "SequentialInference",
 ]

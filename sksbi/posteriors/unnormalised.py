@@ -14,6 +14,7 @@ theta given one x could not do that.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from copy import copy
 from typing import Any, ClassVar, Self, cast
 
 import numpy as np
@@ -83,6 +84,7 @@ class PriorTimes(Posterior):
         self.prior, self.factor, self.sampler, self.verbose = prior, factor, sampler, verbose
         self.trials_record, self.proposal, self.record = trials_record, proposal, record
         self.masks = masks
+        self.is_own_map = True  # the prior's map to unbounded space is the one of the factor
 
     @available_if(_has_marginals)  # type: ignore[untyped-decorator]
     def marginal(self, columns: Sequence[int]) -> PriorTimes:
@@ -135,6 +137,24 @@ class PriorTimes(Posterior):
         trials_record = found[0].pooled(found[1:]) if found else None
         rest = self.sampler, self.verbose, trials_record, self.proposal, self.record, self.masks
         return PriorTimes(self.prior, factor, *rest)
+
+    def with_prior(self, prior: Prior) -> PriorTimes:
+        """
+        Take another prior for the same factor.
+
+        Parameters
+        ----------
+        prior : Prior
+            The other prior.
+
+        Returns
+        -------
+        PriorTimes
+            The posterior.
+        """
+        made = copy(self)
+        made.prior, made.is_own_map = prior, False
+        return made
 
     def score(self, theta: Array, x: Array, weights: Array, *, trials: bool = False) -> float:
         """Score the factor."""
@@ -211,7 +231,11 @@ class PriorTimesAt(PosteriorAt):
 
     def _log_factor_on_grid(self, z: Array) -> Array:
         """Compute the logarithm of the factor at unbounded points (m, k, D), k an observation."""
-        u = self.factor.units_from_unbounded(z.reshape(-1, z.shape[-1]))
+        flat = z.reshape(-1, z.shape[-1])
+        if self.posterior.is_own_map:
+            u = self.factor.units_from_unbounded(flat)
+        else:
+            u = self.factor.units(self._given_prior().from_unbounded(flat))
         rows = np.arange(self.n_observations).repeat(z.shape[1])
         return self.factor_at(u, rows).reshape(z.shape[:2])
 

@@ -99,9 +99,12 @@ class Prior(DerivedPriorsMixin["Prior"], ABC):
     log_prob_error : float
         The standard error that normalising by Monte Carlo leaves in `log_prob`, the same for every
         theta; 0 where it is exact.
+    is_sampled : bool
+        Whether simulations are from this prior; False where proposals are drawn instead.
     """
 
     log_prob_error: float = 0.0
+    is_sampled: bool = True
 
     def __init__(
         self,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from copy import copy
+
 import numpy as np
 from scipy.stats import ks_2samp, kstest
 
@@ -9,7 +11,7 @@ from sksbi.priors.base import Prior
 from sksbi.priors.marginals import has_quantile_map
 from sksbi.utils.types import Array
 
-__all__ = ["differences", "ends", "off_bounds", "reach"]
+__all__ = ["differences", "ends", "off_bounds", "reach", "unsampled"]
 
 _MILLIONTH, _TENTH = 4.753, 1.2816  # standard deviations of a normal distribution
 _N_DRAWS, _MANY_DRAWS = 1_000, 5_000
@@ -32,14 +34,35 @@ def differences(theta: Array, prior: Prior) -> tuple[Array, Array]:
     distance : ndarray of shape (D,)
         The largest difference of the distribution functions.
     p_value : ndarray of shape (D,)
-        How likely that is for draws of the prior.
+        How likely that is for draws of the prior; 1 where they come from somewhere else anyway.
     """
+    if not prior.is_sampled:
+        return np.zeros(prior.n_features), np.ones(prior.n_features)
     if has_quantile_map(prior):
         tests = [kstest(z, "norm") for z in prior.to_unbounded(theta).T]
     else:
         draws = prior.sample(_MANY_DRAWS, random_state=0)
         tests = [ks_2samp(a, b, method="asymp") for a, b in zip(theta.T, draws.T, strict=True)]
     return np.array([t.statistic for t in tests]), np.array([t.pvalue for t in tests])
+
+
+def unsampled(prior: Prior) -> Prior:
+    """
+    Copy a prior, and note that parameters are drawn from another distribution on purpose.
+
+    Parameters
+    ----------
+    prior : Prior
+        The prior.
+
+    Returns
+    -------
+    Prior
+        The same density; ``is_sampled`` is False.
+    """
+    made = copy(prior)
+    made.is_sampled = False
+    return made
 
 
 def reach(prior: Prior) -> tuple[Array, Array]:

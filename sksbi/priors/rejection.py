@@ -15,13 +15,15 @@ from sksbi.priors.base import Prior
 from sksbi.priors.maps import UnboundedMap
 from sksbi.utils.types import Array, Mask
 
-__all__ = ["RestrictedPrior"]
+__all__ = ["RestrictedPrior", "count_kept"]
 
 _SEED = 608_135_816
 _BATCH = 10_000
 _LARGEST_BATCH = 100_000
-# To within 1 % if one draw in ten is kept or more, 10 % if one in ten thousand is.
-_ENOUGH = {_BATCH: 10_000, 100_000: 100, 1_000_000: 10}
+# So many of so many draws. To within 1 % if one draw in ten is kept or more, 10 % if one in ten
+# thousand is; and to within 5 % if one in ten is.
+_FINE = {_BATCH: 10_000, 100_000: 100, 1_000_000: 10}
+_ROUGH = {2_000: 400, 20_000: 100, 200_000: 20, 1_000_000: 10}
 _PATIENCE = 10
 
 
@@ -39,6 +41,8 @@ class RestrictedPrior(Prior):
         What the condition is called in messages.
     unbounded_map, inside, region : object
         As of `Prior`.
+    rough : bool, default=False
+        Whether the acceptance need not be known to better than a twentieth.
 
     Attributes
     ----------
@@ -66,6 +70,7 @@ class RestrictedPrior(Prior):
         *,
         inside: tuple[Array, Array],
         region: Callable[[Array], Mask] | None = None,
+        rough: bool = False,
     ) -> None:
         self.prior = prior
         super().__init__(
@@ -78,26 +83,18 @@ class RestrictedPrior(Prior):
             covered=prior._covered and unbounded_map is prior._map,
         )
         self._condition, self._label = condition, label
-        kept, tried = self._count()
+        generator, rules = np.random.default_rng(_SEED), _ROUGH if rough else _FINE
+        kept, tried = count_kept(lambda n: len(self._keep(n, generator)), rules)
+        if tried >= max(rules) and kept < rules[max(rules)]:
+            raise ValueError(
+                f"{label} must hold at least one in 100,000 draws of {prior!r}, to be drawn from "
+                f"by rejection, but only {kept} of {tried:,} lie inside, an acceptance of about "
+                f"{kept / tried:.2g}: make it larger, or give a prior that is closer to it."
+            )
         self.acceptance = kept / tried
         self.acceptance_error = float(np.sqrt(self.acceptance * (1 - self.acceptance) / tried))
         relative = self.acceptance_error / self.acceptance
         self.log_prob_error = float(np.hypot(relative, prior.log_prob_error))
-
-    def _count(self) -> tuple[int, int]:
-        """Count draws that are kept, until they are enough for their number."""
-        generator = np.random.default_rng(_SEED)
-        kept = tried = 0
-        while tried < max(_ENOUGH):
-            kept += len(self._keep(_BATCH, generator))
-            tried += _BATCH
-            if any(tried >= n and kept >= enough for n, enough in _ENOUGH.items()):
-                return kept, tried
-        raise ValueError(
-            f"{self._label} must hold at least one in 100,000 draws of {self.prior!r}, to be drawn "
-            f"from by rejection, but only {kept} of {tried:,} lie inside, an acceptance of about "
-            f"{kept / tried:.2g}: make it larger, or give a prior that is closer to it."
-        )
 
     def _keep(self, n: int, generator: np.random.Generator) -> Array:
         """Draw n times and keep what meets the condition."""
@@ -122,3 +119,28 @@ class RestrictedPrior(Prior):
     def _log_prob(self, theta: Array) -> Array:
         """Normalise the other density, where the condition holds."""
         return self.prior.log_prob(theta) - np.log(self.acceptance)
+
+
+def count_kept(keep: Callable[[int], int], rules: dict[int, int] = _FINE) -> tuple[int, int]:
+    """
+    Count what is kept of draws, until that is enough for their number.
+
+    Parameters
+    ----------
+    keep : callable
+        Draws so many, and returns how many are kept.
+    rules : dict, default={10000: 10000, 100000: 100, 1000000: 10}
+        What is enough: {number of draws: number that is kept}. The least number is drawn at once.
+
+    Returns
+    -------
+    kept, tried : int
+        How many were kept, and how many were drawn; the largest number at most.
+    """
+    kept = tried = 0
+    while tried < max(rules):
+        kept += keep(min(rules))
+        tried += min(rules)
+        if any(tried >= n and kept >= enough for n, enough in rules.items()):
+            break
+    return kept, tried

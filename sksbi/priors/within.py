@@ -27,6 +27,8 @@ class WithinPrior(RestrictedPrior):
     regions : tuple of callable
         Each takes theta (n, D), float64, and returns n booleans. A later one is asked only about
         what lies in the earlier ones.
+    rough : bool, default=False
+        Whether the acceptance need not be known to better than a twentieth.
 
     Attributes
     ----------
@@ -34,10 +36,12 @@ class WithinPrior(RestrictedPrior):
         The regions.
     """
 
-    def __init__(self, prior: Prior, regions: tuple[Region, ...]) -> None:
+    def __init__(self, prior: Prior, regions: tuple[Region, ...], *, rough: bool = False) -> None:
         self.regions = regions
-        common = _Intersection(regions)
-        super().__init__(prior, common, "region", prior._map, inside=prior._inside, region=common)
+        common, inside = _Intersection(regions), prior._inside
+        super().__init__(
+            prior, common, "region", prior._map, inside=inside, region=common, rough=rough
+        )
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({', '.join(map(repr, (self.prior, *self.regions)))})"

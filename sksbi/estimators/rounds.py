@@ -1,0 +1,183 @@
+"""What a run of rounds has done so far, in memory and in a folder."""
+
+from __future__ import annotations
+
+import io
+import json
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import joblib
+import numpy as np
+import pandas as pd
+
+from sksbi.data.parts import create_file, replace_file
+from sksbi.tables.simulated import Table, concatenate
+from sksbi.utils.types import Array
+
+__all__ = ["Progress", "RoundsFolder"]
+
+_COLUMNS = (
+    "simulations",
+    "failures",
+    "share",
+    "acceptance",
+    "pairs",
+    "score",
+    "change",
+    "change_error",
+    "simulate_seconds",
+    "fit_seconds",
+)
+_HEAD = "sequential.json"
+
+
+@dataclass
+class Progress:
+    """
+    The rounds that have ended.
+
+    Parameters
+    ----------
+    proposals : object
+        Where parameters are drawn next.
+    rows : list of dict
+        What there is to tell of each round.
+    theta, x : list of tables
+        The pairs, one table a round.
+    estimator : estimator or None
+        The last fit.
+    draws : ndarray of shape (m, n, D) or None
+        Draws of its posterior at the observations.
+    """
+
+    proposals: Any
+    rows: list[dict[str, Any]] = field(default_factory=list)
+    theta: list[Table] = field(default_factory=list)
+    x: list[Table] = field(default_factory=list)
+    estimator: Any = None
+    draws: Array | None = None
+
+    @property
+    def pairs(self) -> tuple[Table, Table]:
+        """All pairs."""
+        if not self.theta:
+            raise ValueError("there are no simulations yet.")
+        starts = np.cumsum([0, *map(len, self.theta)])
+        numbers = [np.arange(*pair) for pair in zip(starts[:-1], starts[1:], strict=True)]
+        return concatenate(self.theta, numbers), concatenate(self.x, numbers)
+
+    def table(self) -> pd.DataFrame:
+        """Make the table of rounds."""
+        index = pd.RangeIndex(1, len(self.rows) + 1, name="round")
+        return pd.DataFrame(self.rows, index=index, columns=list(_COLUMNS))
+
+
+class RoundsFolder:
+    """
+    A folder that keeps simulations as they come, and every round when it has ended.
+
+    Parameters
+    ----------
+    path : str or Path
+        The folder.
+    """
+
+    def __init__(self, path: str | Path) -> None:
+        self.path = Path(path)
+
+    def begin(self, settings: dict[str, Any]) -> dict[str, Any]:
+        """
+        Begin, or hold that what was begun is the same.
+
+        Parameters
+        ----------
+        settings : dict
+            What the numbers depend on, as JSON has it. An absent seed, None, is that of the folder.
+
+        Returns
+        -------
+        dict
+            The settings that count.
+
+        Raises
+        ------
+        ValueError
+            If the folder holds rounds of another run, or something else.
+        """
+        head = self.path / _HEAD
+        self.path.mkdir(parents=True, exist_ok=True)
+        others = [path.name for path in self.path.iterdir() if not path.name.startswith(".")]
+        if others and not head.exists():
+            raise ValueError(
+                f"store must be a new or an empty folder, or one of rounds, got {self.path}, which "
+                f"holds {sorted(others)[:3]}: give another."
+            )
+        create_file(head, json.dumps(settings, indent=1).encode())
+        try:
+            found = json.loads(head.read_bytes())
+        except ValueError as error:
+            raise ValueError(f"store must be a folder of rounds, but {head} is damaged.") from error
+        for name, value in settings.items():
+            if found.get(name) != value and name != "seed":
+                raise ValueError(
+                    f"store was begun with {name}={found.get(name)!r}, got {value!r}: give the "
+                    "same, or another folder."
+                )
+        return found
+
+    def simulations(self, number: int) -> Path:
+        """Name the store of a round's simulations."""
+        return self.path / f"round-{number:02d}"
+
+    def save(self, progress: Progress) -> None:
+        """
+        Keep a round that has ended.
+
+        Parameters
+        ----------
+        progress : Progress
+            All rounds so far.
+        """
+        buffer = io.BytesIO()
+        joblib.dump(progress, buffer)
+        replace_file(self._file(len(progress.rows)), buffer.getvalue())
+
+    def load(self, most: int) -> Progress | None:
+        """
+        Find the last round that has ended.
+
+        Parameters
+        ----------
+        most : int
+            The largest number that is wanted.
+
+        Returns
+        -------
+        Progress or None
+            All rounds up to it; None if there is none.
+
+        Raises
+        ------
+        ValueError
+            If its file is damaged.
+        """
+        found = [number for number in range(1, most + 1) if self._file(number).exists()]
+        if not found:
+            return None
+        path = self._file(found[-1])
+        try:
+            progress = joblib.load(path)
+        except Exception as error:
+            raise ValueError(
+                f"store must hold whole rounds, but {path} cannot be read ({error!r}): delete it, "
+                "and the round is fitted again."
+            ) from error
+        if not isinstance(progress, Progress):
+            raise ValueError(f"store must hold rounds, but {path} is something else.")
+        return progress
+
+    def _file(self, number: int) -> Path:
+        """Name the file of a round."""
+        return self.path / f"round-{number:02d}.joblib"

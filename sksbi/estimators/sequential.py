@@ -1,0 +1,423 @@
+r"""
+Rounds of simulations that go where one observation's posterior is.
+
+A prior is wide, and most of its draws look nothing like the observation. So a first, rough
+posterior from a few simulations tells where in the prior the next ones are drawn, and so on. With
+truncated proposals a round draws from the prior itself, on the region :math:`R_k` where the
+posteriors so far can be. Then no family needs a correction: see :mod:`sksbi.posteriors.restricted`.
+"""
+
+from __future__ import annotations
+
+from numbers import Integral, Real
+from pathlib import Path
+
+import numpy as np
+from sklearn.base import BaseEstimator, MetaEstimatorMixin
+from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
+from sklearn.utils.validation import check_is_fitted
+
+from sksbi.estimators.readable import ReadableMixin
+from sksbi.estimators.sequential_run import SequentialRun
+from sksbi.utils.interrupts import unchanged_on
+from sksbi.utils.random import check_generator, draw_seed
+from sksbi.utils.warn import warn_user
+
+__all__ = ["SequentialInference"]
+
+_ASKED = (
+    "_ask",
+    "_ask_batch",
+    "_estimates",
+    "_generator",
+    "_has_trials",
+    "_posterior",
+    "emulate",
+    "log_likelihood",
+    "marginal",
+    "predict_log_ratio",
+    "predict_ratio",
+    "sample_chains",
+)
+_KEPT = (
+    "SequentialInference keeps the {} rounds that have ended; with warm_start=True, fit goes on "
+    "after them."
+)
+
+
+class SequentialInference(ReadableMixin, MetaEstimatorMixin, BaseEstimator):
+    """
+    Rounds that spend simulations where the posterior of an observation is.
+
+    For one observation, or a few, of an expensive simulator. Each round simulates in the region of
+    the prior that the rounds before have left, and fits the estimator to all simulations so far.
+    ``fit`` takes the observation, not pairs: this is no estimator of scikit-learn's protocol.
+
+    Parameters
+    ----------
+    estimator : estimator
+        A posterior, ratio or likelihood estimator with the prior, such as ``NPE(prior)``, or a
+        pipeline that ends in one. It is cloned for every round.
+    simulator : callable
+        As in :func:`sksbi.simulate`.
+    n_rounds : int, default=10
+        The number of rounds, at most.
+    n_simulations : int or list of int, default=1000
+        Simulations in a round; a list has one number a round, and its length counts, not
+        ``n_rounds``.
+    proposal : {"auto", "truncated"}, default="auto"
+        Where parameters are drawn. "truncated": from the prior, on the intersection of regions that
+        hold all but a thousandth of the posterior after each round [1]_; for estimators of
+        marginals on boxes [2]_. "auto" takes what the table in Notes says.
+    tol : float, dict or None, default=None
+        Stop when the next round is expected to change the posterior by no more: a number of
+        posterior standard deviations, or ``{"c2st": accuracy}``. None runs all rounds.
+    vectorized : bool, default=False
+        Whether the simulator takes a table of theta, as in :func:`sksbi.simulate`.
+    chunk_size : int or None, default=None
+        Rows in a chunk, as in :func:`sksbi.simulate`.
+    n_jobs : int or None, default=None
+        Number of simulations at a time.
+    on_error : {"auto", "drop", "keep", "raise"}, default="auto"
+        What to do with simulations that fail, as in :func:`sksbi.simulate`: "auto" keeps them for
+        ratio and likelihood estimators, which learn p(success | theta), and drops them for others.
+    store : str, Path or None, default=None
+        A folder that keeps every simulation as it comes and every round when it has ended. A run
+        that is killed and started again goes on there, with the same numbers. It holds pickled
+        estimators: use no folder that you do not trust.
+    warm_start : bool, default=False
+        Whether ``fit`` goes on after the rounds that have ended, for the same observation.
+    verbose : int, default=0
+        Above 0, a line a round tells how far it is, and simulations show a progress bar.
+    random_state : None, int, RandomState or Generator, default=None
+        Seeds all of it. Every ``random_state`` in the estimator is replaced by a seed.
+
+    Attributes
+    ----------
+    estimator_ : estimator
+        The last fit, under the restricted prior: it has ``sample``, ``log_prob`` and all else.
+    prior_ : Prior
+        The prior, restricted to where the last simulations were drawn.
+    theta_ : ndarray or DataFrame of shape (n, D)
+        The parameters of all simulations.
+    x_ : ndarray, Series or DataFrame
+        What was simulated from them.
+    x_observed_ : object
+        The observation that fit was given.
+    round_ : int
+        The number of rounds that have ended.
+    rounds_ : DataFrame
+        One row a round: simulations; failures; share (of the prior, where they were drawn);
+        acceptance (of candidates for them); pairs (that the fit saw); score (of the fit before, on
+        the new simulations); change (of the posterior since the round before, as ``tol`` counts it)
+        and its standard error; seconds of simulating and of fitting.
+    converged_ : bool
+        Whether ``tol`` ended the run.
+    seed_ : int
+        The integer that fit drew from ``random_state``.
+
+    Notes
+    -----
+    ========================================  ===========  ========================
+    Estimator                                 "auto"       Others
+    ========================================  ===========  ========================
+    NPE, FMPE, NPSE, QuantilePosterior        "truncated"
+    NLE, NRE, ClassifierRatio                 "truncated"
+    AMNPE, AMNRE                              "truncated"
+    ========================================  ===========  ========================
+
+    Simulations of all rounds are kept. Where all regions meet, they follow the prior, times a
+    constant; outside they are fewer. So the estimator learns the posterior under that density, and
+    its restriction to the last region is the posterior, but for the thousandth that each round
+    may cut off. Densities of ratio estimators have an unknown constant factor.
+
+    A twentieth of each round is drawn from all of the prior. Regions are widened until they hold 98
+    of 100 pairs that the estimator has not seen, as a fit to few simulations is often too sure of
+    itself.
+
+    With a batch of observations, regions are unions over them.
+
+    References
+    ----------
+    .. [1] Truncated proposals for scalable and hassle-free simulation-based inference (Deistler et
+       al., 2022). https://arxiv.org/abs/2210.04815
+    .. [2] Truncated Marginal Neural Ratio Estimation (Miller et al., 2021).
+       https://arxiv.org/abs/2107.01214
+
+    Examples
+    --------
+    >>> from scipy import stats
+    >>> from sksbi import NPE, SequentialInference
+    >>> def simulator(theta, rng):
+    ...     return rng.normal(theta["mean"], 0.1)
+    >>> npe = NPE({"mean": stats.norm(0, 10)}, flow="maf", transforms=2, max_epochs=20)
+    >>> rounds = SequentialInference(npe, simulator, n_rounds=3, n_simulations=200, random_state=0)
+    >>> summary = rounds.fit(4.0).summary()
+    >>> bool(abs(summary.loc["mean", "mean"] - 4) < 0.1)
+    True
+    >>> rounds.rounds_["simulations"].tolist()
+    [200, 200, 200]
+    """
+
+    _parameter_constraints = {
+        "estimator": [HasMethods(["fit", "sample", "log_prob"])],
+        "simulator": [callable],
+        "n_rounds": [Interval(Integral, 1, None, closed="left")],
+        "n_simulations": [Interval(Integral, 2, None, closed="left"), list, tuple],
+        "proposal": [StrOptions({"auto", "truncated"})],
+        "tol": [Interval(Real, 0, None, closed="neither"), dict, None],
+        "vectorized": ["boolean"],
+        "chunk_size": [Interval(Integral, 1, None, closed="left"), None],
+        "n_jobs": [
+            Interval(Integral, None, -1, closed="right"),
+            Interval(Integral, 1, None, closed="left"),
+            None,
+        ],
+        "on_error": [StrOptions({"auto", "drop", "keep", "raise"})],
+        "store": [str, Path, None],
+        "warm_start": ["boolean"],
+        "verbose": ["verbose"],
+    }
+
+    def __init__(
+        self,
+        estimator,
+        simulator,
+        *,
+        n_rounds=10,
+        n_simulations=1000,
+        proposal="auto",
+        tol=None,
+        vectorized=False,
+        chunk_size=None,
+        n_jobs=None,
+        on_error="auto",
+        store=None,
+        warm_start=False,
+        verbose=0,
+        random_state=None,
+    ):
+        self.estimator = estimator
+        self.simulator = simulator
+        self.n_rounds = n_rounds
+        self.n_simulations = n_simulations
+        self.proposal = proposal
+        self.tol = tol
+        self.vectorized = vectorized
+        self.chunk_size = chunk_size
+        self.n_jobs = n_jobs
+        self.on_error = on_error
+        self.store = store
+        self.warm_start = warm_start
+        self.verbose = verbose
+        self.random_state = random_state
+
+    def __sklearn_is_fitted__(self):
+        """Tell whether a round has ended."""
+        return "_progress" in vars(self)
+
+    def __getattr__(self, name):
+        fitted = vars(self).get("estimator_")
+        if fitted is not None and (name in _ASKED or name.endswith("_") and name[:1] != "_"):
+            return getattr(fitted, name)
+        raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
+
+    def fit(self, x_observed, *, theta=None, x=None):
+        """
+        Simulate and fit, round by round.
+
+        Parameters
+        ----------
+        x_observed : array-like, scalar, dict, Series or DataFrame
+            One observation, or a batch of a few: what it is follows from what the simulator
+            returns, as in ``sample``.
+        theta : array-like or DataFrame of shape (n, D), default=None
+            Parameters that were drawn from the prior and simulated before.
+        x : array-like, Series or DataFrame of shape (n,), (n, L) or (n, ...), default=None
+            What was simulated from them, in the form in which the simulator returns it.
+
+        Returns
+        -------
+        SequentialInference
+            Itself.
+
+        Raises
+        ------
+        ValueError, TypeError
+            If a parameter is wrong, the estimator has no prior, ``x_observed`` does not look like
+            what the simulator returns, or the store is of another run.
+
+        Warns
+        -----
+        TrainingWarning, SimulationWarning
+            Those of the last round's fit and simulations; and if a region could not be narrowed, or
+            the posterior has left it.
+
+        Notes
+        -----
+        Ctrl-C raises. What has been simulated stays in ``theta_`` and ``x_``, the rounds that have
+        ended stay fitted, and with ``warm_start=True`` the next ``fit`` goes on after them.
+        """
+        self._validate_params()
+        goes_on = self.warm_start and self.__sklearn_is_fitted__()
+        seed = self.seed_ if goes_on else draw_seed(check_generator(self.random_state))
+        run = SequentialRun(self, x_observed, (theta, x), seed)
+        if goes_on:
+            run.go_on(self._progress, self.x_observed_)
+        with unchanged_on(ValueError if goes_on else TypeError, self):
+            try:
+                for progress in run.rounds():
+                    self._leave(run, progress)
+            except KeyboardInterrupt as error:
+                if self.__sklearn_is_fitted__():
+                    error.add_note(_KEPT.format(self.round_))
+                raise
+        return self
+
+    def _leave(self, run, progress):
+        """Take over what a run has so far."""
+        self._progress, self.seed_ = progress, run.seed
+        self.x_observed_ = run.x_observed
+        self.converged_ = run.converged
+        self.theta_, self.x_ = progress.pairs
+        self.estimator_ = progress.proposals.restricted(progress.estimator)
+
+    @property
+    def prior_(self):
+        """The prior, restricted to where the last simulations were drawn."""
+        check_is_fitted(self)
+        return self._progress.proposals.prior
+
+    @property
+    def round_(self):
+        """The number of rounds that have ended."""
+        check_is_fitted(self)
+        return len(self._progress.rows)
+
+    @property
+    def rounds_(self):
+        """The table of rounds."""
+        check_is_fitted(self)
+        return self._progress.table()
+
+    @property
+    def prior(self):
+        """The prior of the estimator."""
+        return getattr(self.estimator, "prior", None)
+
+    def _given(self, x):
+        """Take the observation that the rounds were for, unless another is given."""
+        check_is_fitted(self)
+        if x is None:
+            return self.x_observed_
+        if x is not self.x_observed_ and not _equal(x, self.x_observed_):
+            warn_user(
+                "x is another observation than x_observed, for which the rounds simulated: the "
+                "posterior may be wrong there. Fit for it, or fit an estimator to simulations from "
+                "all of the prior.",
+                UserWarning,
+            )
+        return x
+
+    def sample(self, x=None, n_samples=1000, *, iid=False, return_report=False, random_state=None):
+        """
+        Draw from the posterior.
+
+        Parameters
+        ----------
+        x : array-like, scalar, dict, Series or DataFrame, default=None
+            The observations; None: ``x_observed``.
+        n_samples : int, default=1000
+            The number of draws for every observation.
+        iid : bool, default=False
+            Whether an observation consists of independent trials of one theta.
+        return_report : bool, default=False
+            Whether to return what the draws are worth, too.
+        random_state : None, int, RandomState or Generator, default=None
+            As in ``sample`` of the estimator.
+
+        Returns
+        -------
+        draws : ndarray or DataFrame of shape (n_samples, D), a batch: (m, n_samples, D)
+            The draws.
+        report : DataFrame
+            With ``return_report``: see ``sample`` of the estimator.
+        """
+        options = {"iid": iid, "return_report": return_report, "random_state": random_state}
+        return self._asked().sample(self._given(x), n_samples, **options)
+
+    def log_prob(self, theta, x=None, *, iid=False):
+        """
+        Compute the posterior's log-density.
+
+        Parameters
+        ----------
+        theta : array-like or DataFrame of shape (n, D) or (m, n, D)
+            The parameters.
+        x : array-like, scalar, dict, Series or DataFrame, default=None
+            The observations; None: ``x_observed``.
+        iid : bool, default=False
+            Whether an observation consists of independent trials of one theta.
+
+        Returns
+        -------
+        ndarray of shape (n,) or (m, n)
+            The log-densities; -inf where ``prior_`` is zero.
+        """
+        return self._asked().log_prob(theta, self._given(x), iid=iid)
+
+    def summary(self, x=None, *, level=0.9, n_samples=1000, iid=False, random_state=None):
+        """
+        Summarise the posterior in a table.
+
+        Parameters
+        ----------
+        x : array-like, scalar, dict, Series or DataFrame, default=None
+            The observations; None: ``x_observed``.
+        level : float, default=0.9
+            The mass of the central interval from lower to upper.
+        n_samples : int, default=1000
+            The number of draws that the table is made from.
+        iid : bool, default=False
+            Whether an observation consists of independent trials of one theta.
+        random_state : None, int, RandomState or Generator, default=None
+            As in ``sample``.
+
+        Returns
+        -------
+        DataFrame
+            Rows: the parameters. Columns: mean, sd, median, lower, upper.
+        """
+        options = {"iid": iid, "random_state": random_state}
+        return self._asked().summary(self._given(x), level=level, n_samples=n_samples, **options)
+
+    def map(self, x=None, *, iid=False):
+        """
+        Find the theta of highest posterior density.
+
+        Parameters
+        ----------
+        x : array-like, scalar, dict, Series or DataFrame, default=None
+            The observations; None: ``x_observed``.
+        iid : bool, default=False
+            Whether an observation consists of independent trials of one theta.
+
+        Returns
+        -------
+        ndarray of shape (D,) or Series, a batch: (m, D) or DataFrame
+            The modes.
+        """
+        return self._asked().map(self._given(x), iid=iid)
+
+    def _asked(self):
+        """Give what is asked."""
+        check_is_fitted(self)
+        return self.estimator_
+
+
+def _equal(a, b):
+    """Compare two observations."""
+    try:
+        return np.array_equal(np.asarray(a), np.asarray(b))
+    except (TypeError, ValueError):
+        return False

@@ -1,0 +1,375 @@
+"""One run of rounds: propose, simulate, fit, narrow, and know when to stop."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import warnings
+from collections.abc import Iterator
+from time import perf_counter
+from typing import Any
+
+import joblib
+import numpy as np
+import pandas as pd
+from sklearn.base import clone
+from tqdm.auto import tqdm
+
+from sksbi.data import SimulationStore
+from sksbi.estimators.change import Tolerance, forecast
+from sksbi.estimators.narrowing import Boxes, Narrowing
+from sksbi.estimators.posterior_region import slack_of
+from sksbi.estimators.rounds import Progress, RoundsFolder
+from sksbi.exceptions import SimulationInterrupted, TrainingWarning
+from sksbi.priors import Prior, check_prior
+from sksbi.simulation import run_simulator
+from sksbi.tables.layout import ObservationLayout
+from sksbi.tables.names import check_pairs
+from sksbi.tables.simulated import Table, take
+from sksbi.utils.failures import are_failed
+from sksbi.utils.random import draw_seeds
+from sksbi.utils.types import Array, Mask
+from sksbi.utils.warn import warn_user
+
+__all__ = ["SequentialRun"]
+
+_SIMULATE, _PROPOSE, _FIT, _NARROW, _ASK = range(5)  # what a round draws seeds for
+_HELD_OUT = 0.2  # of the first round, whose fit nothing else can judge
+_DRAWS, _DRAWS_OF_SAMPLER = 10_000, 2_000
+_LEFT = 0.8  # of the posterior in the region, below which earlier rounds were too sure
+_FEWEST = 10
+
+
+class SequentialRun:
+    """
+    A run of rounds for one observation, or a few.
+
+    Parameters
+    ----------
+    settings : SequentialInference
+        What the user wants.
+    x_observed : object
+        The observations.
+    given : tuple of theta and x
+        Pairs from the prior that are there already, or None and None.
+    seed : int
+        Seeds all of it.
+    """
+
+    def __init__(self, settings: Any, x_observed: Any, given: tuple[Any, Any], seed: int) -> None:
+        self.settings, self.x_observed, self.seed = settings, x_observed, seed
+        self.places = _places_of_prior(settings.estimator)
+        self.base = check_prior(settings.estimator.get_params()[self.places[0]])
+        self.counts = _counts(settings)
+        self.tolerance = Tolerance(settings.tol)
+        self.converged = False
+        self.final = _final(settings.estimator)
+        self.given = self._check_given(*given)
+        kind = Boxes if "masks" in self.final.get_params(deep=False) else Narrowing
+        self.progress = Progress(kind(self.base))
+        self.folder = None if settings.store is None else self._open_folder()
+
+    def go_on(self, progress: Progress, x_observed: Any) -> None:
+        """
+        Go on after rounds that have ended.
+
+        Parameters
+        ----------
+        progress : Progress
+            The rounds.
+        x_observed : object
+            What they were for.
+
+        Raises
+        ------
+        ValueError
+            If they were for another observation, or under another prior.
+        """
+        if joblib.hash(x_observed) != joblib.hash(self.x_observed):
+            raise ValueError(
+                "x_observed must be as in the fit that warm_start goes on from: for another "
+                "observation set warm_start=False."
+            )
+        if repr(progress.proposals.base) != repr(self.base):
+            raise ValueError(
+                f"the prior must be as in the fit that warm_start goes on from, "
+                f"{progress.proposals.base!r}, got {self.base!r}: set warm_start=False."
+            )
+        self.progress = progress
+
+    def rounds(self) -> Iterator[Progress]:
+        """
+        Run the rounds that are left.
+
+        Yields
+        ------
+        Progress
+            All so far, after every round.
+        """
+        first = len(self.progress.rows)
+        if first:
+            yield self.progress
+        bar = tqdm(
+            total=len(self.counts), initial=first, desc="rounds", disable=not self.settings.verbose
+        )
+        told: list[warnings.WarningMessage] = []
+        with bar:
+            for number in range(first, len(self.counts)):
+                if self._is_enough():
+                    self.converged = True
+                    break
+                with warnings.catch_warnings(record=True) as told:
+                    warnings.simplefilter("always")
+                    self._round(number)
+                if self.folder is not None:
+                    self.folder.save(self.progress)
+                row = self.progress.rows[-1]
+                bar.set_postfix(share=f"{row['share']:.2g}", change=f"{row['change']:.2g}")
+                bar.update()
+                yield self.progress
+        for one in told:
+            warn_user(str(one.message), one.category)
+
+    def _is_enough(self) -> bool:
+        """Tell whether another round would change too little."""
+        rows = self.progress.rows
+        return forecast(rows, self.tolerance.still) <= self.tolerance.least
+
+    def _round(self, number: int) -> None:
+        """Propose, simulate, fit and narrow."""
+        progress, proposals = self.progress, self.progress.proposals
+        is_last, is_first = number == len(self.counts) - 1, progress.estimator is None
+        share, acceptance = proposals.share, proposals.acceptance
+        began = perf_counter()
+        theta, x = self._simulate(number, self.counts[number])
+        simulated = perf_counter()
+        score, slack = np.nan, 0.0
+        if not is_first:
+            score, slack = self._judge(theta, x, number)
+        self._keep(theta, x)
+        every_theta, every_x = progress.pairs
+        if is_first:
+            self._check_observed(every_x)
+        seen, rows = proposals.view(np.asarray(every_theta))
+        if is_first and not is_last:
+            held_out = self._generator(number, _FIT).random(len(rows)) < _HELD_OUT
+            estimator = self._fit(seen, every_theta, every_x, rows & ~held_out, number)
+            if np.count_nonzero(held_out & ~_failed(every_x)) >= _FEWEST:
+                slack = self._slack(estimator, every_theta, every_x, held_out, number)
+        else:
+            estimator = self._fit(seen, every_theta, every_x, rows, number)
+        draws = self._draw(proposals.restricted(estimator), number)
+        change, error = np.nan, np.nan
+        if progress.draws is not None:
+            change, error = self.tolerance.change(progress.draws, draws)
+        if not is_last:
+            noise = self._generator(number, _NARROW)
+            proposals.narrow(estimator, self.x_observed, slack, noise)
+        progress.estimator, progress.draws = estimator, draws
+        n_failed = self.counts[number] - len(theta) + int(np.count_nonzero(_failed(x)))
+        progress.rows.append(
+            {
+                "simulations": self.counts[number],
+                "failures": n_failed,
+                "share": share,
+                "acceptance": acceptance,
+                "pairs": int(np.count_nonzero(rows)),
+                "score": score,
+                "change": change,
+                "change_error": error,
+                "simulate_seconds": simulated - began,
+                "fit_seconds": perf_counter() - simulated,
+            }
+        )
+
+    def _simulate(self, number: int, n: int) -> tuple[Table, Table]:
+        """Simulate a round, or find it in the store."""
+        options, store = self.settings, None
+        theta: Table | None = None
+        if self.folder is not None:
+            store = self.folder.simulations(number + 1)
+            if SimulationStore(store).exists:
+                theta = SimulationStore(store).theta()
+        if theta is None:
+            theta = self.progress.proposals.propose(n, self._generator(number, _PROPOSE))
+            if self.base.names is not None:
+                theta = pd.DataFrame(theta, columns=self.base.names)
+        try:
+            return run_simulator(
+                options.simulator,
+                theta,
+                vectorized=options.vectorized,
+                chunk_size=options.chunk_size,
+                n_jobs=options.n_jobs,
+                on_error=self._on_error(),
+                store=store,
+                random_state=self._generator(number, _SIMULATE),
+                verbose=options.verbose,
+            )
+        except SimulationInterrupted as stop:
+            stop.add_note(
+                f"Round {number + 1} was simulating. With store=... nothing would be lost."
+            )
+            raise
+
+    def _on_error(self) -> str:
+        """Choose what is done with failures."""
+        if self.settings.on_error != "auto":
+            return str(self.settings.on_error)
+        keeps = getattr(self.final, "_estimates", "posterior") in ("ratio", "likelihood")
+        return "keep" if keeps else "drop"
+
+    def _keep(self, theta: Table, x: Table) -> None:
+        """Add pairs, after those that were there already."""
+        progress = self.progress
+        if self.given is not None and not progress.theta:
+            progress.theta.append(self.given[0])
+            progress.x.append(self.given[1])
+        progress.theta.append(theta)
+        progress.x.append(x)
+
+    def _fit(self, prior: Prior, theta: Table, x: Table, rows: Mask, number: int) -> Any:
+        """Fit a clone to some of the pairs."""
+        estimator = clone(self.settings.estimator)
+        estimator.set_params(**dict.fromkeys(self.places, prior))
+        estimator.set_params(**draw_seeds(estimator, self._generator(number, _FIT)))
+        every = bool(np.all(rows))
+        pairs = (theta, x) if every else (take(theta, rows), take(x, rows))
+        return estimator.fit(*pairs)
+
+    def _judge(self, theta: Table, x: Table, number: int) -> tuple[float, float]:
+        """Score the last fit on new pairs, and find how much too sure of itself it was."""
+        estimator, proposals = self.progress.estimator, self.progress.proposals
+        array = np.asarray(theta)
+        fitted = _final(estimator).prior_
+        rows = proposals.prior.contains(array) & fitted.contains(array)
+        if np.count_nonzero(rows & ~_failed(x)) < _FEWEST:
+            return np.nan, 0.0
+        score = float(estimator.score(take(theta, rows), take(x, rows)))
+        return score, self._slack(estimator, theta, x, rows, number)
+
+    def _slack(self, estimator: Any, theta: Table, x: Table, rows: Mask, number: int) -> float:
+        """Find by how much a region has to be wider than the fit says."""
+        rows = rows & ~_failed(x) & _final(estimator).prior_.contains(np.asarray(theta))
+        noise = self._generator(number, _ASK)
+        return slack_of(estimator, np.asarray(theta)[rows], take(x, rows), noise)
+
+    def _draw(self, estimator: Any, number: int) -> Array:
+        """Draw from the posterior at the observations."""
+        asked = estimator._ask(self.x_observed, warns=False)[1]
+        n = _DRAWS if asked.normalised else _DRAWS_OF_SAMPLER
+        inside = asked.share_inside(self._generator(number, _ASK))
+        if np.min(inside) < _LEFT:
+            warn_user(
+                f"the posterior has left the region of round {number + 1}: "
+                f"{1 - np.min(inside):.0%} of it lie outside. Earlier rounds were too sure of "
+                "themselves: take more simulations for the first ones, as in "
+                "n_simulations=[2000, 1000, 1000].",
+                TrainingWarning,
+            )
+        return asked.sample(n, self._generator(number, _ASK)).theta
+
+    def _generator(self, number: int, purpose: int) -> np.random.Generator:
+        """Make a generator for something in a round."""
+        return np.random.default_rng([self.seed, number, purpose])
+
+    def _check_given(self, theta: Any, x: Any) -> tuple[Table, Table] | None:
+        """Read pairs that are there already."""
+        if theta is None and x is None:
+            return None
+        if theta is None or x is None:
+            raise ValueError("theta and x must both be given, or neither.")
+        check_pairs(theta, x, None, trials=False)
+        array = theta if isinstance(theta, pd.DataFrame) else np.asarray(theta, dtype=float)
+        if self.base.names is not None and not isinstance(theta, pd.DataFrame):
+            array = pd.DataFrame(array, columns=self.base.names)
+        inside = self.base.contains(array)
+        if not inside.all():
+            raise ValueError(
+                f"theta must be drawn from the prior, got {np.asarray(array)[~inside][0]}, where "
+                "it is zero."
+            )
+        return array, x if isinstance(x, pd.DataFrame) else np.asarray(x)
+
+    def _check_observed(self, x: Table) -> None:
+        """Hold that the observations look like simulations, before time is spent on a fit."""
+        if hasattr(self.settings.estimator, "steps"):
+            return
+        layout, _ = ObservationLayout.learn(
+            x,
+            encoded=self.final._takes_any_table,
+            trials=self.final._has_trials,
+            may_miss=self.final._may_miss,
+        )
+        try:
+            layout.read(self.x_observed)
+        except (TypeError, ValueError) as error:
+            raise type(error)(f"x_observed, beside what the simulator returns: {error}") from error
+
+    def _open_folder(self) -> RoundsFolder:
+        """Begin a folder, or go on there."""
+        settings = self.settings
+        folder = RoundsFolder(settings.store)
+        given = {
+            "seed": self.seed,
+            "prior": repr(self.base),
+            "estimator": type(self.final).__name__,
+        }
+        given |= {"proposal": settings.proposal, "n_simulations": self.counts[:1]}
+        given |= {"x_observed": _digest(self.x_observed), "pairs": _digest(self.given)}
+        found = folder.begin(json.loads(json.dumps(given)))
+        is_int = isinstance(settings.random_state, int | np.integer)
+        if is_int and found["seed"] != self.seed:
+            raise ValueError(
+                "store was begun with another random_state: give the same, or another folder."
+            )
+        self.seed = found["seed"]
+        self.progress = folder.load(len(self.counts)) or self.progress
+        return folder
+
+
+def _digest(value: Any) -> str:
+    """Make a short text of contents."""
+    return hashlib.sha256(joblib.hash(value).encode()).hexdigest()[:16]
+
+
+def _failed(x: Table) -> Mask:
+    """Find simulations that failed: NaN throughout."""
+    if isinstance(x, pd.DataFrame):
+        return np.asarray(x.isna().to_numpy().all(axis=1))
+    return are_failed(x) if x.dtype.kind == "f" else np.zeros(len(x), dtype=bool)
+
+
+def _final(estimator: Any) -> Any:
+    """Find what estimates, the last step of a pipeline."""
+    return estimator.steps[-1][1] if hasattr(estimator, "steps") else estimator
+
+
+def _counts(settings: Any) -> list[int]:
+    """List the simulations of every round."""
+    given = settings.n_simulations
+    counts = [given] * settings.n_rounds if np.ndim(given) == 0 else list(given)
+    whole = all(isinstance(n, int | np.integer) and not isinstance(n, bool) for n in counts)
+    if not counts or not whole or min(counts) < 2:
+        raise ValueError(
+            f"n_simulations must be an int of at least 2, or a list of such, got {given!r}."
+        )
+    return [int(n) for n in counts]
+
+
+def _places_of_prior(estimator: Any) -> list[str]:
+    """Find the parameters of an estimator and of its parts that are the prior."""
+    given = estimator.get_params()
+    names = [
+        name
+        for name, value in given.items()
+        if (name == "prior" or name.endswith("__prior"))
+        and "sampler__" not in name
+        and value is not None
+    ]
+    if not names:
+        raise ValueError(
+            f"estimator must have the prior, from which rounds draw, got {estimator!r}: give it, "
+            "as in NPE(prior)."
+        )
+    return sorted(names, key=len)
