@@ -213,14 +213,15 @@ class CalibratedPosterior(  # type: ignore[override]
     def _prefitted(self):
         """Check the estimator that is fitted already."""
         inner = self._inner()
-        _check_draws(inner)
         check_is_fitted(inner)
+        _check_draws(inner)
         _check_same_problem(self, inner)
         return inner
 
     def _fit_members(self, pairs, folds, generator):
         """Fit a clone to every complement of a fold."""
         estimator = NPE() if self.estimator is None else self._inner()
+        check_member(estimator, "CalibratedPosterior")
         _check_draws(estimator)
         return fit_clones(
             estimator,
@@ -361,7 +362,8 @@ def _check_same_problem(fitting, fitted):
 
 def _check_draws(estimator):
     """Check that the estimator is one of p(theta | x), with what it needs to draw."""
-    check_member(estimator, "CalibratedPosterior")
+    if not hasattr(estimator, "_estimates"):  # what rounds leave has it, too
+        check_member(estimator, "CalibratedPosterior")
     if estimator._estimates != "posterior" and estimator.prior is None:
         raise ValueError(
             "estimator must have a prior to draw from, as its posterior is prior times "

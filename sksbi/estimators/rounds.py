@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import json
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -141,7 +141,7 @@ class RoundsFolder:
             All rounds so far.
         """
         buffer = io.BytesIO()
-        joblib.dump(progress, buffer)
+        joblib.dump(replace(progress, theta=[], x=[]), buffer)  # these are in their own stores
         replace_file(self._file(len(progress.rows)), buffer.getvalue())
 
     def load(self, most: int) -> Progress | None:
@@ -156,7 +156,7 @@ class RoundsFolder:
         Returns
         -------
         Progress or None
-            All rounds up to it; None if there is none.
+            All rounds up to it, without their pairs; None if there is none.
 
         Raises
         ------

@@ -65,10 +65,11 @@ class SequentialInference(ReadableMixin, MetaEstimatorMixin, BaseEstimator):
     n_simulations : int or list of int, default=1000
         Simulations in a round; a list has one number a round, and its length counts, not
         ``n_rounds``.
-    proposal : {"auto", "truncated"}, default="auto"
+    proposal : {"auto", "truncated", "posterior"}, default="auto"
         Where parameters are drawn. "truncated": from the prior, on the intersection of regions that
         hold all but a thousandth of the posterior after each round [1]_; for estimators of
-        marginals on boxes [2]_. "auto" takes what the table in Notes says.
+        marginals on boxes [2]_. "posterior": from the posterior of the round before, for
+        likelihoods [3]_ and ratios [4]_ [5]_. "auto" takes what the table in Notes says.
     tol : float, dict or None, default=None
         Stop when the next round is expected to change the posterior by no more: a number of
         posterior standard deviations, or ``{"c2st": accuracy}``. None runs all rounds.
@@ -122,7 +123,7 @@ class SequentialInference(ReadableMixin, MetaEstimatorMixin, BaseEstimator):
     Estimator                                 "auto"       Others
     ========================================  ===========  ========================
     NPE, FMPE, NPSE, QuantilePosterior        "truncated"
-    NLE, NRE, ClassifierRatio                 "truncated"
+    NLE, NRE, ClassifierRatio                 "truncated"  "posterior"
     AMNPE, AMNRE                              "truncated"
     ========================================  ===========  ========================
 
@@ -143,6 +144,12 @@ class SequentialInference(ReadableMixin, MetaEstimatorMixin, BaseEstimator):
        al., 2022). https://arxiv.org/abs/2210.04815
     .. [2] Truncated Marginal Neural Ratio Estimation (Miller et al., 2021).
        https://arxiv.org/abs/2107.01214
+    .. [3] Sequential Neural Likelihood: Fast Likelihood-free Inference with Autoregressive Flows
+       (Papamakarios et al., 2019). https://arxiv.org/abs/1805.07226
+    .. [4] Likelihood-free MCMC with Amortized Approximate Ratio Estimators (Hermans et al., 2020).
+       https://arxiv.org/abs/1903.04057
+    .. [5] On Contrastive Learning for Likelihood-free Inference (Durkan et al., 2020).
+       https://arxiv.org/abs/2002.03712
 
     Examples
     --------
@@ -164,7 +171,7 @@ class SequentialInference(ReadableMixin, MetaEstimatorMixin, BaseEstimator):
         "simulator": [callable],
         "n_rounds": [Interval(Integral, 1, None, closed="left")],
         "n_simulations": [Interval(Integral, 2, None, closed="left"), list, tuple],
-        "proposal": [StrOptions({"auto", "truncated"})],
+        "proposal": [StrOptions({"auto", "posterior", "truncated"})],
         "tol": [Interval(Real, 0, None, closed="neither"), dict, None],
         "vectorized": ["boolean"],
         "chunk_size": [Interval(Integral, 1, None, closed="left"), None],

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from time import perf_counter
 from typing import Any
 
@@ -18,9 +18,10 @@ from tqdm.auto import tqdm
 from sksbi.data import SimulationStore
 from sksbi.estimators.change import Tolerance, forecast
 from sksbi.estimators.narrowing import Boxes, Narrowing
+from sksbi.estimators.posterior_proposals import PosteriorProposals
 from sksbi.estimators.posterior_region import slack_of
 from sksbi.estimators.rounds import Progress, RoundsFolder
-from sksbi.exceptions import SimulationInterrupted, TrainingWarning
+from sksbi.exceptions import SimulationInterrupted, SimulationWarning, TrainingWarning
 from sksbi.priors import Prior, check_prior
 from sksbi.simulation import run_simulator
 from sksbi.tables.layout import ObservationLayout
@@ -65,9 +66,11 @@ class SequentialRun:
         self.converged = False
         self.final = _final(settings.estimator)
         self.given = self._check_given(*given)
-        kind = Boxes if "masks" in self.final.get_params(deep=False) else Narrowing
-        self.progress = Progress(kind(self.base))
-        self.folder = None if settings.store is None else self._open_folder()
+        self.progress = Progress(self._proposals()(self.base))
+        self.folder: RoundsFolder | None = None
+        if settings.store is not None:
+            self.folder = self._open_folder()
+            self.progress = self._find_rounds(self.folder) or self.progress
 
     def go_on(self, progress: Progress, x_observed: Any) -> None:
         """
@@ -129,6 +132,19 @@ class SequentialRun:
                 yield self.progress
         for one in told:
             warn_user(str(one.message), one.category)
+
+    def _proposals(self) -> Callable[[Prior], Any]:
+        """Choose where parameters are drawn."""
+        estimates, given = getattr(self.final, "_estimates", "posterior"), self.settings.proposal
+        of_marginals = "masks" in self.final.get_params(deep=False)
+        if given in ("auto", "truncated"):
+            return Boxes if of_marginals else Narrowing
+        if estimates not in ("ratio", "likelihood") or of_marginals:
+            raise ValueError(
+                "proposal='posterior' is for ratio and likelihood estimators (NLE, NRE, "
+                f"ClassifierRatio), got {type(self.final).__name__}: take 'truncated'."
+            )
+        return PosteriorProposals
 
     def _is_enough(self) -> bool:
         """Tell whether another round would change too little."""
@@ -324,8 +340,25 @@ class SequentialRun:
                 "store was begun with another random_state: give the same, or another folder."
             )
         self.seed = found["seed"]
-        self.progress = folder.load(len(self.counts)) or self.progress
         return folder
+
+    def _find_rounds(self, folder: RoundsFolder) -> Progress | None:
+        """Find the rounds in a folder, and the pairs of each."""
+        progress = folder.load(len(self.counts))
+        if progress is None:
+            return None
+        for number, row in enumerate(progress.rows):
+            if row["simulations"] != self.counts[number]:
+                raise ValueError(
+                    f"store was begun with {row['simulations']} simulations in round {number + 1}, "
+                    f"got n_simulations={self.counts[number]}: give the same, or another folder."
+                )
+        found, self.progress = progress, progress
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", SimulationWarning)  # it was told before
+            for number in range(len(found.rows)):
+                self._keep(*self._simulate(number, self.counts[number]))
+        return found
 
 
 def _digest(value: Any) -> str:
