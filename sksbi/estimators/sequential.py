@@ -275,6 +275,7 @@ class SequentialInference(ReadableMixin, MetaEstimatorMixin, BaseEstimator):
             try:
                 for progress in run.rounds():
                     self._leave(run, progress)
+                self.converged_ = run.converged
             except KeyboardInterrupt as error:
                 if self.__sklearn_is_fitted__():
                     error.add_note(_KEPT.format(self.round_))
@@ -285,7 +286,7 @@ class SequentialInference(ReadableMixin, MetaEstimatorMixin, BaseEstimator):
         """Take over what a run has so far."""
         self._progress, self.seed_ = progress, run.seed
         self.x_observed_ = run.x_observed
-        self.converged_ = run.converged
+        self.converged_ = False
         self.theta_, self.x_ = progress.pairs
         self.estimator_ = progress.proposals.restricted(progress.estimator)
 

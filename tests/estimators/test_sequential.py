@@ -1,0 +1,376 @@
+"""Rounds find the posterior of one observation, keep what they have, and go on where they were."""
+
+import copy
+import pickle
+import warnings
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy import stats
+from sklearn.base import clone
+from sklearn.exceptions import NotFittedError
+from sklearn.frozen import FrozenEstimator
+from sklearn.preprocessing import StandardScaler
+
+from sksbi import (
+    AMNPE,
+    AMNRE,
+    FMPE,
+    NLE,
+    NPE,
+    NRE,
+    CalibratedPosterior,
+    ClassifierRatio,
+    Ensemble,
+    SequentialInference,
+    diagnose,
+    simulate,
+)
+from sksbi.exceptions import SimulationWarning, TrainingWarning
+from sksbi.inspection import PosteriorDisplay
+from sksbi.pipeline import make_pipeline
+
+NOISE = 0.1
+PRIOR = {"a": stats.norm(0, 2), "b": stats.norm(0, 2)}
+X = [3.0, -1.0]
+TINY = {"flow": "maf", "transforms": 2, "hidden_features": (16,), "max_epochs": 15}
+ROUNDS = {"n_rounds": 3, "n_simulations": 200, "vectorized": True, "random_state": 0}
+
+pytestmark = pytest.mark.filterwarnings("ignore::sksbi.exceptions.TrainingWarning")
+
+
+def simulator(theta, rng):
+    """Add noise to theta."""
+    return rng.normal(theta[["a", "b"]].to_numpy(), NOISE)
+
+
+def failing(theta, rng):
+    """Fail for a third of the prior."""
+    x = simulator(theta, rng)
+    x[theta["b"] > 2 * stats.norm.ppf(2 / 3)] = np.nan
+    return x
+
+
+def tiny(**options):
+    """Make a small estimator."""
+    return NPE(PRIOR, **TINY | options)
+
+
+def run(estimator=None, of=simulator, x=X, **options):
+    """Run the rounds."""
+    made = SequentialInference(tiny() if estimator is None else estimator, of, **ROUNDS | options)
+    return made.fit(x)
+
+
+@pytest.fixture(scope="module")
+def fitted():
+    """Run once, for what only asks."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", TrainingWarning)
+        return run()
+
+
+EXACT_SD = 1 / np.sqrt(1 / NOISE**2 + 1 / 4)
+EXACT_MEAN = np.array(X) * EXACT_SD**2 / NOISE**2
+
+FAMILIES = {
+    "npe": (NPE(PRIOR), "truncated"),
+    "nle": (NLE(PRIOR), "truncated"),
+    "nle_posterior": (NLE(PRIOR), "posterior"),
+    "nre": (NRE(PRIOR), "truncated"),
+    "nre_posterior": (NRE(PRIOR), "posterior"),
+    "amnpe": (AMNPE(PRIOR), "truncated"),
+    "amnre": (AMNRE(PRIOR), "truncated"),
+    "fmpe": (FMPE(PRIOR, max_epochs=20), "truncated"),
+}
+
+QUICK = ("npe", "nre")
+
+
+@pytest.mark.parametrize(
+    "name", [pytest.param(n, marks=[] if n in QUICK else pytest.mark.slow) for n in FAMILIES]
+)
+def test_every_family_finds_the_posterior(name):
+    """A posterior of a four-hundredth of the prior's area, in closed form."""
+    estimator, proposal = FAMILIES[name]
+    rounds = run(estimator, proposal=proposal, n_simulations=400)
+    draws = rounds.sample(n_samples=2_000)
+    off = (draws.mean() - EXACT_MEAN) / EXACT_SD
+    # 1,200 simulations leave the mean to within .3 deviations in amortised fits of all the prior.
+    assert np.abs(off).max() < 0.3
+    np.testing.assert_allclose(draws.std(), EXACT_SD, rtol=0.3)
+    if proposal == "truncated":
+        assert 0.002 < rounds.rounds_["share"].iloc[-1] < 0.1
+        assert rounds.prior_.contains(draws).all()
+
+
+def test_simulations_follow_the_prior_inside():
+    """Where all regions meet, those of all rounds together are draws of the prior."""
+    rounds = run(n_simulations=1_000)
+    inside = rounds.prior_.contains(rounds.theta_)
+    theta, expected = rounds.theta_[inside], rounds.prior_.sample(5_000, 1)
+    assert inside.sum() > 800
+    for column, values in zip(theta, expected.T, strict=True):
+        assert stats.ks_2samp(theta[column], values).pvalue > 1e-3
+    assert rounds.theta_.shape == (3_000, 2)
+    assert stats.kstest(rounds.theta_["a"][:1_000], "norm", (0, 2)).pvalue > 1e-3
+
+
+def test_a_twentieth_is_from_all_of_the_prior():
+    """So a region that is wrong can be seen to be."""
+    rounds = run(n_simulations=400)
+    last = rounds.theta_[-400:]
+    outside = ~rounds.prior_.contains(last)
+    assert 10 <= outside.sum() <= 20
+
+
+def test_the_table_of_rounds(fitted):
+    """It tells what was done."""
+    table = fitted.rounds_
+    assert table.index.tolist() == [1, 2, 3]
+    assert table["simulations"].tolist() == [200] * 3
+    assert table["failures"].tolist() == [0] * 3
+    assert table["share"].iloc[0] == 1
+    assert table["share"].is_monotonic_decreasing
+    theta = fitted.prior_.sample(1, 0)
+    base = sum(PRIOR[name].logpdf(theta[:, i]) for i, name in enumerate(PRIOR))
+    share = np.exp(base - fitted.prior_.log_prob(theta))
+    assert table["share"].iloc[-1] == pytest.approx(share[0])
+    assert np.isnan(table["change"].iloc[0])
+    assert (table["change"].iloc[1:] > 0).all()
+    assert fitted.round_ == 3
+    assert not fitted.converged_
+
+
+def test_it_is_asked_like_any_estimator(fitted):
+    """None is the observation of the rounds; densities are normalised; names are kept."""
+    draws = fitted.sample(n_samples=500)
+    assert list(draws) == ["a", "b"]
+    pd.testing.assert_frame_equal(draws, fitted.sample(X, 500))
+    pd.testing.assert_frame_equal(draws, fitted.sample(np.array(X), 500))
+    log_p = fitted.log_prob(draws)
+    np.testing.assert_array_equal(log_p, fitted.log_prob(draws, X))
+    grid = fitted.prior_.sample(20_000, 0)
+    weights = np.exp(fitted.log_prob(grid) - fitted.prior_.log_prob(grid))
+    error = weights.std() / len(weights) ** 0.5
+    assert weights.mean() == pytest.approx(1, abs=4 * error + 0.05)
+    assert fitted.summary().index.tolist() == ["a", "b"]
+    assert fitted.log_prob(fitted.map().to_frame().T)[0] >= log_p.max() - 0.05
+    assert fitted.parameter_names_ == ["a", "b"]
+    assert fitted.n_features_in_ == 2
+
+
+def test_another_observation_warns(fitted):
+    """It was not simulated for."""
+    with pytest.warns(UserWarning, match="another observation than x_observed"):
+        fitted.log_prob([[3.0, -1.0]], [3.05, -1.0])
+
+
+def test_the_same_seed_gives_the_same_bits(fitted):
+    """And another one another run."""
+    again = run()
+    pd.testing.assert_frame_equal(again.theta_, fitted.theta_)
+    pd.testing.assert_frame_equal(again.sample(), fitted.sample())
+    seconds = ["simulate_seconds", "fit_seconds"]
+    pd.testing.assert_frame_equal(
+        again.rounds_.drop(columns=seconds), fitted.rounds_.drop(columns=seconds)
+    )
+    other = run(random_state=1, n_rounds=1)
+    assert not np.array_equal(other.theta_, fitted.theta_[:200])
+
+
+@pytest.mark.parametrize("copied", [copy.deepcopy, lambda one: pickle.loads(pickle.dumps(one))])
+def test_copies_answer_alike(fitted, copied):
+    """Regions, posteriors and all."""
+    made = copied(fitted)
+    pd.testing.assert_frame_equal(made.sample(), fitted.sample())
+    np.testing.assert_array_equal(made.prior_.sample(50, 0), fitted.prior_.sample(50, 0))
+
+
+def test_a_clone_is_not_fitted(fitted):
+    """Parameters are kept, rounds are not."""
+    made = clone(fitted)
+    assert made.get_params()["n_simulations"] == 200
+    with pytest.raises(NotFittedError):
+        made.sample()
+    with pytest.raises(AttributeError):
+        made.theta_  # noqa: B018
+    assert "NPE" in repr(made)
+
+
+def test_pairs_that_are_there_are_used():
+    """They count in the first round, and may be all of it that there is."""
+    theta, x = simulate(simulator, PRIOR, 300, vectorized=True, random_state=5)
+    made = SequentialInference(tiny(), simulator, **ROUNDS).fit(X, theta=theta, x=x)
+    pd.testing.assert_frame_equal(made.theta_[:300], theta)
+    assert len(made.theta_) == 900
+    assert made.rounds_["pairs"].iloc[0] == 500
+
+
+def test_more_rounds_go_on():
+    """warm_start gives what a run without a stop would have given, but for the last fit's view."""
+    whole = run(n_rounds=3, warm_start=True)
+    made = SequentialInference(tiny(), simulator, **ROUNDS | {"n_rounds": 4, "warm_start": True})
+    stopped, seen = copy.copy(made), []
+
+    def interrupted(theta, rng):
+        seen.append(len(theta))
+        if len(seen) == 3:
+            raise KeyboardInterrupt
+        return simulator(theta, rng)
+
+    stopped.set_params(simulator=interrupted)
+    with pytest.raises(KeyboardInterrupt) as caught:
+        stopped.fit(X)
+    assert any("keeps the 2 rounds" in note for note in caught.value.__notes__)
+    assert stopped.round_ == 2
+    assert len(stopped.sample(n_samples=10)) == 10
+    stopped.set_params(simulator=simulator).fit(X)
+    unbroken = made.fit(X)
+    assert stopped.round_ == 4
+    pd.testing.assert_frame_equal(stopped.sample(), unbroken.sample())
+    pd.testing.assert_frame_equal(whole.theta_, unbroken.theta_[:600])
+    with pytest.raises(ValueError, match="x_observed must be as in the fit"):
+        unbroken.fit([0.0, 0.0])
+    assert unbroken.round_ == 4
+
+
+def test_an_interruption_before_the_first_round_leaves_nothing():
+    """There is nothing to ask."""
+
+    def interrupted(theta, rng):
+        raise KeyboardInterrupt
+
+    made = SequentialInference(tiny(), interrupted, **ROUNDS)
+    with pytest.raises(KeyboardInterrupt):
+        made.fit(X)
+    with pytest.raises(NotFittedError):
+        made.sample()
+
+
+def test_a_tolerance_ends_the_run():
+    """As soon as another round is expected to change too little."""
+    made = run(tol=100.0, n_rounds=6)
+    assert made.converged_
+    assert made.round_ == 3
+    assert not run(tol=1e-9, n_rounds=4).converged_
+
+
+def test_a_batch_has_the_union_of_regions():
+    """Posteriors of both are found, and simulations lie around both."""
+    batch = np.array([[3.0, -1.0], [-2.0, 2.0]])
+    made = run(NPE(PRIOR), x=batch, n_simulations=400)
+    summary = made.summary(n_samples=4_000)
+    expected = batch * EXACT_SD**2 / NOISE**2
+    assert np.abs(summary["mean"].to_numpy().reshape(2, 2) - expected).max() < 0.4 * EXACT_SD
+    assert made.prior_.contains(batch).all()
+    last = made.theta_[-400:].to_numpy()
+    near = [np.hypot(*(last - one).T) < 6 * NOISE for one in batch]
+    assert min(np.mean(one) for one in near) > 0.2
+
+
+def test_a_pipeline_goes_round():
+    """Steps on x are fitted in every round."""
+    made = run(make_pipeline(StandardScaler(), tiny(max_epochs=30)), n_simulations=400)
+    summary = made.summary(n_samples=2_000)
+    assert np.abs(summary["mean"] - EXACT_MEAN).max() < 1.0 * EXACT_SD
+    assert hasattr(made.estimator_, "steps")
+
+
+@pytest.mark.parametrize(
+    "estimator",
+    [
+        Ensemble(tiny(), n_estimators=2),
+        pytest.param(ClassifierRatio(prior=PRIOR), marks=pytest.mark.slow),
+    ],
+    ids=["ensemble", "classifier"],
+)
+def test_other_estimators_go_round(estimator):
+    """Whatever has a prior in it."""
+    made = run(estimator, n_rounds=2)
+    assert made.rounds_["share"].iloc[-1] < 1
+    assert made.prior_.contains(made.sample(n_samples=100)).all()
+
+
+@pytest.mark.filterwarnings("ignore::sksbi.exceptions.SimulationWarning")
+@pytest.mark.parametrize(
+    "name", ["npe", *(pytest.param(name, marks=pytest.mark.slow) for name in ("nle", "nre"))]
+)
+def test_a_simulator_that_fails_for_a_third(name):
+    """An observation next to where it fails: p(theta | x, success) is cut there."""
+    edge = 2 * stats.norm.ppf(2 / 3)
+    x = [3.0, edge + 0.05]
+    made = run(FAMILIES[name][0], failing, x, n_simulations=400)
+    draws = made.sample(n_samples=4_000)
+    center = x[1] * EXACT_SD**2 / NOISE**2
+    cut = stats.truncnorm(-np.inf, (edge - center) / EXACT_SD, center, EXACT_SD)
+    assert draws["b"].mean() == pytest.approx(cut.mean(), abs=0.4 * cut.std())
+    assert made.rounds_["failures"].iloc[0] == pytest.approx(400 / 3, abs=40)
+    assert made.rounds_["failures"].sum() == 1_200 - np.isfinite(np.asarray(made.x_)).all(1).sum()
+
+
+def test_what_takes_estimators_takes_rounds(fitted):
+    """Displays, diagnose and calibrated regions, with simulations from the last prior."""
+    theta, x = simulate(simulator, fitted.prior_, 200, vectorized=True, random_state=3)
+    assert len(diagnose(fitted, theta, x, n_samples=100).table)
+    PosteriorDisplay.from_estimator(fitted, X)
+    calibrated = CalibratedPosterior(FrozenEstimator(fitted), cv="prefit").fit(theta, x)
+    theta, x = simulate(simulator, fitted.prior_, 400, vectorized=True, random_state=4)
+    covered = calibrated.in_region(theta, x, level=0.8).mean()
+    # Of 200 and 400 pairs: a standard error of .035.
+    assert covered == pytest.approx(0.8, abs=4 * 0.035)
+
+
+@pytest.mark.parametrize(
+    ("options", "x", "message"),
+    [
+        ({"estimator": NPE()}, X, "estimator must have the prior"),
+        ({"estimator": tiny(), "proposal": "posterior"}, X, "is for ratio and likelihood"),
+        ({"n_simulations": []}, X, "n_simulations must be an int of at least 2"),
+        ({"n_simulations": [100, 1]}, X, "n_simulations must be an int of at least 2"),
+        ({"n_rounds": 0}, X, "n_rounds"),
+        ({"tol": -1.0}, X, "tol"),
+        ({"simulator": None}, X, "simulator"),
+        ({}, [1.0, 2.0, 3.0], "x_observed, beside what the simulator returns"),
+        ({}, 1.0, "x_observed, beside what the simulator returns"),
+        ({}, [np.nan, 1.0], "x_observed, beside what the simulator returns"),
+        ({}, None, "x_observed"),
+    ],
+)
+def test_wrong_input_is_told(options, x, message):
+    """By the name of the argument."""
+    options = {"estimator": tiny(), "simulator": simulator} | ROUNDS | options
+    with pytest.raises((TypeError, ValueError), match=message):
+        SequentialInference(**options).fit(x)
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"theta": [[1.0, 2.0]]}, "both be given, or neither"),
+        ({"theta": np.zeros((3, 2)), "x": np.zeros((2, 2))}, "rows|length|samples"),
+    ],
+)
+def test_wrong_pairs_are_told(given, message):
+    """Before anything is simulated."""
+    with pytest.raises(ValueError, match=message):
+        SequentialInference(tiny(), simulator, **ROUNDS).fit(X, **given)
+
+
+def test_failures_are_told_once():
+    """Those of the last round, at the end."""
+    with pytest.warns(SimulationWarning) as caught:
+        run(of=failing, n_rounds=2)
+    assert len([one for one in caught if one.category is SimulationWarning]) == 1
+
+
+def test_unnamed_parameters_stay_arrays():
+    """As the prior has no names."""
+    made = run(
+        NPE(list(PRIOR.values()), **TINY),
+        lambda theta, rng: rng.normal(theta, NOISE),
+        n_rounds=2,
+    )
+    assert isinstance(made.theta_, np.ndarray)
+    assert isinstance(made.sample(n_samples=5), np.ndarray)
