@@ -8,7 +8,7 @@ them together follow the prior, see :mod:`sksbi.posteriors.restricted`.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -45,6 +45,8 @@ class Narrowing:
     prior : Prior
         The prior, restricted to the intersection of all regions.
     """
+
+    fit_parameters: ClassVar[dict[str, Any]] = {}
 
     def __init__(self, base: Prior) -> None:
         self.base, self.prior = base, base

@@ -125,6 +125,7 @@ class NeuralEstimator(PassedOnMixin, BaseInference):
         net = self._build_net(
             spec, draw_seed(generator), len(train), valid, torch_generator(generator)
         )
+        self._show_pairs(net.criterion_.criterion, spaces, pairs)
         seed = draw_seed(generator)
         interrupt = None
         try:
@@ -142,6 +143,9 @@ class NeuralEstimator(PassedOnMixin, BaseInference):
         self._history = training.extend_history(self._history if resumed else [], net)
         self.interrupted_ = interrupt is not None
         return interrupt
+
+    def _show_pairs(self, criterion, spaces, pairs):
+        """Show a criterion what it needs beside a batch; most need nothing."""
 
     def _remember(self, net, spaces, valid, seed, pairs, rows):
         """Keep of the rows held out, or of all, what later answers are compared with."""

@@ -11,13 +11,17 @@ which is least where q(theta | x) = p(theta | x) for every x. One fit serves all
 
 from __future__ import annotations
 
+from functools import partial
 from numbers import Integral
 
+import numpy as np
+import torch
 from sklearn.utils._param_validation import Interval
 
 from sksbi.estimators.density import DensityMixin
 from sksbi.estimators.neural import NeuralEstimator
 from sksbi.estimators.observed import OBSERVED, ObservedMixin
+from sksbi.losses import Atomic
 from sksbi.nn import ConditionalDensity, build_flow
 from sksbi.nn.embedded import build_embedding
 from sksbi.posteriors.density import DensityPosterior
@@ -253,8 +257,25 @@ class NPE(DensityMixin, ObservedMixin, NeuralEstimator):
             build_flow(spec["flow"], spec["n_theta"], width, **options), embedding
         )
 
+    def _show_pairs(self, criterion, spaces, pairs):
+        """Show the atomic loss all parameters that were simulated, and the prior."""
+        if not isinstance(criterion, Atomic):
+            return
+        if self.prior_ is None:
+            raise ValueError("criterion='atomic' needs the prior, got prior=None.")
+        u = spaces[0].to_network(pairs.with_failures().theta)[0]
+        log_prior = partial(_log_prior, spaces[0])
+        criterion.show(torch.from_numpy(u.astype(np.float32)), log_prior)
+
     def _posterior(self):
         """Assemble the posterior."""
         return DensityPosterior(
             self.net_.module_, self._theta_space, self._x_space, self._record, self.verbose
         )
+
+
+def _log_prior(theta_space, u):
+    """Compute the log-density of the prior in the network's units."""
+    theta = theta_space.from_network(u.double().numpy())
+    log_p = theta_space.prior.log_prob(theta) - theta_space.to_network(theta)[1]
+    return torch.from_numpy(log_p).to(u)

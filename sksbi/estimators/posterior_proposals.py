@@ -3,12 +3,12 @@ Rounds that draw from the posterior of the round before.
 
 A likelihood is learnt right wherever parameters come from, and so is a ratio up to a factor that
 does not depend on them: the prior enters when the posterior is asked. A density of theta would be
-wrong.
+wrong, unless it is trained by the atomic loss, which knows the prior.
 """
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -19,7 +19,7 @@ from sksbi.priors.around import seen_from
 from sksbi.priors.reach import unsampled
 from sksbi.utils.types import Array, Mask
 
-__all__ = ["PosteriorProposals"]
+__all__ = ["AtomicProposals", "PosteriorProposals"]
 
 _FROM_PRIOR, _SEEN, _LOOK = 0.05, 1.0, 2_000
 
@@ -40,6 +40,7 @@ class PosteriorProposals:
     """
 
     share, acceptance = 1.0, 1.0
+    fit_parameters: ClassVar[dict[str, Any]] = {}
 
     def __init__(self, base: Prior) -> None:
         self.base, self.prior = base, base
@@ -129,3 +130,9 @@ class PosteriorProposals:
             The same, under the prior there.
         """
         return restricted_to(estimator, self.prior)
+
+
+class AtomicProposals(PosteriorProposals):
+    """Posteriors as proposals, for NPE with the atomic loss."""
+
+    fit_parameters: ClassVar[dict[str, Any]] = {"criterion": "atomic"}

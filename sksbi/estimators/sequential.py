@@ -65,11 +65,12 @@ class SequentialInference(ReadableMixin, MetaEstimatorMixin, BaseEstimator):
     n_simulations : int or list of int, default=1000
         Simulations in a round; a list has one number a round, and its length counts, not
         ``n_rounds``.
-    proposal : {"auto", "truncated", "posterior"}, default="auto"
+    proposal : {"auto", "truncated", "atomic", "posterior"}, default="auto"
         Where parameters are drawn. "truncated": from the prior, on the intersection of regions that
         hold all but a thousandth of the posterior after each round [1]_; for estimators of
         marginals on boxes [2]_. "posterior": from the posterior of the round before, for
-        likelihoods [3]_ and ratios [4]_ [5]_. "auto" takes what the table in Notes says.
+        likelihoods [3]_ and ratios [4]_ [5]_. "atomic": the same for NPE, with the loss of APT
+        [6]_. "auto" takes what the table in Notes says.
     tol : float, dict or None, default=None
         Stop when the next round is expected to change the posterior by no more: a number of
         posterior standard deviations, or ``{"c2st": accuracy}``. None runs all rounds.
@@ -122,7 +123,8 @@ class SequentialInference(ReadableMixin, MetaEstimatorMixin, BaseEstimator):
     ========================================  ===========  ========================
     Estimator                                 "auto"       Others
     ========================================  ===========  ========================
-    NPE, FMPE, NPSE, QuantilePosterior        "truncated"
+    NPE                                       "truncated"  "atomic"
+    FMPE, NPSE, QuantilePosterior             "truncated"
     NLE, NRE, ClassifierRatio                 "truncated"  "posterior"
     AMNPE, AMNRE                              "truncated"
     ========================================  ===========  ========================
@@ -150,6 +152,8 @@ class SequentialInference(ReadableMixin, MetaEstimatorMixin, BaseEstimator):
        https://arxiv.org/abs/1903.04057
     .. [5] On Contrastive Learning for Likelihood-free Inference (Durkan et al., 2020).
        https://arxiv.org/abs/2002.03712
+    .. [6] Automatic Posterior Transformation for Likelihood-Free Inference (Greenberg et al.,
+       2019). https://arxiv.org/abs/1905.07488
 
     Examples
     --------
@@ -171,7 +175,7 @@ class SequentialInference(ReadableMixin, MetaEstimatorMixin, BaseEstimator):
         "simulator": [callable],
         "n_rounds": [Interval(Integral, 1, None, closed="left")],
         "n_simulations": [Interval(Integral, 2, None, closed="left"), list, tuple],
-        "proposal": [StrOptions({"auto", "posterior", "truncated"})],
+        "proposal": [StrOptions({"auto", "atomic", "posterior", "truncated"})],
         "tol": [Interval(Real, 0, None, closed="neither"), dict, None],
         "vectorized": ["boolean"],
         "chunk_size": [Interval(Integral, 1, None, closed="left"), None],

@@ -18,7 +18,7 @@ from tqdm.auto import tqdm
 from sksbi.data import SimulationStore
 from sksbi.estimators.change import Tolerance, forecast
 from sksbi.estimators.narrowing import Boxes, Narrowing
-from sksbi.estimators.posterior_proposals import PosteriorProposals
+from sksbi.estimators.posterior_proposals import AtomicProposals, PosteriorProposals
 from sksbi.estimators.posterior_region import slack_of
 from sksbi.estimators.rounds import Progress, RoundsFolder
 from sksbi.exceptions import SimulationInterrupted, SimulationWarning, TrainingWarning
@@ -139,6 +139,14 @@ class SequentialRun:
         of_marginals = "masks" in self.final.get_params(deep=False)
         if given in ("auto", "truncated"):
             return Boxes if of_marginals else Narrowing
+        if given == "atomic":
+            has_flow = "flow" in self.final.get_params(deep=False)
+            if not has_flow or of_marginals or estimates != "posterior":
+                raise ValueError(
+                    "proposal='atomic' is for NPE, whose density the atomic loss trains, got "
+                    f"{type(self.final).__name__}: take 'truncated'."
+                )
+            return AtomicProposals
         if estimates not in ("ratio", "likelihood") or of_marginals:
             raise ValueError(
                 "proposal='posterior' is for ratio and likelihood estimators (NLE, NRE, "
@@ -248,6 +256,10 @@ class SequentialRun:
         """Fit a clone to some of the pairs."""
         estimator = clone(self.settings.estimator)
         estimator.set_params(**dict.fromkeys(self.places, prior))
+        if number > 0:  # the first round is of the prior
+            special = self.progress.proposals.fit_parameters
+            where = self.places[-1].removesuffix("prior")
+            estimator.set_params(**{where + name: value for name, value in special.items()})
         estimator.set_params(**draw_seeds(estimator, self._generator(number, _FIT)))
         every = bool(np.all(rows))
         pairs = (theta, x) if every else (take(theta, rows), take(x, rows))

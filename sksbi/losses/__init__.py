@@ -1,5 +1,6 @@
 """Losses: one paper, one class. A criterion maps (output, theta) to one loss a row."""
 
+from sksbi.losses.atomic import Atomic
 from sksbi.losses.balanced import BalancedBinaryCrossEntropy
 from sksbi.losses.balanced_contrastive import BalancedContrastive
 from sksbi.losses.binary import BinaryCrossEntropy
@@ -14,6 +15,7 @@ from sksbi.losses.pairing import PairedCriterion
 from sksbi.losses.score_matching import ScoreMatching
 
 __all__ = [
+    "Atomic",
     "BalancedBinaryCrossEntropy",
     "BalancedContrastive",
     "BinaryCrossEntropy",

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 
 from torch import nn
 
+from sksbi.losses.atomic import Atomic
 from sksbi.losses.balanced import BalancedBinaryCrossEntropy
 from sksbi.losses.balanced_contrastive import BalancedContrastive
 from sksbi.losses.binary import BinaryCrossEntropy
@@ -22,6 +23,7 @@ __all__ = ["build_criterion", "criterion_names"]
 _CRITERIA: dict[str, dict[str, Callable[..., nn.Module]]] = {
     "field": {"flow_matching": FlowMatching, "score_matching": ScoreMatching},
     "posterior": {
+        "atomic": Atomic,
         "coverage": CoverageLogLikelihood,
         "negative_log_likelihood": NegativeLogLikelihood,
     },
@@ -60,7 +62,7 @@ def criterion_names(estimates: str = "posterior") -> list[str]:
     --------
     >>> from sksbi.losses import criterion_names
     >>> criterion_names()
-    ['coverage', 'negative_log_likelihood']
+    ['atomic', 'coverage', 'negative_log_likelihood']
     >>> criterion_names("ratio")
     ['balanced', 'balanced_contrastive', 'binary', 'contrastive', 'coverage']
     """
