@@ -221,8 +221,7 @@ class CalibratedPosterior(  # type: ignore[override]
     def _fit_members(self, pairs, folds, generator):
         """Fit a clone to every complement of a fold."""
         estimator = NPE() if self.estimator is None else self._inner()
-        check_member(estimator, "CalibratedPosterior")
-        _check_draws(estimator)
+        _check_draws(estimator, fits=True)
         return fit_clones(
             estimator,
             [self._as_tables(pairs.take(fold)) for fold in folds],
@@ -360,9 +359,9 @@ def _check_same_problem(fitting, fitted):
             )
 
 
-def _check_draws(estimator):
+def _check_draws(estimator, *, fits=False):
     """Check that the estimator is one of p(theta | x), with what it needs to draw."""
-    if not hasattr(estimator, "_estimates"):  # what rounds leave has it, too
+    if fits or not hasattr(estimator, "_estimates"):  # what rounds leave has it, too
         check_member(estimator, "CalibratedPosterior")
     if estimator._estimates != "posterior" and estimator.prior is None:
         raise ValueError(

@@ -18,7 +18,7 @@ from sksbi import training
 from sksbi.data import Pairs, count_passes
 from sksbi.estimators.base import BaseInference
 from sksbi.estimators.passed_on import PassedOnMixin
-from sksbi.losses import build_criterion
+from sksbi.losses import Atomic, build_criterion
 from sksbi.losses.masked import MaskedCriterion
 from sksbi.priors import Prior
 from sksbi.tables.names import check_pairs
@@ -125,7 +125,8 @@ class NeuralEstimator(PassedOnMixin, BaseInference):
         net = self._build_net(
             spec, draw_seed(generator), len(train), valid, torch_generator(generator)
         )
-        self._show_pairs(net.criterion_.criterion, spaces, pairs)
+        if isinstance(net.criterion_.criterion, Atomic):
+            net.criterion_.criterion.show(*self._atoms(spaces[0], pairs))
         seed = draw_seed(generator)
         interrupt = None
         try:
@@ -143,9 +144,6 @@ class NeuralEstimator(PassedOnMixin, BaseInference):
         self._history = training.extend_history(self._history if resumed else [], net)
         self.interrupted_ = interrupt is not None
         return interrupt
-
-    def _show_pairs(self, criterion, spaces, pairs):
-        """Show a criterion what it needs beside a batch; most need nothing."""
 
     def _remember(self, net, spaces, valid, seed, pairs, rows):
         """Keep of the rows held out, or of all, what later answers are compared with."""

@@ -21,7 +21,6 @@ from sklearn.utils._param_validation import Interval
 from sksbi.estimators.density import DensityMixin
 from sksbi.estimators.neural import NeuralEstimator
 from sksbi.estimators.observed import OBSERVED, ObservedMixin
-from sksbi.losses import Atomic
 from sksbi.nn import ConditionalDensity, build_flow
 from sksbi.nn.embedded import build_embedding
 from sksbi.posteriors.density import DensityPosterior
@@ -257,15 +256,12 @@ class NPE(DensityMixin, ObservedMixin, NeuralEstimator):
             build_flow(spec["flow"], spec["n_theta"], width, **options), embedding
         )
 
-    def _show_pairs(self, criterion, spaces, pairs):
-        """Show the atomic loss all parameters that were simulated, and the prior."""
-        if not isinstance(criterion, Atomic):
-            return
+    def _atoms(self, theta_space, pairs):
+        """Give the atomic loss all parameters that were simulated, and the prior."""
         if self.prior_ is None:
             raise ValueError("criterion='atomic' needs the prior, got prior=None.")
-        u = spaces[0].to_network(pairs.with_failures().theta)[0]
-        log_prior = partial(_log_prior, spaces[0])
-        criterion.show(torch.from_numpy(u.astype(np.float32)), log_prior)
+        u = theta_space.to_network(pairs.with_failures().theta)[0]
+        return torch.from_numpy(u.astype(np.float32)), partial(_log_prior, theta_space)
 
     def _posterior(self):
         """Assemble the posterior."""

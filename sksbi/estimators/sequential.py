@@ -12,40 +12,25 @@ from __future__ import annotations
 from numbers import Integral, Real
 from pathlib import Path
 
-import numpy as np
 from sklearn.base import BaseEstimator, MetaEstimatorMixin
 from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted
 
+from sksbi.estimators.observed_once import ObservedOnceMixin
 from sksbi.estimators.readable import ReadableMixin
 from sksbi.estimators.sequential_run import SequentialRun
 from sksbi.utils.interrupts import unchanged_on
 from sksbi.utils.random import check_generator, draw_seed
-from sksbi.utils.warn import warn_user
 
 __all__ = ["SequentialInference"]
 
-_ASKED = (
-    "_ask",
-    "_ask_batch",
-    "_estimates",
-    "_generator",
-    "_has_trials",
-    "_posterior",
-    "emulate",
-    "log_likelihood",
-    "marginal",
-    "predict_log_ratio",
-    "predict_ratio",
-    "sample_chains",
-)
 _KEPT = (
     "SequentialInference keeps the {} rounds that have ended; with warm_start=True, fit goes on "
     "after them."
 )
 
 
-class SequentialInference(ReadableMixin, MetaEstimatorMixin, BaseEstimator):
+class SequentialInference(ObservedOnceMixin, ReadableMixin, MetaEstimatorMixin, BaseEstimator):
     """
     Rounds that spend simulations where the posterior of an observation is.
 
@@ -227,12 +212,6 @@ class SequentialInference(ReadableMixin, MetaEstimatorMixin, BaseEstimator):
         """Tell whether a round has ended."""
         return "_progress" in vars(self)
 
-    def __getattr__(self, name):
-        fitted = vars(self).get("estimator_")
-        if fitted is not None and (name in _ASKED or name.endswith("_") and name[:1] != "_"):
-            return getattr(fitted, name)
-        raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
-
     def fit(self, x_observed, *, theta=None, x=None):
         """
         Simulate and fit, round by round.
@@ -316,120 +295,3 @@ class SequentialInference(ReadableMixin, MetaEstimatorMixin, BaseEstimator):
     def prior(self):
         """The prior of the estimator."""
         return getattr(self.estimator, "prior", None)
-
-    def _given(self, x):
-        """Take the observation that the rounds were for, unless another is given."""
-        check_is_fitted(self)
-        if x is None:
-            return self.x_observed_
-        if x is not self.x_observed_ and not _equal(x, self.x_observed_):
-            warn_user(
-                "x is another observation than x_observed, for which the rounds simulated: the "
-                "posterior may be wrong there. Fit for it, or fit an estimator to simulations from "
-                "all of the prior.",
-                UserWarning,
-            )
-        return x
-
-    def sample(self, x=None, n_samples=1000, *, iid=False, return_report=False, random_state=None):
-        """
-        Draw from the posterior.
-
-        Parameters
-        ----------
-        x : array-like, scalar, dict, Series or DataFrame, default=None
-            The observations; None: ``x_observed``.
-        n_samples : int, default=1000
-            The number of draws for every observation.
-        iid : bool, default=False
-            Whether an observation consists of independent trials of one theta.
-        return_report : bool, default=False
-            Whether to return what the draws are worth, too.
-        random_state : None, int, RandomState or Generator, default=None
-            As in ``sample`` of the estimator.
-
-        Returns
-        -------
-        draws : ndarray or DataFrame of shape (n_samples, D), a batch: (m, n_samples, D)
-            The draws.
-        report : DataFrame
-            With ``return_report``: see ``sample`` of the estimator.
-        """
-        options = {"iid": iid, "return_report": return_report, "random_state": random_state}
-        return self._asked().sample(self._given(x), n_samples, **options)
-
-    def log_prob(self, theta, x=None, *, iid=False):
-        """
-        Compute the posterior's log-density.
-
-        Parameters
-        ----------
-        theta : array-like or DataFrame of shape (n, D) or (m, n, D)
-            The parameters.
-        x : array-like, scalar, dict, Series or DataFrame, default=None
-            The observations; None: ``x_observed``.
-        iid : bool, default=False
-            Whether an observation consists of independent trials of one theta.
-
-        Returns
-        -------
-        ndarray of shape (n,) or (m, n)
-            The log-densities; -inf where ``prior_`` is zero.
-        """
-        return self._asked().log_prob(theta, self._given(x), iid=iid)
-
-    def summary(self, x=None, *, level=0.9, n_samples=1000, iid=False, random_state=None):
-        """
-        Summarise the posterior in a table.
-
-        Parameters
-        ----------
-        x : array-like, scalar, dict, Series or DataFrame, default=None
-            The observations; None: ``x_observed``.
-        level : float, default=0.9
-            The mass of the central interval from lower to upper.
-        n_samples : int, default=1000
-            The number of draws that the table is made from.
-        iid : bool, default=False
-            Whether an observation consists of independent trials of one theta.
-        random_state : None, int, RandomState or Generator, default=None
-            As in ``sample``.
-
-        Returns
-        -------
-        DataFrame
-            Rows: the parameters. Columns: mean, sd, median, lower, upper.
-        """
-        options = {"iid": iid, "random_state": random_state}
-        return self._asked().summary(self._given(x), level=level, n_samples=n_samples, **options)
-
-    def map(self, x=None, *, iid=False):
-        """
-        Find the theta of highest posterior density.
-
-        Parameters
-        ----------
-        x : array-like, scalar, dict, Series or DataFrame, default=None
-            The observations; None: ``x_observed``.
-        iid : bool, default=False
-            Whether an observation consists of independent trials of one theta.
-
-        Returns
-        -------
-        ndarray of shape (D,) or Series, a batch: (m, D) or DataFrame
-            The modes.
-        """
-        return self._asked().map(self._given(x), iid=iid)
-
-    def _asked(self):
-        """Give what is asked."""
-        check_is_fitted(self)
-        return self.estimator_
-
-
-def _equal(a, b):
-    """Compare two observations."""
-    try:
-        return np.array_equal(np.asarray(a), np.asarray(b))
-    except (TypeError, ValueError):
-        return False

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from time import perf_counter
 from typing import Any
 
@@ -17,15 +17,20 @@ from tqdm.auto import tqdm
 
 from sksbi.data import SimulationStore
 from sksbi.estimators.change import Tolerance, forecast
-from sksbi.estimators.narrowing import Boxes, Narrowing
-from sksbi.estimators.posterior_proposals import AtomicProposals, PosteriorProposals
 from sksbi.estimators.posterior_region import slack_of
 from sksbi.estimators.rounds import Progress, RoundsFolder
+from sksbi.estimators.sequential_input import (
+    check_observed,
+    choose_proposals,
+    counts_of,
+    final_of,
+    on_error_of,
+    places_of_prior,
+    read_pairs,
+)
 from sksbi.exceptions import SimulationInterrupted, SimulationWarning, TrainingWarning
 from sksbi.priors import Prior, check_prior
 from sksbi.simulation import run_simulator
-from sksbi.tables.layout import ObservationLayout
-from sksbi.tables.names import check_pairs
 from sksbi.tables.simulated import Table, take
 from sksbi.utils.failures import are_failed
 from sksbi.utils.random import draw_seeds
@@ -59,14 +64,14 @@ class SequentialRun:
 
     def __init__(self, settings: Any, x_observed: Any, given: tuple[Any, Any], seed: int) -> None:
         self.settings, self.x_observed, self.seed = settings, x_observed, seed
-        self.places = _places_of_prior(settings.estimator)
+        self.places = places_of_prior(settings.estimator)
         self.base = check_prior(settings.estimator.get_params()[self.places[0]])
-        self.counts = _counts(settings)
+        self.counts = counts_of(settings)
         self.tolerance = Tolerance(settings.tol)
         self.converged = False
-        self.final = _final(settings.estimator)
-        self.given = self._check_given(*given)
-        self.progress = Progress(self._proposals()(self.base))
+        self.final = final_of(settings.estimator)
+        self.given = read_pairs(self.base, *given)
+        self.progress = Progress(choose_proposals(settings.estimator, settings.proposal)(self.base))
         self.folder: RoundsFolder | None = None
         if settings.store is not None:
             self.folder = self._open_folder()
@@ -133,27 +138,6 @@ class SequentialRun:
         for one in told:
             warn_user(str(one.message), one.category)
 
-    def _proposals(self) -> Callable[[Prior], Any]:
-        """Choose where parameters are drawn."""
-        estimates, given = getattr(self.final, "_estimates", "posterior"), self.settings.proposal
-        of_marginals = "masks" in self.final.get_params(deep=False)
-        if given in ("auto", "truncated"):
-            return Boxes if of_marginals else Narrowing
-        if given == "atomic":
-            has_flow = "flow" in self.final.get_params(deep=False)
-            if not has_flow or of_marginals or estimates != "posterior":
-                raise ValueError(
-                    "proposal='atomic' is for NPE, whose density the atomic loss trains, got "
-                    f"{type(self.final).__name__}: take 'truncated'."
-                )
-            return AtomicProposals
-        if estimates not in ("ratio", "likelihood") or of_marginals:
-            raise ValueError(
-                "proposal='posterior' is for ratio and likelihood estimators (NLE, NRE, "
-                f"ClassifierRatio), got {type(self.final).__name__}: take 'truncated'."
-            )
-        return PosteriorProposals
-
     def _is_enough(self) -> bool:
         """Tell whether another round would change too little."""
         rows = self.progress.rows
@@ -173,7 +157,7 @@ class SequentialRun:
         self._keep(theta, x)
         every_theta, every_x = progress.pairs
         if is_first:
-            self._check_observed(every_x)
+            check_observed(self.settings.estimator, self.x_observed, every_x)
         seen, rows = proposals.view(np.asarray(every_theta))
         if is_first and not is_last:
             held_out = self._generator(number, _FIT).random(len(rows)) < _HELD_OUT
@@ -225,7 +209,7 @@ class SequentialRun:
                 vectorized=options.vectorized,
                 chunk_size=options.chunk_size,
                 n_jobs=options.n_jobs,
-                on_error=self._on_error(),
+                on_error=on_error_of(self.settings),
                 store=store,
                 random_state=self._generator(number, _SIMULATE),
                 verbose=options.verbose,
@@ -235,13 +219,6 @@ class SequentialRun:
                 f"Round {number + 1} was simulating. With store=... nothing would be lost."
             )
             raise
-
-    def _on_error(self) -> str:
-        """Choose what is done with failures."""
-        if self.settings.on_error != "auto":
-            return str(self.settings.on_error)
-        keeps = getattr(self.final, "_estimates", "posterior") in ("ratio", "likelihood")
-        return "keep" if keeps else "drop"
 
     def _keep(self, theta: Table, x: Table) -> None:
         """Add pairs, after those that were there already."""
@@ -269,7 +246,7 @@ class SequentialRun:
         """Score the last fit on new pairs, and find how much too sure of itself it was."""
         estimator, proposals = self.progress.estimator, self.progress.proposals
         array = np.asarray(theta)
-        fitted = _final(estimator).prior_
+        fitted = final_of(estimator).prior_
         rows = proposals.prior.contains(array) & fitted.contains(array)
         if np.count_nonzero(rows & ~_failed(x)) < _FEWEST:
             return np.nan, 0.0
@@ -278,7 +255,7 @@ class SequentialRun:
 
     def _slack(self, estimator: Any, theta: Table, x: Table, rows: Mask, number: int) -> float:
         """Find by how much a region has to be wider than the fit says."""
-        rows = rows & ~_failed(x) & _final(estimator).prior_.contains(np.asarray(theta))
+        rows = rows & ~_failed(x) & final_of(estimator).prior_.contains(np.asarray(theta))
         noise = self._generator(number, _ASK)
         return slack_of(estimator, np.asarray(theta)[rows], take(x, rows), noise)
 
@@ -300,39 +277,6 @@ class SequentialRun:
     def _generator(self, number: int, purpose: int) -> np.random.Generator:
         """Make a generator for something in a round."""
         return np.random.default_rng([self.seed, number, purpose])
-
-    def _check_given(self, theta: Any, x: Any) -> tuple[Table, Table] | None:
-        """Read pairs that are there already."""
-        if theta is None and x is None:
-            return None
-        if theta is None or x is None:
-            raise ValueError("theta and x must both be given, or neither.")
-        check_pairs(theta, x, None, trials=False)
-        array = theta if isinstance(theta, pd.DataFrame) else np.asarray(theta, dtype=float)
-        if self.base.names is not None and not isinstance(theta, pd.DataFrame):
-            array = pd.DataFrame(array, columns=self.base.names)
-        inside = self.base.contains(array)
-        if not inside.all():
-            raise ValueError(
-                f"theta must be drawn from the prior, got {np.asarray(array)[~inside][0]}, where "
-                "it is zero."
-            )
-        return array, x if isinstance(x, pd.DataFrame) else np.asarray(x)
-
-    def _check_observed(self, x: Table) -> None:
-        """Hold that the observations look like simulations, before time is spent on a fit."""
-        if hasattr(self.settings.estimator, "steps"):
-            return
-        layout, _ = ObservationLayout.learn(
-            x,
-            encoded=self.final._takes_any_table,
-            trials=self.final._has_trials,
-            may_miss=self.final._may_miss,
-        )
-        try:
-            layout.read(self.x_observed)
-        except (TypeError, ValueError) as error:
-            raise type(error)(f"x_observed, beside what the simulator returns: {error}") from error
 
     def _open_folder(self) -> RoundsFolder:
         """Begin a folder, or go on there."""
@@ -383,38 +327,3 @@ def _failed(x: Table) -> Mask:
     if isinstance(x, pd.DataFrame):
         return np.asarray(x.isna().to_numpy().all(axis=1))
     return are_failed(x) if x.dtype.kind == "f" else np.zeros(len(x), dtype=bool)
-
-
-def _final(estimator: Any) -> Any:
-    """Find what estimates, the last step of a pipeline."""
-    return estimator.steps[-1][1] if hasattr(estimator, "steps") else estimator
-
-
-def _counts(settings: Any) -> list[int]:
-    """List the simulations of every round."""
-    given = settings.n_simulations
-    counts = [given] * settings.n_rounds if np.ndim(given) == 0 else list(given)
-    whole = all(isinstance(n, int | np.integer) and not isinstance(n, bool) for n in counts)
-    if not counts or not whole or min(counts) < 2:
-        raise ValueError(
-            f"n_simulations must be an int of at least 2, or a list of such, got {given!r}."
-        )
-    return [int(n) for n in counts]
-
-
-def _places_of_prior(estimator: Any) -> list[str]:
-    """Find the parameters of an estimator and of its parts that are the prior."""
-    given = estimator.get_params()
-    names = [
-        name
-        for name, value in given.items()
-        if (name == "prior" or name.endswith("__prior"))
-        and "sampler__" not in name
-        and value is not None
-    ]
-    if not names:
-        raise ValueError(
-            f"estimator must have the prior, from which rounds draw, got {estimator!r}: give it, "
-            "as in NPE(prior)."
-        )
-    return sorted(names, key=len)

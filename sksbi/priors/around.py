@@ -29,9 +29,10 @@ def box_around(prior: Prior, theta: Array, margin: float) -> tuple[Array, Array]
 
     Returns
     -------
-    low, high : ndarray of shape (D,)
-        The box, inside the support; equal to it where the margin reaches the prior's last millionth
-        of a millionth.
+    low : ndarray of shape (D,)
+        The lower ends, inside the support; its bounds where the margin reaches six deviations.
+    high : ndarray of shape (D,)
+        The upper ends, likewise.
     """
     support = prior.support
     if not has_quantile_map(prior):

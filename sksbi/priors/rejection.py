@@ -134,8 +134,10 @@ def count_kept(keep: Callable[[int], int], rules: dict[int, int] = _FINE) -> tup
 
     Returns
     -------
-    kept, tried : int
-        How many were kept, and how many were drawn; the largest number at most.
+    kept : int
+        How many were kept.
+    tried : int
+        How many were drawn, the largest number of the rules at most.
     """
     kept = tried = 0
     while tried < max(rules):

@@ -1,0 +1,130 @@
+"""What a run of rounds is given: the estimator, its prior, counts, pairs, observations; checked."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from sksbi.estimators.narrowing import Boxes, Narrowing
+from sksbi.estimators.posterior_proposals import AtomicProposals, PosteriorProposals
+from sksbi.priors import Prior
+from sksbi.tables.layout import ObservationLayout
+from sksbi.tables.names import check_pairs
+from sksbi.tables.simulated import Table
+
+__all__ = [
+    "check_observed",
+    "choose_proposals",
+    "counts_of",
+    "final_of",
+    "on_error_of",
+    "places_of_prior",
+    "read_pairs",
+]
+
+
+def final_of(estimator: Any) -> Any:
+    """Find what estimates, the last step of a pipeline."""
+    return estimator.steps[-1][1] if hasattr(estimator, "steps") else estimator
+
+
+def places_of_prior(estimator: Any) -> list[str]:
+    """Find the parameters of an estimator and of its parts that are the prior."""
+    given = estimator.get_params()
+    names = [
+        name
+        for name, value in given.items()
+        if (name == "prior" or name.endswith("__prior"))
+        and "sampler__" not in name
+        and value is not None
+    ]
+    if not names:
+        raise ValueError(
+            f"estimator must have the prior, from which rounds draw, got {estimator!r}: give it, "
+            "as in NPE(prior)."
+        )
+    return sorted(names, key=len)
+
+
+def counts_of(settings: Any) -> list[int]:
+    """List the simulations of every round."""
+    given = settings.n_simulations
+    counts = [given] * settings.n_rounds if np.ndim(given) == 0 else list(given)
+    whole = all(isinstance(n, int | np.integer) and not isinstance(n, bool) for n in counts)
+    if not counts or not whole or min(counts) < 2:
+        raise ValueError(
+            f"n_simulations must be an int of at least 2, or a list of such, got {given!r}."
+        )
+    return [int(n) for n in counts]
+
+
+def read_pairs(base: Prior, theta: Any, x: Any) -> tuple[Table, Table] | None:
+    """Read pairs that are there already."""
+    if theta is None and x is None:
+        return None
+    if theta is None or x is None:
+        raise ValueError("theta and x must both be given, or neither.")
+    check_pairs(theta, x, None, trials=False)
+    array = theta if isinstance(theta, pd.DataFrame) else np.asarray(theta, dtype=float)
+    if base.names is not None and not isinstance(theta, pd.DataFrame):
+        array = pd.DataFrame(array, columns=base.names)
+    inside = base.contains(array)
+    if not inside.all():
+        raise ValueError(
+            f"theta must be drawn from the prior, got {np.asarray(array)[~inside][0]}, where "
+            "it is zero."
+        )
+    return array, x if isinstance(x, pd.DataFrame) else np.asarray(x)
+
+
+def check_observed(estimator: Any, x_observed: Any, x: Table) -> None:
+    """Hold that the observations look like simulations, before time is spent on a fit."""
+    if hasattr(estimator, "steps"):
+        return
+    layout, _ = ObservationLayout.learn(
+        x,
+        encoded=estimator._takes_any_table,
+        trials=estimator._has_trials,
+        may_miss=estimator._may_miss,
+    )
+    try:
+        layout.read(x_observed)
+    except (TypeError, ValueError) as error:
+        raise type(error)(f"x_observed, beside what the simulator returns: {error}") from error
+
+
+def choose_proposals(estimator: Any, given: str) -> Callable[[Prior], Any]:
+    """Choose where parameters are drawn."""
+    final = final_of(estimator)
+    estimates = getattr(final, "_estimates", "posterior")
+    of_marginals = "masks" in final.get_params(deep=False)
+    if given in ("auto", "truncated"):
+        return Boxes if of_marginals else Narrowing
+    if given == "atomic":
+        has_flow = "flow" in final.get_params(deep=False)
+        if not has_flow or of_marginals or estimates != "posterior":
+            raise ValueError(
+                "proposal='atomic' is for NPE, whose density the atomic loss trains, got "
+                f"{type(final).__name__}: take 'truncated'."
+            )
+        return AtomicProposals
+    if estimates not in ("ratio", "likelihood") or of_marginals:
+        raise ValueError(
+            "proposal='posterior' is for ratio and likelihood estimators (NLE, NRE, "
+            f"ClassifierRatio), got {type(final).__name__}: take 'truncated'."
+        )
+    return PosteriorProposals
+
+
+def on_error_of(settings: Any) -> str:
+    """Choose what is done with failures."""
+    if settings.on_error != "auto":
+        return str(settings.on_error)
+    keeps = getattr(final_of(settings.estimator), "_estimates", "posterior") in (
+        "ratio",
+        "likelihood",
+    )
+    return "keep" if keeps else "drop"
