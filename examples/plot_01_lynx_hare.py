@@ -133,95 +133,58 @@ def simulator(theta: pd.DataFrame, rng: np.random.Generator) -> pd.DataFrame:
 
 
 # %%
-# Rounds
-# ------
-#
-# Most draws from the prior look nothing like the real data and teach little about them. So this
-# page estimates three times. A first, rough posterior tells where in the prior to look; the next
-# round simulates there alone, and learns more from each simulation.
-#
-# Each round takes the prior, cut to a box around the draws of the round before, with a margin, as
-# that round may have been too sure of itself. Inside the box, prior and posterior keep their
-# shapes; what the posterior has outside is lost, about one per cent here. See `Truncated proposals
-# for scalable and hassle-free simulation-based inference (Deistler et al., 2022)
-# <https://arxiv.org/abs/2210.04815>`_. Any object with the methods below can be a prior;
-# ``support`` says where it is positive.
-
-
-class PriorInBox:
-    """The prior, cut to low < theta < high, its support."""
-
-    def __init__(self, low: pd.Series, high: pd.Series):
-        self.names, self.support = list(prior), (low.to_numpy(), high.to_numpy())
-        self.below = np.array([prior[name].cdf(low[name]) for name in prior])
-        self.inside = np.array([prior[name].cdf(high[name]) for name in prior]) - self.below
-
-    def sample(self, n: int, random_state: int) -> np.ndarray:
-        """Draw n rows: uniform quantiles between those of the bounds."""
-        quantiles = np.random.default_rng(random_state).uniform(size=(n, len(prior)))
-        quantiles = self.below + self.inside * quantiles
-        marginals = zip(prior.values(), quantiles.T, strict=True)
-        return np.column_stack([marginal.ppf(q) for marginal, q in marginals])
-
-    def log_prob(self, theta: np.ndarray) -> np.ndarray:
-        """Compute the log-density of rows inside the support."""
-        marginals = zip(prior.values(), theta.T, strict=True)
-        log_p = sum(marginal.logpdf(column) for marginal, column in marginals)
-        return log_p - np.log(self.inside).sum()
-
-
-def box_around(draws: pd.DataFrame) -> PriorInBox:
-    """Cut the prior to the range of the draws, with a margin."""
-    low, high = draws.quantile(0.001), draws.quantile(0.999)
-    margin = (high - low) / 4
-    return PriorInBox((low - margin).clip(lower=0), high + margin)
-
-
-# %%
-# Simulate and fit
-# ----------------
-#
-# :func:`sksbi.simulate` draws parameters from the prior and runs the simulator on them, here one
-# chunk of a thousand rows at a time (``vectorized=True``). It returns two tables with a row for
-# every simulation: the parameters and the data that came out.
+# Simulate and fit, in rounds
+# ---------------------------
 #
 # Neural posterior estimation (:class:`sksbi.NPE`) is an estimator like any other in scikit-learn.
-# From all pairs of parameters and data it learns the distribution of the first given the second.
-# An ``embedding`` turns the 42 counts into 64 features that tell more, before the density sees
-# them. It does most of the work, so the density is an ensemble of two flows instead of four.
+# From pairs of parameters and data it learns the distribution of the first given the second. An
+# ``embedding`` turns the 42 counts into 64 features that tell more, before the density sees them.
+# It does most of the work, so the density is an ensemble of two flows instead of four.
+#
+# Most draws from the prior look nothing like the real data and teach little about them. So
+# :class:`sksbi.SequentialInference` simulates and fits three times. A first, rough posterior tells
+# where in the prior to look; the next round simulates there alone, and learns more from each
+# simulation. Inside, prior and posterior keep their shapes. See `Truncated proposals for scalable
+# and hassle-free simulation-based inference (Deistler et al., 2022)
+# <https://arxiv.org/abs/2210.04815>`_.
+#
+# The simulator is run on a thousand rows at a time (``vectorized=True``). ``rounds_`` tells what
+# was done: ``share`` is how much of the prior was left to draw from.
 
-present_prior = prior
-for n_simulations in (15_000, 25_000, 75_000):
-    theta, x = sksbi.simulate(
-        simulator, present_prior, n_simulations, vectorized=True, random_state=0, verbose=1
-    )
-    npe = sksbi.NPE(
-        present_prior,
-        embedding=partial(ResidualMLP, hidden_features=256, out_features=64),
-        module__members=2,
-        optimizer__weight_decay=0.1,
-        max_epochs=10,
-        verbose=1,
-        random_state=0,
-    )
-    npe.fit(theta, x)
-    present_prior = box_around(npe.sample(x_observed, 10_000, random_state=0))
+npe = sksbi.NPE(
+    prior,
+    embedding=partial(ResidualMLP, hidden_features=256, out_features=64),
+    module__members=2,
+    optimizer__weight_decay=0.1,
+    max_epochs=10,
+    verbose=1,
+)
+rounds = sksbi.SequentialInference(
+    npe,
+    simulator,
+    n_simulations=[15_000, 25_000, 75_000],
+    vectorized=True,
+    verbose=1,
+    random_state=0,
+)
+rounds.fit(x_observed)
+print(rounds.rounds_.T)
 
 # %%
 # The posterior
 # -------------
 #
-# The last round's estimator gives the posterior for the real data. The interval from ``lower`` to
-# ``upper`` holds 90% of it. It is for these data only: an estimator that is fitted once, on
-# simulations from all over the prior, does for any other data as well.
+# The rounds leave the posterior for the real data. The interval from ``lower`` to ``upper`` holds
+# 90% of it. It is for these data only: an estimator that is fitted once, on simulations from all
+# over the prior, does for any other data as well.
 
-print(npe.summary(x_observed, n_samples=10_000).round(3))
+print(rounds.summary(n_samples=10_000).round(3))
 
 # %%
 # Every panel of the corner plot shows a pair of parameters. The rates come in pairs that depend
 # on each other: what multiplies faster must also be eaten faster.
 
-posterior = PosteriorDisplay.from_estimator(npe, x_observed, n_samples=10_000)
+posterior = PosteriorDisplay.from_estimator(rounds, x_observed, n_samples=10_000)
 
 # %%
 # Does the model agree with the data?
@@ -233,7 +196,7 @@ posterior = PosteriorDisplay.from_estimator(npe, x_observed, n_samples=10_000)
 # inside the outer one.
 
 predictive = PredictiveDisplay.from_estimator(
-    npe,
+    rounds,
     x_observed,
     simulator,
     n_samples=4_000,

@@ -374,3 +374,31 @@ def test_unnamed_parameters_stay_arrays():
     )
     assert isinstance(made.theta_, np.ndarray)
     assert isinstance(made.sample(n_samples=5), np.ndarray)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("proposal", ["truncated", "atomic"])
+def test_posteriors_of_many_observations_are_unbiased_and_calibrated(proposal):
+    """Two hundred simulated observations, three rounds for each, against the closed form."""
+    rng, sd = np.random.default_rng(0), 0.3
+    variance = 1 / (1 + 1 / sd**2)
+    options = {"flow": "gmm", "module__components": 1, "hidden_features": (16,), "max_epochs": 40}
+    off, ranks = [], []
+    for number in range(200):
+        theta = rng.normal()
+        x = rng.normal(theta, sd)
+        made = SequentialInference(
+            NPE([stats.norm(0, 1)], **options),
+            lambda theta, rng: rng.normal(theta, sd),
+            n_simulations=[150, 150, 150],
+            vectorized=True,
+            proposal=proposal,
+            random_state=number,
+        ).fit([x])
+        draws = made.sample(n_samples=1_000)[:, 0]
+        off.append((draws.mean() - x * variance / sd**2) / variance**0.5)
+        ranks.append((draws < theta).mean())
+    error = np.std(off) / 200**0.5
+    print(f"{proposal}: bias {np.mean(off):.3f} +- {error:.3f}")
+    assert abs(np.mean(off)) < 4 * error + 0.02
+    assert stats.kstest(ranks, "uniform").pvalue > 1e-3

@@ -13,7 +13,7 @@ from scipy.integrate import solve_ivp
 from sksbi.metrics import c2st_score
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "plot_01_lynx_hare.py"
-BEFORE_SIMULATING = "\npresent_prior = "
+BEFORE_SIMULATING = "\nnpe = "
 
 STAN = {
     "alpha": 0.55,
