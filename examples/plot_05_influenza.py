@@ -93,10 +93,8 @@ posterior = PosteriorDisplay.from_estimator(rounds, x_observed, n_samples=10_000
 # Would the model do that?
 # ------------------------
 #
-# New outbreaks, simulated with draws from the posterior, have the observed course among them.
-# After
-# the peak it lies at the upper edge: boys stay in bed more alike than the chances of this model
-# say.
+# New outbreaks, simulated with draws from the posterior, have the observed course among them. After
+# the peak it lies at the upper edge: boys stayed in bed for days more alike than this model has it.
 
 predictive = PredictiveDisplay.from_estimator(
     rounds,
