@@ -208,9 +208,9 @@ predictive = PredictiveDisplay.from_estimator(
 
 # %%
 # Carpenter's posterior means, by Markov chain Monte Carlo with the exact likelihood, are alpha
-# 0.55, beta 0.028, gamma 0.80, delta 0.024, hare_0 34, lynx_0 5.9 and 0.25 for both sigmas. The
-# sigmas are the hardest, as they ask how far the counts are from the best solution: expect them to
-# be off by up to one posterior standard deviation, the others by a third.
+# 0.55, beta 0.028, gamma 0.80, delta 0.024, hare_0 34, lynx_0 5.9 and 0.25 for both sigmas. Expect
+# means to be off by a few tenths of a posterior standard deviation. The sigmas are the hardest, as
+# they ask how far the counts are from the best solution.
 #
 # Run as a script, this page leaves its two pictures in the folder ``build``, or in the one that
 # the environment variable ``SKSBI_OUTPUT`` names.

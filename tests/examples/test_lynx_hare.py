@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import runpy
 from pathlib import Path
 
 import numpy as np
@@ -195,18 +194,25 @@ def test_the_exact_posterior_is_the_one_that_carpenter_published(exact):
 
 
 @pytest.mark.slow
-def test_the_example_agrees_with_the_exact_posterior(exact, tmp_path, monkeypatch):
+@pytest.mark.parametrize("seed", range(5))
+def test_the_example_agrees_with_the_exact_posterior(exact, seed, tmp_path, monkeypatch):
     monkeypatch.setenv("SKSBI_OUTPUT", str(tmp_path))
-    example = runpy.run_path(str(EXAMPLE))
+    source = EXAMPLE.read_text(encoding="utf-8")
+    at = source.index("sksbi.SequentialInference(\n")
+    source = source[:at] + source[at:].replace("random_state=0", f"random_state={seed}", 1)
+    example = {"__name__": "lynx_hare"}
+    exec(compile(source, str(EXAMPLE), "exec"), example)
     assert {path.name for path in tmp_path.iterdir()} == {
         "lynx_hare_posterior.png",
         "lynx_hare_predictive.png",
     }
-    draws = example["npe"].sample(example["x_observed"], 20_000, random_state=1)
+    draws = example["rounds"].sample(n_samples=20_000, random_state=1)
     shift = (draws.mean() - exact.mean()) / exact.std()
     ratio = draws.std() / exact.std()
     print("\n", pd.DataFrame({"shift": shift, "sd ratio": ratio}).round(2))
     reference = exact.sample(10_000, random_state=0)
-    print("C2ST", round(c2st_score(draws[:10_000], reference), 3))
-    assert (shift.abs() <= 0.8).all(), shift
-    assert ratio.between(1 / 1.7, 1.7).all(), ratio
+    score = c2st_score(draws[:10_000], reference)
+    print("C2ST", round(score, 3))
+    assert (shift.abs() <= 0.5).all(), shift
+    assert ratio.between(1 / 1.4, 1.4).all(), ratio
+    assert score <= 0.62
