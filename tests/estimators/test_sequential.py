@@ -85,7 +85,7 @@ FAMILIES = {
     "fmpe": (FMPE(PRIOR, max_epochs=20), "truncated"),
 }
 
-QUICK = ("npe", "nre")
+QUICK = ("npe",)
 
 
 @pytest.mark.parametrize(
@@ -257,6 +257,7 @@ def test_a_tolerance_ends_the_run():
     assert not run(tol=1e-9, n_rounds=4).converged_
 
 
+@pytest.mark.slow
 def test_a_batch_has_the_union_of_regions():
     """Posteriors of both are found, and simulations lie around both."""
     batch = np.array([[3.0, -1.0], [-2.0, 2.0]])
@@ -294,9 +295,8 @@ def test_other_estimators_go_round(estimator):
 
 
 @pytest.mark.filterwarnings("ignore::sksbi.exceptions.SimulationWarning")
-@pytest.mark.parametrize(
-    "name", ["npe", *(pytest.param(name, marks=pytest.mark.slow) for name in ("nle", "nre"))]
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["npe", "nle", "nre"])
 def test_a_simulator_that_fails_for_a_third(name):
     """An observation next to where it fails: p(theta | x, success) is cut there."""
     edge = 2 * stats.norm.ppf(2 / 3)

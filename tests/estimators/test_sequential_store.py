@@ -88,9 +88,8 @@ def test_more_rounds_are_added(tmp_path):
     assert more.rounds_["share"].iloc[3] < 1
 
 
-@pytest.mark.parametrize(
-    "n_kills", [2, pytest.param(20, marks=pytest.mark.slow)], ids=["few", "many"]
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("n_kills", [20])
 def test_a_killed_run_goes_on(tmp_path, n_kills):
     """SIGKILL at random moments of simulating, fitting and writing."""
     rng = np.random.default_rng(0)

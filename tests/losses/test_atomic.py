@@ -113,6 +113,7 @@ def test_npe_learns_the_posterior_under_the_prior():
     assert draws.std() == pytest.approx(variance**0.5, rel=0.2)
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore::sksbi.exceptions.TrainingWarning")
 def test_failed_simulations_are_atoms():
     """Half of those above 3.5 fail; what succeeded tells nothing of that beside p(theta | x)."""
