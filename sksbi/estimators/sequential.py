@@ -19,7 +19,6 @@ from sklearn.utils.validation import check_is_fitted
 from sksbi.estimators.observed_once import ObservedOnceMixin
 from sksbi.estimators.readable import ReadableMixin
 from sksbi.estimators.sequential_run import SequentialRun
-from sksbi.utils.interrupts import unchanged_on
 from sksbi.utils.random import check_generator, draw_seed
 
 __all__ = ["SequentialInference"]
@@ -245,8 +244,9 @@ class SequentialInference(ObservedOnceMixin, ReadableMixin, MetaEstimatorMixin, 
 
         Notes
         -----
-        Ctrl-C raises. What has been simulated stays in ``theta_`` and ``x_``, the rounds that have
-        ended stay fitted, and with ``warm_start=True`` the next ``fit`` goes on after them.
+        Ctrl-C raises, and so does an error of the simulator or of a fit. The rounds that have ended
+        before stay, with their simulations in ``theta_`` and ``x_``, and with ``warm_start=True``
+        the next ``fit`` goes on after them. With ``store`` no simulation is lost.
         """
         self._validate_params()
         goes_on = self.warm_start and self.__sklearn_is_fitted__()
@@ -254,15 +254,14 @@ class SequentialInference(ObservedOnceMixin, ReadableMixin, MetaEstimatorMixin, 
         run = SequentialRun(self, x_observed, (theta, x), seed)
         if goes_on:
             run.go_on(self._progress, self.x_observed_)
-        with unchanged_on(ValueError if goes_on else TypeError, self):
-            try:
-                for progress in run.rounds():
-                    self._leave(run, progress)
-                self.converged_ = run.converged
-            except KeyboardInterrupt as error:
-                if self.__sklearn_is_fitted__():
-                    error.add_note(_KEPT.format(self.round_))
-                raise
+        try:
+            for progress in run.rounds():
+                self._leave(run, progress)
+            self.converged_ = run.converged
+        except KeyboardInterrupt as error:
+            if self.__sklearn_is_fitted__():
+                error.add_note(_KEPT.format(self.round_))
+            raise
         return self
 
     def _leave(self, run, progress):

@@ -14,6 +14,8 @@ from sksbi.priors import Prior
 from sksbi.tables.layout import ObservationLayout
 from sksbi.tables.names import check_pairs
 from sksbi.tables.simulated import Table
+from sksbi.tables.theta import theta_table
+from sksbi.utils.containers import as_floats, plain
 
 __all__ = [
     "check_observed",
@@ -68,9 +70,10 @@ def read_pairs(base: Prior, theta: Any, x: Any) -> tuple[Table, Table] | None:
     if theta is None or x is None:
         raise ValueError("theta and x must both be given, or neither.")
     check_pairs(theta, x, None, trials=False)
-    array = theta if isinstance(theta, pd.DataFrame) else np.asarray(theta, dtype=float)
-    if base.names is not None and not isinstance(theta, pd.DataFrame):
-        array = pd.DataFrame(array, columns=base.names)
+    array, x = theta_table(theta), plain(x, "x")
+    if not isinstance(array, pd.DataFrame):
+        array = as_floats(array, "theta")
+        array = array if base.names is None else pd.DataFrame(array, columns=base.names)
     inside = base.contains(array)
     if not inside.all():
         raise ValueError(

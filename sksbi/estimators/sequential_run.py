@@ -6,6 +6,8 @@ import hashlib
 import json
 import warnings
 from collections.abc import Iterator
+from copy import copy
+from dataclasses import replace
 from time import perf_counter
 from typing import Any
 
@@ -154,13 +156,13 @@ class SequentialRun:
         score, slack = np.nan, 0.0
         if not is_first:
             score, slack = self._judge(theta, x, number)
-        self._keep(theta, x)
+        progress = self._with_pairs(theta, x)
         every_theta, every_x = progress.pairs
         if is_first:
             check_observed(self.settings.estimator, self.x_observed, every_x)
         seen, rows = proposals.view(np.asarray(every_theta))
         if is_first and not is_last:
-            held_out = self._generator(number, _FIT).random(len(rows)) < _HELD_OUT
+            held_out = self._generator(number, _ASK).random(len(rows)) < _HELD_OUT
             estimator = self._fit(seen, every_theta, every_x, rows & ~held_out, number)
             if np.count_nonzero(held_out & ~_failed(every_x)) >= _FEWEST:
                 slack = self._slack(estimator, every_theta, every_x, held_out, number)
@@ -171,23 +173,24 @@ class SequentialRun:
         if progress.draws is not None:
             change, error = self.tolerance.change(progress.draws, draws)
         if not is_last:
+            proposals = copy(proposals)  # a round that is interrupted changes nothing
             noise = self._generator(number, _NARROW)
             proposals.narrow(estimator, self.x_observed, slack, noise)
-        progress.estimator, progress.draws = estimator, draws
-        n_failed = self.counts[number] - len(theta) + int(np.count_nonzero(_failed(x)))
-        progress.rows.append(
-            {
-                "simulations": self.counts[number],
-                "failures": n_failed,
-                "share": share,
-                "acceptance": acceptance,
-                "pairs": int(np.count_nonzero(rows)),
-                "score": score,
-                "change": change,
-                "change_error": error,
-                "simulate_seconds": simulated - began,
-                "fit_seconds": perf_counter() - simulated,
-            }
+        row = {
+            "simulations": self.counts[number],
+            "failures": self.counts[number] - len(theta) + int(np.count_nonzero(_failed(x))),
+            "share": share,
+            "acceptance": acceptance,
+            "pairs": int(np.count_nonzero(rows)),
+            "score": score,
+            "change": change,
+            "change_error": error,
+            "simulate_seconds": simulated - began,
+            "fit_seconds": perf_counter() - simulated,
+        }
+        rows_so_far = [*progress.rows, row]
+        self.progress = Progress(
+            proposals, rows_so_far, progress.theta, progress.x, estimator, draws
         )
 
     def _simulate(self, number: int, n: int) -> tuple[Table, Table]:
@@ -220,14 +223,12 @@ class SequentialRun:
             )
             raise
 
-    def _keep(self, theta: Table, x: Table) -> None:
+    def _with_pairs(self, theta: Table, x: Table) -> Progress:
         """Add pairs, after those that were there already."""
-        progress = self.progress
-        if self.given is not None and not progress.theta:
-            progress.theta.append(self.given[0])
-            progress.x.append(self.given[1])
-        progress.theta.append(theta)
-        progress.x.append(x)
+        before = self.progress
+        given = self.given if self.given is not None and not before.theta else None
+        first = ([], []) if given is None else ([given[0]], [given[1]])
+        return replace(before, theta=[*before.theta, *first[0], theta], x=[*before.x, *first[1], x])
 
     def _fit(self, prior: Prior, theta: Table, x: Table, rows: Mask, number: int) -> Any:
         """Fit a clone to some of the pairs."""
@@ -309,12 +310,13 @@ class SequentialRun:
                     f"store was begun with {row['simulations']} simulations in round {number + 1}, "
                     f"got n_simulations={self.counts[number]}: give the same, or another folder."
                 )
-        found, self.progress = progress, progress
+        self.progress = progress
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", SimulationWarning)  # it was told before
-            for number in range(len(found.rows)):
-                self._keep(*self._simulate(number, self.counts[number]))
-        return found
+            for number in range(len(progress.rows)):
+                pairs = self._simulate(number, self.counts[number])
+                self.progress = self._with_pairs(*pairs)
+        return self.progress
 
 
 def _digest(value: Any) -> str:

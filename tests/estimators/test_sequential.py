@@ -236,6 +236,26 @@ def test_more_rounds_go_on():
     assert unbroken.round_ == 4
 
 
+def test_an_interrupted_fit_adds_no_pairs(monkeypatch):
+    """What the round had simulated is simulated again, once."""
+    unbroken, fit, fits = run(), NPE.fit, []
+
+    def interrupted(self, theta, x):
+        fits.append(len(theta))
+        if len(fits) == 2:
+            raise KeyboardInterrupt
+        return fit(self, theta, x)
+
+    monkeypatch.setattr(NPE, "fit", interrupted)
+    made = SequentialInference(tiny(), simulator, **ROUNDS, warm_start=True)
+    with pytest.raises(KeyboardInterrupt):
+        made.fit(X)
+    assert len(made.theta_) == 200
+    made.fit(X)
+    pd.testing.assert_frame_equal(made.theta_, unbroken.theta_)
+    pd.testing.assert_frame_equal(made.sample(), unbroken.sample())
+
+
 def test_an_interruption_before_the_first_round_leaves_nothing():
     """There is nothing to ask."""
 
