@@ -153,6 +153,8 @@ def simulate(
         rng = check_generator(random_state)
         theta = theta_of(prior, n_samples, rng)
         entropy = _entropy(rng)
+        if store is None:
+            return _run(simulator, theta, entropy, options, None)
         settings = settings_of(prior, random_state, entropy, **options.of_numbers())
         return _run(simulator, theta, entropy, options, _create(store, settings, theta))
     found = begun.settings()
@@ -223,6 +225,8 @@ def run_simulator(
     begun = _begun(store)
     if begun is None:
         entropy = _entropy(check_generator(random_state))
+        if store is None:
+            return _run(simulator, theta, entropy, options, None)
         settings = settings_of(None, random_state, entropy, **options.of_numbers())
         return _run(simulator, theta, entropy, options, _create(store, settings, theta))
     found = begun.settings()
@@ -291,12 +295,8 @@ def _begun(store: str | Path | None) -> SimulationStore | None:
     return found if found.exists else None
 
 
-def _create(
-    store: str | Path | None, settings: dict[str, Any], theta: Table
-) -> SimulationStore | None:
+def _create(store: str | Path, settings: dict[str, Any], theta: Table) -> SimulationStore:
     """Begin a run in a folder."""
-    if store is None:
-        return None
     made = SimulationStore(store)
     made.create(settings, theta)
     return made

@@ -330,6 +330,7 @@ def test_a_simulator_that_fails_for_a_third(name):
     assert made.rounds_["failures"].sum() == 1_200 - np.isfinite(np.asarray(made.x_)).all(1).sum()
 
 
+@pytest.mark.slow
 def test_what_takes_estimators_takes_rounds(fitted):
     """Displays, diagnose and calibrated regions, with simulations from the last prior."""
     theta, x = simulate(simulator, fitted.prior_, 200, vectorized=True, random_state=3)
