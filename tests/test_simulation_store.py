@@ -12,6 +12,7 @@ import pytest
 from scipy import stats
 
 from sksbi import simulate
+from sksbi.data import SimulationStore
 from sksbi.exceptions import SimulationInterrupted, SimulationWarning
 from sksbi.simulation import run_simulator
 
@@ -94,6 +95,21 @@ def test_missing_parts_are_simulated_again(tmp_path, vectorized, chunk_size):
     for path in parts[::2]:
         path.unlink()
     same(simulate(of, PRIOR, 100, store=tmp_path, **options), expected)
+
+
+def test_the_run_of_another_process_counts(tmp_path, monkeypatch):
+    """If it begins between two lines, its parameters and its noise are taken."""
+    of, create = lambda theta, rng: rng.normal(theta["a"]), SimulationStore.create
+    first = []
+
+    def beaten(self, settings, theta):
+        monkeypatch.setattr(SimulationStore, "create", create)
+        first.append(simulate(of, PRIOR, 50, store=tmp_path))
+        create(self, settings, theta)
+
+    monkeypatch.setattr(SimulationStore, "create", beaten)
+    second = simulate(of, PRIOR, 50, store=tmp_path)
+    same(first[0], second)
 
 
 @pytest.mark.parametrize("vectorized", [False, True])

@@ -3,12 +3,14 @@ A store of simulations: a folder that fills while a simulator runs.
 
 ::
 
-    store.json                             what was run: entropy, names, a trace of the prior
-    theta-000000000000.npy                 the parameters of the rows from this one on
+    theta-000000000000-6f2c91d0.npy        the first parameters
+    store.json                             what was run: entropy, names, the file above
+    theta-000000001000.npy                 the parameters of rows that were asked for later
     part-000000000000-000000000100.npz     what came of these rows
 
 Files are written once and never changed, and the list of files is the index. So nothing is lost
-when a process is killed, and a run that is started again finds what is done.
+when a process is killed, and a run that is started again finds what is done. A run has begun when
+store.json is there: of several processes that begin at once, one writes it.
 """
 
 from __future__ import annotations
@@ -16,6 +18,7 @@ from __future__ import annotations
 import io
 import json
 import re
+import secrets
 from collections.abc import Iterator
 from hashlib import sha256
 from pathlib import Path
@@ -33,6 +36,7 @@ __all__ = ["SimulationStore"]
 
 _FORMAT, _HEAD = 1, "store.json"
 _THETA, _PART = re.compile(r"theta-(\d{12})\.npy"), re.compile(r"part-(\d{12})-(\d{12})\.npz")
+_FIRST = re.compile(r"theta-0{12}-[0-9a-f]{8}\.npy")
 
 
 class SimulationStore:
@@ -58,7 +62,7 @@ class SimulationStore:
 
     def __init__(self, path: str | Path) -> None:
         self.path = Path(path)
-        self._key = ""
+        self._key = self._first = ""
 
     @property
     def exists(self) -> bool:
@@ -82,16 +86,19 @@ class SimulationStore:
             If the folder holds something else.
         """
         self.path.mkdir(parents=True, exist_ok=True)
-        foreign = [p.name for p in self.path.iterdir() if not p.name.startswith(".")]
+        names = (path.name for path in self.path.iterdir())
+        foreign = sorted(n for n in names if not n.startswith(".") and not _FIRST.fullmatch(n))
         if foreign and not self.exists:
             raise ValueError(
                 f"store must be a new or an empty folder, or one of simulations, got {self.path}, "
-                f"which holds {sorted(foreign)[:3]}: give another."
+                f"which holds {foreign[:3]}: give another."
             )
-        names = list(theta.columns) if isinstance(theta, pd.DataFrame) else None
-        head = {"format": _FORMAT, "version": __version__, "settings": settings | {"names": names}}
+        first = f"theta-{0:012d}-{secrets.token_hex(4)}.npy"
+        self._write_theta(first, theta)
+        columns = list(theta.columns) if isinstance(theta, pd.DataFrame) else None
+        head = {"format": _FORMAT, "version": __version__, "theta": first}
+        head["settings"] = settings | {"names": columns}
         create_file(self.path / _HEAD, json.dumps(head, indent=1).encode())
-        self.extend(0, theta)
 
     def settings(self) -> dict[str, Any]:
         """
@@ -112,6 +119,7 @@ class SimulationStore:
         try:
             head = json.loads(content)
             form, settings = head["format"], dict(head["settings"])
+            self._first = str(head["theta"])
         except (ValueError, KeyError, TypeError) as error:
             raise ValueError(
                 f"store must be a folder of simulations, but {path} is not."
@@ -140,7 +148,7 @@ class SimulationStore:
         """
         names = self.settings()["names"]
         parts: list[np.ndarray] = []
-        for path, (start,) in self._files(_THETA):
+        for path, (start,) in [(self.path / self._first, (0,)), *self._files(_THETA)]:
             if start != sum(map(len, parts)):
                 raise ValueError(
                     f"store must hold the parameters of all rows, but {path} begins at row {start} "
@@ -153,7 +161,7 @@ class SimulationStore:
                     f"store must hold whole files, but {path} cannot be read ({error}), and with "
                     "it the parameters are lost: begin a new store."
                 ) from error
-        theta = np.concatenate(parts) if parts else np.zeros((0, 0))
+        theta = np.concatenate(parts)
         return theta if names is None else pd.DataFrame(theta, columns=names)
 
     def extend(self, start: int, theta: Table) -> None:
@@ -167,9 +175,13 @@ class SimulationStore:
         theta : ndarray or DataFrame of shape (k, D)
             Their parameters.
         """
+        self._write_theta(f"theta-{start:012d}.npy", theta)
+
+    def _write_theta(self, name: str, theta: Table) -> None:
+        """Write parameters into a file, unless it is there."""
         buffer = io.BytesIO()
         np.save(buffer, np.asarray(theta), allow_pickle=False)
-        create_file(self.path / f"theta-{start:012d}.npy", buffer.getvalue())
+        create_file(self.path / name, buffer.getvalue())
 
     def add(self, part: Part) -> None:
         """

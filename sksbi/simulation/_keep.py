@@ -162,3 +162,4 @@ def extend_with(store: SimulationStore, theta: Table) -> None:
         )
     if len(theta) > len(before):
         store.extend(len(before), take(theta, slice(len(before), None)))
+        extend_with(store, theta)  # another process may have asked for others meanwhile

@@ -148,20 +148,18 @@ def simulate(
     prior = check_prior(prior)
     check_memory(n_samples, "n_samples", n_samples * prior.n_features)
     options = _Options(vectorized, chunk_size, n_jobs, on_error, verbose)
-    begun = _begun(store)
-    if begun is None:
+    kept = None if store is None else _kept(store)
+    if kept is None or not kept.exists:
         rng = check_generator(random_state)
         theta = theta_of(prior, n_samples, rng)
         entropy = _entropy(rng)
-        if store is None:
+        if kept is None:
             return _run(simulator, theta, entropy, options, None)
-        settings = settings_of(prior, random_state, entropy, **options.of_numbers())
-        return _run(simulator, theta, entropy, options, _create(store, settings, theta))
-    found = begun.settings()
-    wanted = settings_of(prior, random_state, found["entropy"], **options.of_numbers())
-    check_same_run(found, wanted)
-    theta = find_theta(begun, prior, n_samples, found["entropy"])
-    return _run(simulator, theta, found["entropy"], options, begun)
+        kept.create(settings_of(prior, random_state, entropy, **options.of_numbers()), theta)
+    found = kept.settings()  # another process may have begun it
+    entropy = found["entropy"]
+    check_same_run(found, settings_of(prior, random_state, entropy, **options.of_numbers()))
+    return _run(simulator, find_theta(kept, prior, n_samples, entropy), entropy, options, kept)
 
 
 def run_simulator(
@@ -222,18 +220,17 @@ def run_simulator(
     """
     theta = _check_theta(theta)
     options = _Options(vectorized, chunk_size, n_jobs, on_error, verbose)
-    begun = _begun(store)
-    if begun is None:
+    kept = None if store is None else _kept(store)
+    if kept is None or not kept.exists:
         entropy = _entropy(check_generator(random_state))
-        if store is None:
+        if kept is None:
             return _run(simulator, theta, entropy, options, None)
-        settings = settings_of(None, random_state, entropy, **options.of_numbers())
-        return _run(simulator, theta, entropy, options, _create(store, settings, theta))
-    found = begun.settings()
-    wanted = settings_of(None, random_state, found["entropy"], **options.of_numbers())
-    check_same_run(found, wanted)
-    extend_with(begun, theta)
-    return _run(simulator, theta, found["entropy"], options, begun)
+        kept.create(settings_of(None, random_state, entropy, **options.of_numbers()), theta)
+    found = kept.settings()
+    entropy = found["entropy"]
+    check_same_run(found, settings_of(None, random_state, entropy, **options.of_numbers()))
+    extend_with(kept, theta)
+    return _run(simulator, theta, entropy, options, kept)
 
 
 @dataclass(frozen=True)
@@ -285,21 +282,11 @@ def _entropy(rng: np.random.Generator) -> list[int]:
     return rng.integers(2**32, size=4).tolist()
 
 
-def _begun(store: str | Path | None) -> SimulationStore | None:
-    """Find a store in which a run has begun."""
-    if store is None:
-        return None
+def _kept(store: str | Path) -> SimulationStore:
+    """Find the folder of a store, in which a run has begun or not."""
     if not isinstance(store, str | Path):
         raise TypeError(f"store must be None or the path of a folder, got {store!r}.")
-    found = SimulationStore(store)
-    return found if found.exists else None
-
-
-def _create(store: str | Path, settings: dict[str, Any], theta: Table) -> SimulationStore:
-    """Begin a run in a folder."""
-    made = SimulationStore(store)
-    made.create(settings, theta)
-    return made
+    return SimulationStore(store)
 
 
 def _takes_rng(simulator: Callable[..., Any]) -> bool:

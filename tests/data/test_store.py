@@ -132,9 +132,32 @@ def test_a_part_of_another_store_is_named(store, tmp_path):
 def test_missing_parameters_are_told(store):
     """A file that is gone is missed."""
     store.extend(10, np.zeros((2, 2)))
-    (store.path / "theta-000000000000.npy").unlink()
-    with pytest.raises(ValueError, match="begins at row 10 after 0 rows"):
+    store.extend(12, np.zeros((2, 2)))
+    (store.path / "theta-000000000010.npy").unlink()
+    with pytest.raises(ValueError, match="begins at row 12 after 10 rows"):
         store.theta()
+    next(store.path.glob("theta-000000000000-*")).unlink()
+    with pytest.raises(ValueError, match="the parameters are lost"):
+        store.theta()
+
+
+def test_of_two_that_begin_one_counts(tmp_path):
+    """With its parameters, whatever the other one has written."""
+    for value in (1.0, 2.0):
+        made = SimulationStore(tmp_path)
+        made.create({"entropy": [value]}, np.full((3, 1), value))
+        assert made.settings()["entropy"] == [1.0]
+        assert made.theta().tolist() == [[1.0]] * 3
+
+
+def test_a_beginning_that_was_killed_is_none(tmp_path):
+    """Parameters without what was run do not count, and are in nobody's way."""
+    made = SimulationStore(tmp_path)
+    made.create({}, np.zeros((3, 1)))
+    (tmp_path / "store.json").unlink()
+    assert not made.exists
+    made.create({}, np.ones((2, 1)))
+    assert made.theta().tolist() == [[1.0]] * 2
 
 
 def test_another_folder_is_refused(tmp_path):
@@ -154,7 +177,7 @@ def test_a_damaged_head_is_told(tmp_path, content):
 
 def test_a_newer_format_is_refused(tmp_path):
     """It is said which version wrote it."""
-    head = {"format": 2, "version": "9.0", "settings": {}}
+    head = {"format": 2, "version": "9.0", "settings": {}, "theta": ""}
     (tmp_path / "store.json").write_text(json.dumps(head))
     with pytest.raises(ValueError, match="format 2 by sksbi 9.0"):
         SimulationStore(tmp_path).settings()
