@@ -8,12 +8,12 @@ them together follow the prior, see :mod:`sksbi.posteriors.restricted`.
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 
 from sksbi.estimators.posterior_region import PosteriorRegion
-from sksbi.estimators.restricted import restricted_to
+from sksbi.estimators.sequential_proposals import Proposals
 from sksbi.exceptions import TrainingWarning
 from sksbi.priors import Prior
 from sksbi.priors.around import box_around, seen_from
@@ -26,12 +26,11 @@ from sksbi.utils.warn import warn_user
 
 __all__ = ["Boxes", "Narrowing"]
 
-_FROM_PRIOR = 0.05  # of every round
 _DRAWS, _MARGIN, _SEEN = 10_000, 0.05, 1.0
 _FEW, _TRIES = 0.02, 2_000
 
 
-class Narrowing:
+class Narrowing(Proposals):
     """
     The prior, narrowed round by round; any posterior, ratio or likelihood estimator learns there.
 
@@ -46,10 +45,8 @@ class Narrowing:
         The prior, restricted to the intersection of all regions.
     """
 
-    fit_parameters: ClassVar[dict[str, Any]] = {}
-
     def __init__(self, base: Prior) -> None:
-        self.base, self.prior = base, base
+        super().__init__(base)
         self.low, self.high = base.support
         self.regions: list[Region] = []
         self.draws: Array | None = None
@@ -67,62 +64,22 @@ class Narrowing:
         """The share of candidates in which the restricted prior is drawn."""
         return float(getattr(self.prior, "acceptance", 1.0))
 
-    def propose(self, n: int, generator: np.random.Generator) -> Array:
-        """
-        Draw parameters for a round, in random order.
+    @property
+    def _are_narrow(self) -> bool:
+        """Whether there is a region."""
+        return bool(self.regions)
 
-        Parameters
-        ----------
-        n : int
-            Their number.
-        generator : numpy.random.Generator
-            Where the noise comes from.
-
-        Returns
-        -------
-        ndarray of shape (n, D)
-            The parameters.
-        """
-        n_wide = int(np.ceil(_FROM_PRIOR * n)) if self.regions and n > 1 else 0
-        theta = self.prior.sample(n - n_wide, generator)
-        if n_wide:
-            theta = np.concatenate([theta, self.base.sample(n_wide, generator)])
-        return generator.permutation(theta)
+    def _draw(self, n: int, generator: np.random.Generator) -> Array:
+        """Draw from the restricted prior."""
+        return self.prior.sample(n, generator)
 
     def view(self, theta: Array) -> tuple[Prior, Mask]:
-        """
-        Choose what a fit is to see.
-
-        Parameters
-        ----------
-        theta : ndarray of shape (n, D)
-            The parameters of all simulations.
-
-        Returns
-        -------
-        prior : Prior
-            The prior for the fit.
-        rows : ndarray of bool, of shape (n,)
-            The simulations for the fit: those in a wide box around the region.
-        """
+        """See all in a wide box around the region."""
         seen = self.base if self.draws is None else seen_from(self.base, self.draws, _SEEN)
         return unsampled(seen), seen.contains(theta)
 
     def narrow(self, estimator: Any, x: Any, slack: float, generator: np.random.Generator) -> None:
-        """
-        Add the region of a fit.
-
-        Parameters
-        ----------
-        estimator : estimator
-            What was fitted.
-        x : object
-            The observations.
-        slack : float
-            By how much thresholds are lowered.
-        generator : numpy.random.Generator
-            Where the noise comes from.
-        """
+        """Add the region of a fit, with thresholds that are lowered by the slack."""
         region, theta, stretch = PosteriorRegion.around(estimator, x, _DRAWS, slack, generator)
         inside = self.prior.contains(theta)
         theta, margin = theta[inside], _MARGIN + 0.5 * (np.max(stretch) - 1)
@@ -176,22 +133,6 @@ class Narrowing:
         except ValueError:
             return None
 
-    def restricted(self, estimator: Any) -> Any:
-        """
-        Restrict a fit to the region that the last simulations were drawn in.
-
-        Parameters
-        ----------
-        estimator : estimator
-            What was fitted.
-
-        Returns
-        -------
-        estimator
-            The same, under the restricted prior.
-        """
-        return restricted_to(estimator, self.prior)
-
 
 class Boxes(Narrowing):
     """
@@ -199,10 +140,6 @@ class Boxes(Narrowing):
 
     A marginal of the prior on a region of any shape has no density in closed form.
     """
-
-    def propose(self, n: int, generator: np.random.Generator) -> Array:
-        """Draw from the box."""
-        return self.prior.sample(n, generator)
 
     def view(self, theta: Array) -> tuple[Prior, Mask]:
         """See the box."""

@@ -19,7 +19,7 @@ __all__ = ["PosteriorRegion", "slack_of"]
 
 _OUTSIDE = 1e-3  # of the posterior
 _TOLERATED = 0.02  # of pairs held out, which are few
-_MOST_PAIRS, _MOST_SAMPLED, _DRAWS = 100, 25, 500
+_MOST_PAIRS, _MOST_SAMPLED, _DRAWS, _MOST_SLACK = 100, 25, 500, 100.0
 
 
 class PosteriorRegion:
@@ -125,4 +125,5 @@ def slack_of(estimator: Any, theta: Array, x: Any, generator: np.random.Generato
     log_p = some.sample_and_log_prob(_DRAWS, generator)[1]
     own = some.log_prob(theta[rows], np.arange(n_pairs))
     missing = np.quantile(log_p, _OUTSIDE, axis=1) - own
-    return float(max(0.0, np.quantile(missing, 1 - _TOLERATED, method="lower")))
+    needed = np.quantile(missing, 1 - _TOLERATED, method="lower")
+    return float(np.clip(needed, 0.0, _MOST_SLACK))

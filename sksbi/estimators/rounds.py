@@ -23,6 +23,7 @@ _COLUMNS = (
     "failures",
     "share",
     "acceptance",
+    "inside",
     "pairs",
     "score",
     "change",
@@ -41,7 +42,7 @@ class Progress:
     Parameters
     ----------
     proposals : object
-        Where parameters are drawn next.
+        Where the last parameters were drawn.
     rows : list of dict
         What there is to tell of each round.
     theta, x : list of tables
@@ -50,6 +51,8 @@ class Progress:
         The last fit.
     draws : ndarray of shape (m, n, D) or None
         Draws of its posterior at the observations.
+    slack : float
+        By how many nats the last fit is too sure of itself.
     """
 
     proposals: Any
@@ -58,6 +61,7 @@ class Progress:
     x: list[Table] = field(default_factory=list)
     estimator: Any = None
     draws: Array | None = None
+    slack: float = 0.0
 
     @property
     def pairs(self) -> tuple[Table, Table]:

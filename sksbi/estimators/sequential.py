@@ -94,9 +94,10 @@ class SequentialInference(ObservedOnceMixin, ReadableMixin, MetaEstimatorMixin, 
         The number of rounds that have ended.
     rounds_ : DataFrame
         One row a round: simulations; failures; share (of the prior, where they were drawn);
-        acceptance (of candidates for them); pairs (that the fit saw); score (of the fit before, on
-        the new simulations); change (of the posterior since the round before, as ``tol`` counts it)
-        and its standard error; seconds of simulating and of fitting.
+        acceptance (of candidates for them); inside (how much of the posterior lies there); pairs
+        (that the fit saw); score (of the fit before, on the new simulations); change (of the
+        posterior since the round before, as ``tol`` counts it) and its standard error; seconds of
+        simulating, and of all else.
     converged_ : bool
         Whether ``tol`` ended the run.
     seed_ : int

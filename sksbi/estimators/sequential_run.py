@@ -44,8 +44,8 @@ __all__ = ["SequentialRun"]
 _SIMULATE, _PROPOSE, _FIT, _NARROW, _ASK = range(5)  # what a round draws seeds for
 _HELD_OUT = 0.2  # of the first round, whose fit nothing else can judge
 _DRAWS, _DRAWS_OF_SAMPLER = 10_000, 2_000
-_LEFT = 0.8  # of the posterior in the region, below which earlier rounds were too sure
-_FEWEST = 10
+_MOST_OUTSIDE = 0.2  # of the posterior; if more is, earlier rounds were too sure of themselves
+_FEWEST, _SLACK = 10, 0.5
 
 
 class SequentialRun:
@@ -128,9 +128,11 @@ class SequentialRun:
                 if self._is_enough():
                     self.converged = True
                     break
+                proposals = self._narrowed(number)
                 with warnings.catch_warnings(record=True) as told:
                     warnings.simplefilter("always")
-                    self._round(number)
+                    self._round(number, proposals)
+                _warn_of_outside(number, self.progress.rows[-1]["inside"])
                 if self.folder is not None:
                     self.folder.save(self.progress)
                 row = self.progress.rows[-1]
@@ -145,56 +147,58 @@ class SequentialRun:
         rows = self.progress.rows
         return forecast(rows, self.tolerance.still) <= self.tolerance.least
 
-    def _round(self, number: int) -> None:
-        """Propose, simulate, fit and narrow."""
-        progress, proposals = self.progress, self.progress.proposals
-        is_last, is_first = number == len(self.counts) - 1, progress.estimator is None
-        share, acceptance = proposals.share, proposals.acceptance
+    def _narrowed(self, number: int) -> Any:
+        """Go where the posterior of the round before is."""
+        progress = self.progress
+        if progress.estimator is None:
+            return progress.proposals
+        proposals = copy(progress.proposals)  # a round that is interrupted changes nothing
+        noise = self._generator(number - 1, _NARROW)
+        proposals.narrow(progress.estimator, self.x_observed, progress.slack, noise)
+        return proposals
+
+    def _round(self, number: int, proposals: Any) -> None:
+        """Simulate, fit, and see what has changed."""
         began = perf_counter()
-        theta, x = self._simulate(number, self.counts[number])
-        simulated = perf_counter()
-        score, slack = np.nan, 0.0
-        if not is_first:
-            score, slack = self._judge(theta, x, number)
+        theta, x, seconds = self._simulate(number, proposals)
+        is_first = self.progress.estimator is None
+        score, slack = (
+            (np.nan, _usual_slack(self.base)) if is_first else self._judge(theta, x, number)
+        )
         progress = self._with_pairs(theta, x)
         every_theta, every_x = progress.pairs
         if is_first:
             check_observed(self.settings.estimator, self.x_observed, every_x)
         seen, rows = proposals.view(np.asarray(every_theta))
-        if is_first and not is_last:
+        if is_first and len(self.counts) > 1:
             held_out = self._generator(number, _ASK).random(len(rows)) < _HELD_OUT
             estimator = self._fit(seen, every_theta, every_x, rows & ~held_out, number)
-            if np.count_nonzero(held_out & ~_failed(every_x)) >= _FEWEST:
-                slack = self._slack(estimator, every_theta, every_x, held_out, number)
+            slack = self._slack(estimator, every_theta, every_x, held_out, number)
         else:
             estimator = self._fit(seen, every_theta, every_x, rows, number)
-        draws = self._draw(proposals.restricted(estimator), number)
+        draws, inside = self._draw(proposals.restricted(estimator), number)
         change, error = np.nan, np.nan
         if progress.draws is not None:
             change, error = self.tolerance.change(progress.draws, draws)
-        if not is_last:
-            proposals = copy(proposals)  # a round that is interrupted changes nothing
-            noise = self._generator(number, _NARROW)
-            proposals.narrow(estimator, self.x_observed, slack, noise)
         row = {
             "simulations": self.counts[number],
             "failures": self.counts[number] - len(theta) + int(np.count_nonzero(_failed(x))),
-            "share": share,
-            "acceptance": acceptance,
+            "share": proposals.share,
+            "acceptance": proposals.acceptance,
+            "inside": inside,
             "pairs": int(np.count_nonzero(rows)),
             "score": score,
             "change": change,
             "change_error": error,
-            "simulate_seconds": simulated - began,
-            "fit_seconds": perf_counter() - simulated,
+            "simulate_seconds": seconds,
+            "fit_seconds": perf_counter() - began - seconds,
         }
         rows_so_far = [*progress.rows, row]
-        self.progress = Progress(
-            proposals, rows_so_far, progress.theta, progress.x, estimator, draws
-        )
+        pairs = progress.theta, progress.x
+        self.progress = Progress(proposals, rows_so_far, *pairs, estimator, draws, slack)
 
-    def _simulate(self, number: int, n: int) -> tuple[Table, Table]:
-        """Simulate a round, or find it in the store."""
+    def _simulate(self, number: int, proposals: Any) -> tuple[Table, Table, float]:
+        """Simulate a round, or find it in the store, and tell how long that took."""
         options, store = self.settings, None
         theta: Table | None = None
         if self.folder is not None:
@@ -202,11 +206,13 @@ class SequentialRun:
             if SimulationStore(store).exists:
                 theta = SimulationStore(store).theta()
         if theta is None:
-            theta = self.progress.proposals.propose(n, self._generator(number, _PROPOSE))
+            n = self.counts[number]
+            theta = proposals.propose(n, self._generator(number, _PROPOSE))
             if self.base.names is not None:
                 theta = pd.DataFrame(theta, columns=self.base.names)
+        began = perf_counter()
         try:
-            return run_simulator(
+            pairs = run_simulator(
                 options.simulator,
                 theta,
                 vectorized=options.vectorized,
@@ -222,6 +228,7 @@ class SequentialRun:
                 f"Round {number + 1} was simulating. With store=... nothing would be lost."
             )
             raise
+        return *pairs, perf_counter() - began
 
     def _with_pairs(self, theta: Table, x: Table) -> Progress:
         """Add pairs, after those that were there already."""
@@ -250,30 +257,24 @@ class SequentialRun:
         fitted = final_of(estimator).prior_
         rows = proposals.prior.contains(array) & fitted.contains(array)
         if np.count_nonzero(rows & ~_failed(x)) < _FEWEST:
-            return np.nan, 0.0
+            return np.nan, _usual_slack(self.base)
         score = float(estimator.score(take(theta, rows), take(x, rows)))
         return score, self._slack(estimator, theta, x, rows, number)
 
     def _slack(self, estimator: Any, theta: Table, x: Table, rows: Mask, number: int) -> float:
         """Find by how much a region has to be wider than the fit says."""
         rows = rows & ~_failed(x) & final_of(estimator).prior_.contains(np.asarray(theta))
+        if np.count_nonzero(rows) < _FEWEST:
+            return _usual_slack(self.base)
         noise = self._generator(number, _ASK)
         return slack_of(estimator, np.asarray(theta)[rows], take(x, rows), noise)
 
-    def _draw(self, estimator: Any, number: int) -> Array:
-        """Draw from the posterior at the observations."""
+    def _draw(self, estimator: Any, number: int) -> tuple[Array, float]:
+        """Draw from the posterior at the observations, and tell how much of it lies inside."""
         asked = estimator._ask(self.x_observed, warns=False)[1]
         n = _DRAWS if asked.normalised else _DRAWS_OF_SAMPLER
-        inside = asked.share_inside(self._generator(number, _ASK))
-        if np.min(inside) < _LEFT:
-            warn_user(
-                f"the posterior has left the region of round {number + 1}: "
-                f"{1 - np.min(inside):.0%} of it lie outside. Earlier rounds were too sure of "
-                "themselves: take more simulations for the first ones, as in "
-                "n_simulations=[2000, 1000, 1000].",
-                TrainingWarning,
-            )
-        return asked.sample(n, self._generator(number, _ASK)).theta
+        inside = float(np.min(asked.share_inside(self._generator(number, _ASK))))
+        return asked.sample(n, self._generator(number, _ASK)).theta, inside
 
     def _generator(self, number: int, purpose: int) -> np.random.Generator:
         """Make a generator for something in a round."""
@@ -314,8 +315,8 @@ class SequentialRun:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", SimulationWarning)  # it was told before
             for number in range(len(progress.rows)):
-                pairs = self._simulate(number, self.counts[number])
-                self.progress = self._with_pairs(*pairs)
+                theta, x, _ = self._simulate(number, progress.proposals)
+                self.progress = self._with_pairs(theta, x)
         return self.progress
 
 
@@ -329,3 +330,20 @@ def _failed(x: Table) -> Mask:
     if isinstance(x, pd.DataFrame):
         return np.asarray(x.isna().to_numpy().all(axis=1))
     return are_failed(x) if x.dtype.kind == "f" else np.zeros(len(x), dtype=bool)
+
+
+def _warn_of_outside(number: int, inside: float) -> None:
+    """Warn if the posterior has left the region that it was simulated in."""
+    outside = 1 - inside
+    if outside > _MOST_OUTSIDE:
+        warn_user(
+            f"the posterior has left the region of round {number + 1}: {outside:.0%} of it lie "
+            "outside. Earlier rounds were too sure of themselves: take more simulations for "
+            "the first ones, as in n_simulations=[2000, 1000, 1000].",
+            TrainingWarning,
+        )
+
+
+def _usual_slack(prior: Prior) -> float:
+    """Take a fit to be so much too sure of itself where too few pairs tell."""
+    return _SLACK * prior.n_features

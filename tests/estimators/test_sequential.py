@@ -97,8 +97,8 @@ def test_every_family_finds_the_posterior(name):
     rounds = run(estimator, proposal=proposal, n_simulations=400)
     draws = rounds.sample(n_samples=2_000)
     off = (draws.mean() - EXACT_MEAN) / EXACT_SD
-    # 1,200 simulations leave the mean to within .3 deviations in amortised fits of all the prior.
-    assert np.abs(off).max() < 0.3
+    # Fits by other seeds are off by .125 deviations, the root mean square of NPE's over eight.
+    assert np.abs(off).max() < 4 * 0.125
     np.testing.assert_allclose(draws.std(), EXACT_SD, rtol=0.3)
     if proposal == "truncated":
         assert 0.002 < rounds.rounds_["share"].iloc[-1] < 0.1
@@ -209,7 +209,7 @@ def test_pairs_that_are_there_are_used():
 
 
 def test_more_rounds_go_on():
-    """warm_start gives what a run without a stop would have given, but for the last fit's view."""
+    """warm_start gives what a run without a stop would have given."""
     whole = run(n_rounds=3, warm_start=True)
     made = SequentialInference(tiny(), simulator, **ROUNDS | {"n_rounds": 4, "warm_start": True})
     stopped, seen = copy.copy(made), []
@@ -231,6 +231,8 @@ def test_more_rounds_go_on():
     assert stopped.round_ == 4
     pd.testing.assert_frame_equal(stopped.sample(), unbroken.sample())
     pd.testing.assert_frame_equal(whole.theta_, unbroken.theta_[:600])
+    whole.set_params(n_rounds=4).fit(X)
+    pd.testing.assert_frame_equal(whole.sample(), unbroken.sample())
     with pytest.raises(ValueError, match="x_observed must be as in the fit"):
         unbroken.fit([0.0, 0.0])
     assert unbroken.round_ == 4
@@ -421,5 +423,5 @@ def test_posteriors_of_many_observations_are_unbiased_and_calibrated(proposal):
         ranks.append((draws < theta).mean())
     error = np.std(off) / 200**0.5
     print(f"{proposal}: bias {np.mean(off):.3f} +- {error:.3f}")
-    assert abs(np.mean(off)) < 4 * error + 0.02
+    assert abs(np.mean(off)) < 4 * error
     assert stats.kstest(ranks, "uniform").pvalue > 1e-3
