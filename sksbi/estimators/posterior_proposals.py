@@ -3,12 +3,12 @@ Rounds that draw from the posterior of the round before.
 
 A likelihood is learnt right wherever parameters come from, and so is a ratio up to a factor that
 does not depend on them: the prior enters when the posterior is asked. A density of theta would be
-wrong, unless it is trained by the atomic loss, which knows the prior.
+wrong.
 """
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 
@@ -19,7 +19,7 @@ from sksbi.priors.around import seen_from
 from sksbi.priors.reach import unsampled
 from sksbi.utils.types import Array, Mask
 
-__all__ = ["AtomicProposals", "PosteriorProposals"]
+__all__ = ["PosteriorProposals"]
 
 _SEEN, _LOOK = 1.0, 2_000
 
@@ -67,9 +67,3 @@ class PosteriorProposals(Proposals):
         self.last, self.x = estimator, x
         theta = self._asked().sample(_LOOK, generator).theta
         self.prior = seen_from(self.base, theta.reshape(-1, theta.shape[-1]), _SEEN)
-
-
-class AtomicProposals(PosteriorProposals):
-    """Posteriors as proposals, for NPE with the atomic loss."""
-
-    fit_parameters: ClassVar[dict[str, Any]] = {"criterion": "atomic"}

@@ -53,8 +53,8 @@ class SequentialInference(ObservedOnceMixin, ReadableMixin, MetaEstimatorMixin, 
         Where parameters are drawn. "truncated": from the prior, on the intersection of regions that
         hold all but a thousandth of the posterior after each round [1]_; for estimators of
         marginals on boxes [2]_. "posterior": from the posterior of the round before, for
-        likelihoods [3]_ and ratios [4]_ [5]_. "atomic": the same for NPE, with the loss of APT
-        [6]_. "auto" takes what the table in Notes says.
+        likelihoods [3]_ and ratios [4]_ [5]_. "atomic": as "truncated", for NPE with the loss of
+        APT [6]_. "auto" takes what the table in Notes says.
     tol : float, dict or None, default=None
         Stop when the next round is expected to change the posterior by no more: a number of
         posterior standard deviations, or ``{"c2st": accuracy}``. None runs all rounds.

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from sksbi.estimators.narrowing import Boxes, Narrowing
-from sksbi.estimators.posterior_proposals import AtomicProposals, PosteriorProposals
+from sksbi.estimators.narrowing import Atomic, Boxes, Narrowing
+from sksbi.estimators.posterior_proposals import PosteriorProposals
 from sksbi.priors import Prior
 from sksbi.tables.layout import ObservationLayout
 from sksbi.tables.names import check_pairs
@@ -113,7 +113,7 @@ def choose_proposals(estimator: Any, given: str) -> Callable[[Prior], Any]:
                 "proposal='atomic' is for NPE, whose density the atomic loss trains, got "
                 f"{type(final).__name__}: take 'truncated'."
             )
-        return AtomicProposals
+        return Atomic
     if estimates not in ("ratio", "likelihood") or of_marginals:
         raise ValueError(
             "proposal='posterior' is for ratio and likelihood estimators (NLE, NRE, "
