@@ -66,7 +66,8 @@ class SequentialInference(ObservedOnceMixin, ReadableMixin, MetaEstimatorMixin, 
         Number of simulations at a time.
     on_error : {"auto", "drop", "keep", "raise"}, default="auto"
         What to do with simulations that fail, as in :func:`sksbi.simulate`: "auto" keeps them for
-        ratio and likelihood estimators, which learn p(success | theta), and drops them for others.
+        ratio and likelihood estimators, which learn p(success | theta), and for proposal="atomic",
+        and drops them for others.
     store : str, Path or None, default=None
         A folder that keeps every simulation as it comes and every round when it has ended. A run
         that is killed and started again goes on there, with the same numbers. It holds pickled

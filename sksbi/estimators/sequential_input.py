@@ -124,10 +124,13 @@ def choose_proposals(estimator: Any, given: str) -> Callable[[Prior], Any]:
 
 def on_error_of(settings: Any) -> str:
     """Choose what is done with failures."""
+    is_atomic = settings.proposal == "atomic"
+    if settings.on_error == "drop" and is_atomic:
+        raise ValueError(
+            "proposal='atomic' needs the simulations that failed, whose parameters are atoms, too: "
+            "on_error must be 'auto', 'keep' or 'raise', got 'drop'."
+        )
     if settings.on_error != "auto":
         return str(settings.on_error)
-    keeps = getattr(final_of(settings.estimator), "_estimates", "posterior") in (
-        "ratio",
-        "likelihood",
-    )
-    return "keep" if keeps else "drop"
+    estimates = getattr(final_of(settings.estimator), "_estimates", "posterior")
+    return "keep" if is_atomic or estimates in ("ratio", "likelihood") else "drop"

@@ -33,8 +33,9 @@ class Atomic(Criterion):
     """
     Cross-entropy of choosing among atoms: the loss of APT, also known as SNPE-C.
 
-    The density is right where the proposal is positive, up to a constant; elsewhere it may be
-    anything. It is for rounds that draw from a posterior, and needs the prior.
+    For parameters that were drawn from anything but the prior, which it needs to know. The density
+    is right where there are atoms, up to a constant; elsewhere the loss does not see it, and it may
+    be anything. So draw parameters as widely as the posterior may reach, as rounds do.
 
     Parameters
     ----------

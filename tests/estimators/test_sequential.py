@@ -337,6 +337,34 @@ def test_a_simulator_that_fails_for_a_third(name):
     assert made.rounds_["failures"].sum() == 1_200 - np.isfinite(np.asarray(made.x_)).all(1).sum()
 
 
+@pytest.mark.filterwarnings("ignore::sksbi.exceptions.SimulationWarning")
+def test_failures_by_chance_are_accounted_for():
+    """
+    Success as exp(-2 b ** 2) leaves posteriors normal: as if b = 0 had been observed, too.
+
+    Atoms from the simulations that succeeded would miss that, and be off by 1.3 deviations.
+    """
+
+    def by_chance(theta, rng):
+        x = rng.normal(theta, 0.5)
+        x[rng.random(len(x)) > np.exp(-2 * theta["b"] ** 2)] = np.nan
+        return x
+
+    estimator, proposal = FAMILIES["normal_atomic"]
+    made = run(estimator, by_chance, [3.0, 1.0], proposal=proposal, n_simulations=1_000, n_rounds=2)
+    draws = made.sample(n_samples=4_000)
+    precision = np.array([4 + 1 / 4, 4 + 1 / 4 + 4])
+    sd, mean = precision**-0.5, 4 * np.array([3.0, 1.0]) / precision
+    np.testing.assert_allclose((draws.mean() - mean) / sd, 0, atol=0.3)
+    np.testing.assert_allclose(draws.std() / sd, 1, atol=0.3)
+
+
+def test_the_atomic_loss_needs_the_failures():
+    """Their parameters are atoms."""
+    with pytest.raises(ValueError, match="on_error must be"):
+        run(proposal="atomic", on_error="drop")
+
+
 @pytest.mark.slow
 def test_what_takes_estimators_takes_rounds(fitted):
     """Displays, diagnose and calibrated regions, with simulations from the last prior."""
