@@ -19,9 +19,9 @@ from sksbi.estimators import (
     Ensemble,
     PosteriorRegressor,
     QuantilePosterior,
-    SequentialInference,
 )
 from sksbi.persistence import trusted_types
+from sksbi.sequential import SequentialInference
 from sksbi.simulation import simulate
 
 __all__ = [

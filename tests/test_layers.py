@@ -33,6 +33,7 @@ LAYERS = {
     "training": 3,
     "posteriors": 4,
     "estimators": 5,
+    "sequential": 6,
     "diagnostics": 6,
     "inspection": 6,
     "estimator_checks": 6,

@@ -12,7 +12,6 @@ from sksbi.estimators.npse import NPSE
 from sksbi.estimators.nre import NRE
 from sksbi.estimators.quantile_posterior import QuantilePosterior
 from sksbi.estimators.regressor import PosteriorRegressor
-from sksbi.estimators.sequential import SequentialInference
 
 __all__ = [
     "AMNPE",
@@ -27,5 +26,4 @@ __all__ = [
     "Ensemble",
     "PosteriorRegressor",
     "QuantilePosterior",
-    "SequentialInference",
 ]

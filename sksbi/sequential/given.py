@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from sksbi.estimators.narrowing import Atomic, Boxes, Narrowing
-from sksbi.estimators.posterior_proposals import PosteriorProposals
 from sksbi.priors import Prior
+from sksbi.sequential.narrowing import Atomic, Boxes, Narrowing
+from sksbi.sequential.posterior_proposals import PosteriorProposals
 from sksbi.tables.layout import ObservationLayout
 from sksbi.tables.names import check_pairs
 from sksbi.tables.simulated import Table

@@ -7,8 +7,8 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from sksbi.estimators.restricted import restricted_to
 from sksbi.priors import Prior
+from sksbi.sequential.restricted import restricted_to
 from sksbi.utils.types import Array, Mask
 
 __all__ = ["Proposals"]

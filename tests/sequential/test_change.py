@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from sksbi.estimators.change import Tolerance, change_of, forecast
+from sksbi.sequential.change import Tolerance, change_of, forecast
 
 
 def normal(seed, shift=0.0, scale=1.0, n=20_000):

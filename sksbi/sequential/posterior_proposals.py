@@ -12,11 +12,11 @@ from typing import Any
 
 import numpy as np
 
-from sksbi.estimators.sequential_proposals import Proposals
 from sksbi.posteriors.base import PosteriorAt
 from sksbi.priors import Prior
 from sksbi.priors.around import seen_from
 from sksbi.priors.reach import unsampled
+from sksbi.sequential.proposals import Proposals
 from sksbi.utils.types import Array, Mask
 
 __all__ = ["PosteriorProposals"]

@@ -18,10 +18,10 @@ from sklearn.base import clone
 from tqdm.auto import tqdm
 
 from sksbi.data import SimulationStore
-from sksbi.estimators.change import Tolerance, forecast
-from sksbi.estimators.posterior_region import slack_of
-from sksbi.estimators.rounds import Progress, RoundsFolder
-from sksbi.estimators.sequential_input import (
+from sksbi.exceptions import SimulationInterrupted, SimulationWarning, TrainingWarning
+from sksbi.priors import Prior, check_prior
+from sksbi.sequential.change import Tolerance, forecast
+from sksbi.sequential.given import (
     check_observed,
     choose_proposals,
     counts_of,
@@ -30,8 +30,8 @@ from sksbi.estimators.sequential_input import (
     places_of_prior,
     read_pairs,
 )
-from sksbi.exceptions import SimulationInterrupted, SimulationWarning, TrainingWarning
-from sksbi.priors import Prior, check_prior
+from sksbi.sequential.posterior_region import slack_of
+from sksbi.sequential.progress import Progress, RoundsFolder
 from sksbi.simulation import run_simulator
 from sksbi.tables.simulated import Table, take
 from sksbi.utils.failures import are_failed

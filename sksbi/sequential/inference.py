@@ -16,9 +16,9 @@ from sklearn.base import BaseEstimator, MetaEstimatorMixin
 from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted
 
-from sksbi.estimators.observed_once import ObservedOnceMixin
 from sksbi.estimators.readable import ReadableMixin
-from sksbi.estimators.sequential_run import SequentialRun
+from sksbi.sequential.observed_once import ObservedOnceMixin
+from sksbi.sequential.run import SequentialRun
 from sksbi.utils.random import check_generator, draw_seed
 
 __all__ = ["SequentialInference"]

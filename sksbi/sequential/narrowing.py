@@ -12,8 +12,6 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from sksbi.estimators.posterior_region import PosteriorRegion
-from sksbi.estimators.sequential_proposals import Proposals
 from sksbi.exceptions import TrainingWarning
 from sksbi.priors import Prior
 from sksbi.priors.around import box_around, seen_from
@@ -21,6 +19,8 @@ from sksbi.priors.marginals import has_quantile_map
 from sksbi.priors.reach import unsampled
 from sksbi.priors.tilted import TiltedPrior
 from sksbi.priors.within import Region, WithinPrior
+from sksbi.sequential.posterior_region import PosteriorRegion
+from sksbi.sequential.proposals import Proposals
 from sksbi.utils.types import Array, Mask
 from sksbi.utils.warn import warn_user
 
