@@ -23,7 +23,15 @@ import pandas as pd
 from sksbi.tables.simulated import Table, is_missing
 from sksbi.utils.types import Rows
 
-__all__ = ["Lost", "Part", "create_file", "read_part", "replace_file", "write_part"]
+__all__ = [
+    "Lost",
+    "Part",
+    "create_file",
+    "make_folder",
+    "read_part",
+    "replace_file",
+    "write_part",
+]
 
 Lost = tuple[int, str, str]  # the number of a row, what its failure is counted as, the error's text
 
@@ -50,6 +58,28 @@ class Part:
     rows: Rows
     values: Table | None
     lost: list[Lost]
+
+
+def make_folder(path: Path) -> None:
+    """
+    Make the folder of a store, and those above it.
+
+    Parameters
+    ----------
+    path : Path
+        The folder; it may be there already.
+
+    Raises
+    ------
+    ValueError
+        If a file is in its place.
+    OSError
+        If it cannot be made.
+    """
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except (FileExistsError, NotADirectoryError) as error:
+        raise ValueError(f"store must be a folder, got {path}, where a file is.") from error
 
 
 def write_part(path: Path, part: Part, key: str) -> None:

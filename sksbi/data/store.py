@@ -28,7 +28,7 @@ import numpy as np
 import pandas as pd
 
 from sksbi._version import __version__
-from sksbi.data.parts import Part, create_file, read_part, write_part
+from sksbi.data.parts import Part, create_file, make_folder, read_part, write_part
 from sksbi.tables.simulated import Table, take
 from sksbi.utils.types import Rows
 
@@ -85,7 +85,7 @@ class SimulationStore:
         ValueError
             If the folder holds something else.
         """
-        self.path.mkdir(parents=True, exist_ok=True)
+        make_folder(self.path)
         names = (path.name for path in self.path.iterdir())
         foreign = sorted(n for n in names if not n.startswith(".") and not _FIRST.fullmatch(n))
         if foreign and not self.exists:

@@ -11,6 +11,7 @@ import pandas as pd
 from sksbi.priors import Prior
 from sksbi.sequential.narrowing import Atomic, Boxes, Narrowing
 from sksbi.sequential.posterior_proposals import PosteriorProposals
+from sksbi.sequential.restricted import final_of
 from sksbi.tables.layout import ObservationLayout
 from sksbi.tables.names import check_pairs
 from sksbi.tables.simulated import Table
@@ -21,20 +22,18 @@ __all__ = [
     "check_observed",
     "choose_proposals",
     "counts_of",
-    "final_of",
     "on_error_of",
     "places_of_prior",
     "read_pairs",
 ]
 
 
-def final_of(estimator: Any) -> Any:
-    """Find what estimates, the last step of a pipeline."""
-    return estimator.steps[-1][1] if hasattr(estimator, "steps") else estimator
-
-
 def places_of_prior(estimator: Any) -> list[str]:
     """Find the parameters of an estimator and of its parts that are the prior."""
+    if isinstance(estimator, type):
+        raise TypeError(
+            f"estimator must be an instance, got the class: give {estimator.__name__}(prior)."
+        )
     given = estimator.get_params()
     names = [
         name

@@ -9,9 +9,11 @@ posteriors so far can be. Then no family needs a correction: see :mod:`sksbi.pos
 
 from __future__ import annotations
 
+from copy import deepcopy
 from numbers import Integral, Real
 from pathlib import Path
 
+import numpy as np
 from sklearn.base import BaseEstimator, MetaEstimatorMixin
 from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted
@@ -95,10 +97,11 @@ class SequentialInference(ObservedOnceMixin, ReadableMixin, MetaEstimatorMixin, 
         The number of rounds that have ended.
     rounds_ : DataFrame
         One row a round: simulations; failures; share (of the prior, where they were drawn);
-        acceptance (of candidates for them); inside (how much of the posterior lies there); pairs
-        (that the fit saw); score (of the fit before, on the new simulations); change (of the
-        posterior since the round before, as ``tol`` counts it) and its standard error; seconds of
-        simulating, and of all else.
+        acceptance (of candidates for them); inside (how much of the posterior lies there, where
+        the fit can tell); pairs (that the fit saw); score (of the fit before, on the new
+        simulations); change (of the posterior since the round before, as ``tol`` counts it), its
+        standard error, and what is expected of the next round; seconds of simulating, and of all
+        else.
     converged_ : bool
         Whether ``tol`` ended the run.
     seed_ : int
@@ -120,9 +123,10 @@ class SequentialInference(ObservedOnceMixin, ReadableMixin, MetaEstimatorMixin, 
     its restriction to the last region is the posterior, but for the thousandth that each round
     may cut off. Densities of ratio estimators have an unknown constant factor.
 
-    A twentieth of each round is drawn from all of the prior. Regions are widened until they hold 98
-    of 100 pairs that the estimator has not seen, as a fit to few simulations is often too sure of
-    itself.
+    A twentieth of each round is drawn from all of the prior. Regions are widened until they hold
+    499 of 500 pairs that the estimator has not seen, by an extrapolation, as a fit to few
+    simulations is often too sure of itself. If more than half of a later posterior lies outside
+    nevertheless, rounds that drew in too small a region are left out of the fit.
 
     With a batch of observations, regions are unions over them.
 
@@ -160,7 +164,7 @@ class SequentialInference(ObservedOnceMixin, ReadableMixin, MetaEstimatorMixin, 
         "estimator": [HasMethods(["fit", "sample", "log_prob"])],
         "simulator": [callable],
         "n_rounds": [Interval(Integral, 1, None, closed="left")],
-        "n_simulations": [Interval(Integral, 2, None, closed="left"), list, tuple],
+        "n_simulations": [Interval(Integral, 2, None, closed="left"), list, tuple, np.ndarray],
         "proposal": [StrOptions({"auto", "atomic", "posterior", "truncated"})],
         "tol": [Interval(Real, 0, None, closed="neither"), dict, None],
         "vectorized": ["boolean"],
@@ -242,7 +246,7 @@ class SequentialInference(ObservedOnceMixin, ReadableMixin, MetaEstimatorMixin, 
         -----
         TrainingWarning, SimulationWarning
             Those of the last round's fit and simulations; and if a region could not be narrowed, or
-            the posterior has left it.
+            most of the last posterior lies outside of it.
 
         Notes
         -----
@@ -253,7 +257,7 @@ class SequentialInference(ObservedOnceMixin, ReadableMixin, MetaEstimatorMixin, 
         self._validate_params()
         goes_on = self.warm_start and self.__sklearn_is_fitted__()
         seed = self.seed_ if goes_on else draw_seed(check_generator(self.random_state))
-        run = SequentialRun(self, x_observed, (theta, x), seed)
+        run = SequentialRun(self, deepcopy(x_observed), (theta, x), seed)
         if goes_on:
             run.go_on(self._progress, self.x_observed_)
         try:

@@ -17,7 +17,7 @@ from sksbi.priors import Prior
 from sksbi.priors.around import seen_from
 from sksbi.priors.reach import unsampled
 from sksbi.sequential.proposals import Proposals
-from sksbi.utils.types import Array, Mask
+from sksbi.utils.types import Array, Mask, Rows
 
 __all__ = ["PosteriorProposals"]
 
@@ -58,11 +58,24 @@ class PosteriorProposals(Proposals):
         asked: PosteriorAt = self.restricted(self.last)._ask(self.x, warns=False)[1]
         return asked
 
-    def view(self, theta: Array) -> tuple[Prior, Mask]:
+    def view(self, theta: Array, rounds: Rows) -> tuple[Prior, Mask]:
         """See all in a wide box around the last posterior."""
         return unsampled(self.prior), self.prior.contains(theta)
 
-    def narrow(self, estimator: Any, x: Any, slack: float, generator: np.random.Generator) -> None:
+    def inside(
+        self, estimator: Any, x: Any, counts: list[int], generator: np.random.Generator
+    ) -> float:
+        """All: there is no region."""
+        return 1.0
+
+    def narrow(
+        self,
+        estimator: Any,
+        x: Any,
+        slack: float,
+        counts: list[int],
+        generator: np.random.Generator,
+    ) -> None:
         """Take the posterior of a fit as the next proposal; slack needs none."""
         self.last, self.x = estimator, x
         theta = self._asked().sample(_LOOK, generator).theta

@@ -18,8 +18,12 @@ from sksbi.utils.types import Array, Mask
 __all__ = ["PosteriorRegion", "slack_of"]
 
 _OUTSIDE = 1e-3  # of the posterior
-_TOLERATED = 0.02  # of pairs held out, which are few
-_MOST_PAIRS, _MOST_SAMPLED, _DRAWS, _MOST_SLACK = 100, 25, 500, 100.0
+_TOLERATED = 0.002  # of pairs held out
+_TAIL, _FEWEST = (
+    0.1,
+    5,
+)  # the share of pairs held out, and their least number, that tell of the tail
+_MOST_PAIRS, _MOST_SAMPLED, _DRAWS, _MOST_SLACK = 400, 50, 500, 100.0
 
 
 class PosteriorRegion:
@@ -102,6 +106,9 @@ def slack_of(estimator: Any, theta: Array, x: Any, generator: np.random.Generato
     """
     Find by how much thresholds have to be lowered, for regions to hold pairs held out.
 
+    Pairs are too few to show how far the rarest of them lie outside. As log-densities of normal
+    posteriors have exponential tails, so is taken what pairs at the ends of theirs lack.
+
     Parameters
     ----------
     estimator : estimator
@@ -116,7 +123,7 @@ def slack_of(estimator: Any, theta: Array, x: Any, generator: np.random.Generato
     Returns
     -------
     float
-        The difference of log-densities that all but a fiftieth of the pairs need at most.
+        The difference of log-densities that all but one in 500 pairs need at most.
     """
     asked = estimator._ask(x, warns=False)[1]
     n_pairs = min(len(theta), _MOST_SAMPLED if hasattr(asked, "log_factor") else _MOST_PAIRS)
@@ -125,5 +132,14 @@ def slack_of(estimator: Any, theta: Array, x: Any, generator: np.random.Generato
     log_p = some.sample_and_log_prob(_DRAWS, generator)[1]
     own = some.log_prob(theta[rows], np.arange(n_pairs))
     missing = np.quantile(log_p, _OUTSIDE, axis=1) - own
-    needed = np.quantile(missing, 1 - _TOLERATED, method="lower")
-    return float(np.clip(needed, 0.0, _MOST_SLACK))
+    return float(np.clip(_far_quantile(missing), 0.0, _MOST_SLACK))
+
+
+def _far_quantile(values: Array) -> float:
+    """Extrapolate the quantile that few values exceed, by an exponential tail."""
+    n = len(values)
+    n_tail = min(max(_FEWEST, int(_TAIL * n)), n - 1)
+    ordered = np.sort(values)
+    start, tail = ordered[-n_tail - 1], ordered[-n_tail:]
+    excess = np.minimum(tail - start, _MOST_SLACK).mean()
+    return float(start + excess * np.log(n_tail / n / _TOLERATED))

@@ -12,9 +12,9 @@ import joblib
 import numpy as np
 import pandas as pd
 
-from sksbi.data.parts import create_file, replace_file
+from sksbi.data.parts import create_file, make_folder, replace_file
 from sksbi.tables.simulated import Table, concatenate
-from sksbi.utils.types import Array
+from sksbi.utils.types import Array, Rows
 
 __all__ = ["Progress", "RoundsFolder"]
 
@@ -28,10 +28,13 @@ _COLUMNS = (
     "score",
     "change",
     "change_error",
+    "next_change",
     "simulate_seconds",
     "fit_seconds",
 )
 _HEAD = "sequential.json"
+_COMPARED_ELSEWHERE = ("prior", "seed")
+_DIGESTS = {"x_observed": "x_observed", "pairs": "theta and x"}
 
 
 @dataclass
@@ -53,6 +56,8 @@ class Progress:
         Draws of its posterior at the observations.
     slack : float
         By how many nats the last fit is too sure of itself.
+    n_given : int
+        The number of pairs that were there before; they are the first table.
     """
 
     proposals: Any
@@ -62,6 +67,7 @@ class Progress:
     estimator: Any = None
     draws: Array | None = None
     slack: float = 0.0
+    n_given: int = 0
 
     @property
     def pairs(self) -> tuple[Table, Table]:
@@ -71,6 +77,16 @@ class Progress:
         starts = np.cumsum([0, *map(len, self.theta)])
         numbers = [np.arange(*pair) for pair in zip(starts[:-1], starts[1:], strict=True)]
         return concatenate(self.theta, numbers), concatenate(self.x, numbers)
+
+    def rounds_of_pairs(self) -> Rows:
+        """Give the number of every pair's round, from 0; those given are of the first."""
+        lengths = list(map(len, self.theta))
+        before = 1 if self.n_given else 0
+        return np.repeat(np.maximum(np.arange(len(lengths)) - before, 0), lengths)
+
+    def counts(self, simulations: list[int]) -> list[int]:
+        """Add the pairs that were given to the simulations of the first round."""
+        return [simulations[0] + self.n_given, *simulations[1:]]
 
     def table(self) -> pd.DataFrame:
         """Make the table of rounds."""
@@ -111,7 +127,7 @@ class RoundsFolder:
             If the folder holds rounds of another run, or something else.
         """
         head = self.path / _HEAD
-        self.path.mkdir(parents=True, exist_ok=True)
+        make_folder(self.path)
         others = [path.name for path in self.path.iterdir() if not path.name.startswith(".")]
         if others and not head.exists():
             raise ValueError(
@@ -123,13 +139,21 @@ class RoundsFolder:
             found = json.loads(head.read_bytes())
         except ValueError as error:
             raise ValueError(f"store must be a folder of rounds, but {head} is damaged.") from error
+        if not isinstance(found, dict) or set(settings) - set(found):
+            raise ValueError(f"store must be a folder of rounds, but {head} is something else.")
         for name, value in settings.items():
-            if found.get(name) != value and name != "seed":
+            if found[name] == value or name in _COMPARED_ELSEWHERE:
+                continue
+            if name in _DIGESTS:
                 raise ValueError(
-                    f"store was begun with {name}={found.get(name)!r}, got {value!r}: give the "
-                    "same, or another folder."
+                    f"store was begun with another {_DIGESTS[name]}: give the same, or another "
+                    "folder."
                 )
-        return found
+            raise ValueError(
+                f"store was begun with {name}={found[name]!r}, got {value!r}: give the same, or "
+                "another folder."
+            )
+        return dict(found)
 
     def simulations(self, number: int) -> Path:
         """Name the store of a round's simulations."""

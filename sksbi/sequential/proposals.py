@@ -9,7 +9,7 @@ import numpy as np
 
 from sksbi.priors import Prior
 from sksbi.sequential.restricted import restricted_to
-from sksbi.utils.types import Array, Mask
+from sksbi.utils.types import Array, Mask, Rows
 
 __all__ = ["Proposals"]
 
@@ -62,11 +62,16 @@ class Proposals(ABC):
         ndarray of shape (n, D)
             The parameters.
         """
-        n_wide = int(np.ceil(_FROM_PRIOR * n)) if self._are_narrow and n > 1 else 0
+        n_wide = int(np.ceil(self._share_from_prior * n)) if n > 1 else 0
         theta = self._draw(n - n_wide, generator)
         if n_wide:
             theta = np.concatenate([theta, self.base.sample(n_wide, generator)])
         return generator.permutation(theta)
+
+    @property
+    def _share_from_prior(self) -> float:
+        """The share of a round that is drawn from all of the prior beside what it draws."""
+        return _FROM_PRIOR if self._are_narrow else 0.0
 
     @property
     @abstractmethod
@@ -78,7 +83,7 @@ class Proposals(ABC):
         """Draw (n, D)."""
 
     @abstractmethod
-    def view(self, theta: Array) -> tuple[Prior, Mask]:
+    def view(self, theta: Array, rounds: Rows) -> tuple[Prior, Mask]:
         """
         Choose what a fit is to see.
 
@@ -86,6 +91,8 @@ class Proposals(ABC):
         ----------
         theta : ndarray of shape (n, D)
             The parameters of all simulations.
+        rounds : ndarray of int, of shape (n,)
+            The numbers of the rounds that they are of, from 0.
 
         Returns
         -------
@@ -96,7 +103,38 @@ class Proposals(ABC):
         """
 
     @abstractmethod
-    def narrow(self, estimator: Any, x: Any, slack: float, generator: np.random.Generator) -> None:
+    def inside(
+        self, estimator: Any, x: Any, counts: list[int], generator: np.random.Generator
+    ) -> float:
+        """
+        Estimate how much of the posterior lies where parameters were drawn.
+
+        Parameters
+        ----------
+        estimator : estimator
+            What was fitted, not restricted.
+        x : object
+            The observations, of which the one counts that has least inside.
+        counts : list of int
+            The simulations of every round so far.
+        generator : numpy.random.Generator
+            Where the noise comes from.
+
+        Returns
+        -------
+        float
+            The share, NaN if the fit cannot tell.
+        """
+
+    @abstractmethod
+    def narrow(
+        self,
+        estimator: Any,
+        x: Any,
+        slack: float,
+        counts: list[int],
+        generator: np.random.Generator,
+    ) -> None:
         """
         Go where the posterior of a fit is.
 
@@ -108,6 +146,8 @@ class Proposals(ABC):
             The observations.
         slack : float
             By how many nats the fit is too sure of itself.
+        counts : list of int
+            The simulations of every round so far.
         generator : numpy.random.Generator
             Where the noise comes from.
         """

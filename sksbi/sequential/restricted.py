@@ -17,7 +17,7 @@ from sksbi.estimators.sampled import ChainsMixin
 from sksbi.posteriors.restricted import Restricted
 from sksbi.priors import Prior
 
-__all__ = ["RestrictedPosterior", "restricted_to"]
+__all__ = ["RestrictedPosterior", "final_of", "restricted_to"]
 
 
 class RestrictedPosterior(
@@ -96,3 +96,20 @@ def restricted_to(estimator: Any, prior: Prior) -> Any:
     made = copy(estimator)
     made.steps = [*estimator.steps[:-1], (name, restricted_to(final, prior))]
     return made
+
+
+def final_of(estimator: Any) -> Any:
+    """
+    Find what estimates, the last step of a pipeline.
+
+    Parameters
+    ----------
+    estimator : estimator
+        An estimator.
+
+    Returns
+    -------
+    estimator
+        The last step, or itself.
+    """
+    return estimator.steps[-1][1] if hasattr(estimator, "steps") else estimator

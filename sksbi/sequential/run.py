@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import warnings
 from collections.abc import Iterator
@@ -11,7 +10,6 @@ from dataclasses import replace
 from time import perf_counter
 from typing import Any
 
-import joblib
 import numpy as np
 import pandas as pd
 from sklearn.base import clone
@@ -25,13 +23,15 @@ from sksbi.sequential.given import (
     check_observed,
     choose_proposals,
     counts_of,
-    final_of,
     on_error_of,
     places_of_prior,
     read_pairs,
 )
+from sksbi.sequential.identity import check_began, check_goes_on, identity_of
+from sksbi.sequential.narrowing import MOST_OUTSIDE
 from sksbi.sequential.posterior_region import slack_of
 from sksbi.sequential.progress import Progress, RoundsFolder
+from sksbi.sequential.restricted import final_of
 from sksbi.simulation import run_simulator
 from sksbi.tables.simulated import Table, take
 from sksbi.utils.failures import are_failed
@@ -44,7 +44,6 @@ __all__ = ["SequentialRun"]
 _SIMULATE, _PROPOSE, _FIT, _NARROW, _ASK = range(5)  # what a round draws seeds for
 _HELD_OUT = 0.2  # of the first round, whose fit nothing else can judge
 _DRAWS, _DRAWS_OF_SAMPLER = 10_000, 2_000
-_MOST_OUTSIDE = 0.2  # of the posterior; if more is, earlier rounds were too sure of themselves
 _FEWEST, _SLACK = 10, 0.5
 
 
@@ -93,17 +92,16 @@ class SequentialRun:
         Raises
         ------
         ValueError
-            If they were for another observation, or under another prior.
+            If they were for another observation, under another prior, or with other proposals or
+            pairs.
         """
-        if joblib.hash(x_observed) != joblib.hash(self.x_observed):
+        check_goes_on(self, progress, x_observed)
+        kept = len(self.progress.rows)
+        if self.folder is not None and kept < len(progress.rows):
             raise ValueError(
-                "x_observed must be as in the fit that warm_start goes on from: for another "
-                "observation set warm_start=False."
-            )
-        if repr(progress.proposals.base) != repr(self.base):
-            raise ValueError(
-                f"the prior must be as in the fit that warm_start goes on from, "
-                f"{progress.proposals.base!r}, got {self.base!r}: set warm_start=False."
+                f"store must be there from the first round on, got {self.folder.path}, which has "
+                f"{kept} of the {len(progress.rows)} rounds that have ended: set warm_start=False, "
+                "and the rounds begin there."
             )
         self.progress = progress
 
@@ -132,7 +130,6 @@ class SequentialRun:
                 with warnings.catch_warnings(record=True) as told:
                     warnings.simplefilter("always")
                     self._round(number, proposals)
-                _warn_of_outside(number, self.progress.rows[-1]["inside"])
                 if self.folder is not None:
                     self.folder.save(self.progress)
                 row = self.progress.rows[-1]
@@ -141,11 +138,12 @@ class SequentialRun:
                 yield self.progress
         for one in told:
             warn_user(str(one.message), one.category)
+        _warn_of_outside(len(self.progress.rows), self.progress.rows[-1]["inside"])
 
     def _is_enough(self) -> bool:
         """Tell whether another round would change too little."""
         rows = self.progress.rows
-        return forecast(rows, self.tolerance.still) <= self.tolerance.least
+        return bool(rows) and rows[-1]["next_change"] <= self.tolerance.least
 
     def _narrowed(self, number: int) -> Any:
         """Go where the posterior of the round before is."""
@@ -154,7 +152,8 @@ class SequentialRun:
             return progress.proposals
         proposals = copy(progress.proposals)  # a round that is interrupted changes nothing
         noise = self._generator(number - 1, _NARROW)
-        proposals.narrow(progress.estimator, self.x_observed, progress.slack, noise)
+        counts = progress.counts(self.counts[:number])
+        proposals.narrow(progress.estimator, self.x_observed, progress.slack, counts, noise)
         return proposals
 
     def _round(self, number: int, proposals: Any) -> None:
@@ -169,14 +168,17 @@ class SequentialRun:
         every_theta, every_x = progress.pairs
         if is_first:
             check_observed(self.settings.estimator, self.x_observed, every_x)
-        seen, rows = proposals.view(np.asarray(every_theta))
+        seen, rows = proposals.view(np.asarray(every_theta), progress.rounds_of_pairs())
         if is_first and len(self.counts) > 1:
             held_out = self._generator(number, _ASK).random(len(rows)) < _HELD_OUT
             estimator = self._fit(seen, every_theta, every_x, rows & ~held_out, number)
             slack = self._slack(estimator, every_theta, every_x, held_out, number)
         else:
             estimator = self._fit(seen, every_theta, every_x, rows, number)
-        draws, inside = self._draw(proposals.restricted(estimator), number)
+        counts = progress.counts(self.counts[: number + 1])
+        noise = self._generator(number, _ASK)
+        inside = proposals.inside(estimator, self.x_observed, counts, noise)
+        draws = self._draw(proposals.restricted(estimator), number)
         change, error = np.nan, np.nan
         if progress.draws is not None:
             change, error = self.tolerance.change(progress.draws, draws)
@@ -193,9 +195,15 @@ class SequentialRun:
             "simulate_seconds": seconds,
             "fit_seconds": perf_counter() - began - seconds,
         }
-        rows_so_far = [*progress.rows, row]
-        pairs = progress.theta, progress.x
-        self.progress = Progress(proposals, rows_so_far, *pairs, estimator, draws, slack)
+        row["next_change"] = forecast([*progress.rows, row], self.tolerance.still)
+        self.progress = replace(
+            progress,
+            proposals=proposals,
+            rows=[*progress.rows, row],
+            estimator=estimator,
+            draws=draws,
+            slack=slack,
+        )
 
     def _simulate(self, number: int, proposals: Any) -> tuple[Table, Table, float]:
         """Simulate a round, or find it in the store, and tell how long that took."""
@@ -235,7 +243,12 @@ class SequentialRun:
         before = self.progress
         given = self.given if self.given is not None and not before.theta else None
         first = ([], []) if given is None else ([given[0]], [given[1]])
-        return replace(before, theta=[*before.theta, *first[0], theta], x=[*before.x, *first[1], x])
+        return replace(
+            before,
+            theta=[*before.theta, *first[0], theta],
+            x=[*before.x, *first[1], x],
+            n_given=before.n_given if given is None else len(given[0]),
+        )
 
     def _fit(self, prior: Prior, theta: Table, x: Table, rows: Mask, number: int) -> Any:
         """Fit a clone to some of the pairs."""
@@ -269,12 +282,12 @@ class SequentialRun:
         noise = self._generator(number, _ASK)
         return slack_of(estimator, np.asarray(theta)[rows], take(x, rows), noise)
 
-    def _draw(self, estimator: Any, number: int) -> tuple[Array, float]:
-        """Draw from the posterior at the observations, and tell how much of it lies inside."""
+    def _draw(self, estimator: Any, number: int) -> Array:
+        """Draw from the posterior at the observations."""
         asked = estimator._ask(self.x_observed, warns=False)[1]
         n = _DRAWS if asked.normalised else _DRAWS_OF_SAMPLER
-        inside = float(np.min(asked.share_inside(self._generator(number, _ASK))))
-        return asked.sample(n, self._generator(number, _ASK)).theta, inside
+        draws: Array = asked.sample(n, self._generator(number, _ASK)).theta
+        return draws
 
     def _generator(self, number: int, purpose: int) -> np.random.Generator:
         """Make a generator for something in a round."""
@@ -284,19 +297,8 @@ class SequentialRun:
         """Begin a folder, or go on there."""
         settings = self.settings
         folder = RoundsFolder(settings.store)
-        given = {
-            "seed": self.seed,
-            "prior": repr(self.base),
-            "estimator": type(self.final).__name__,
-        }
-        given |= {"proposal": settings.proposal, "n_simulations": self.counts[:1]}
-        given |= {"x_observed": _digest(self.x_observed), "pairs": _digest(self.given)}
-        found = folder.begin(json.loads(json.dumps(given)))
-        is_int = isinstance(settings.random_state, int | np.integer)
-        if is_int and found["seed"] != self.seed:
-            raise ValueError(
-                "store was begun with another random_state: give the same, or another folder."
-            )
+        found = folder.begin(json.loads(json.dumps(identity_of(self))))
+        check_began(self, found)
         self.seed = found["seed"]
         return folder
 
@@ -315,14 +317,14 @@ class SequentialRun:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", SimulationWarning)  # it was told before
             for number in range(len(progress.rows)):
+                if not SimulationStore(folder.simulations(number + 1)).exists:
+                    raise ValueError(
+                        f"store must have the simulations of all its rounds, but "
+                        f"{folder.simulations(number + 1)} is lost: give another folder."
+                    )
                 theta, x, _ = self._simulate(number, progress.proposals)
                 self.progress = self._with_pairs(theta, x)
         return self.progress
-
-
-def _digest(value: Any) -> str:
-    """Make a short text of contents."""
-    return hashlib.sha256(joblib.hash(value).encode()).hexdigest()[:16]
 
 
 def _failed(x: Table) -> Mask:
@@ -333,13 +335,13 @@ def _failed(x: Table) -> Mask:
 
 
 def _warn_of_outside(number: int, inside: float) -> None:
-    """Warn if the posterior has left the region that it was simulated in."""
-    outside = 1 - inside
-    if outside > _MOST_OUTSIDE:
+    """Warn if most of the posterior lies outside of the region that was simulated."""
+    if inside < 1 - MOST_OUTSIDE:
         warn_user(
-            f"the posterior has left the region of round {number + 1}: {outside:.0%} of it lie "
-            "outside. Earlier rounds were too sure of themselves: take more simulations for "
-            "the first ones, as in n_simulations=[2000, 1000, 1000].",
+            f"the posterior has left the region of round {number}: {1 - inside:.0%} of it may "
+            "lie outside, as earlier rounds were too sure of themselves. Run more rounds, which "
+            "look there, or take more simulations for the first ones, as in "
+            "n_simulations=[2000, 1000, 1000].",
             TrainingWarning,
         )
 

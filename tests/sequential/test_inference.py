@@ -170,6 +170,32 @@ def test_another_observation_warns(fitted):
     """It was not simulated for."""
     with pytest.warns(UserWarning, match="another observation than x_observed"):
         fitted.log_prob([[3.0, -1.0]], [3.05, -1.0])
+    with pytest.raises(ValueError, match=r"shape \(2,\)"):
+        fitted.sample(500)
+
+
+def test_observations_are_compared_as_they_are_read():
+    """By the names of columns, and one by one."""
+
+    def named(theta, rng):
+        return pd.DataFrame(simulator(theta, rng), columns=["s", "t"])
+
+    first, second = pd.Series({"s": 3.0, "t": -1.0}), pd.Series({"s": 3.1, "t": -1.0})
+    made = run(of=named, x=pd.DataFrame([first, second]), n_rounds=1)
+    for same in (first, first[::-1], dict(second)):
+        made.log_prob([[3.0, -1.0]], same)
+    with pytest.warns(UserWarning, match="another observation than x_observed"):
+        made.log_prob([[3.0, -1.0]], pd.Series({"t": 3.0, "s": -1.0}))
+
+
+def test_the_observation_is_kept():
+    """Whatever becomes of the array."""
+    x = np.array(X)
+    made = run(x=x, n_rounds=1)
+    expected = made.sample(n_samples=5)
+    x[:] = 0
+    assert made.x_observed_.tolist() == X
+    pd.testing.assert_frame_equal(made.sample(n_samples=5), expected)
 
 
 def test_the_same_seed_gives_the_same_bits(fitted):
@@ -240,6 +266,10 @@ def test_more_rounds_go_on():
     pd.testing.assert_frame_equal(whole.sample(), unbroken.sample())
     with pytest.raises(ValueError, match="x_observed must be as in the fit"):
         unbroken.fit([0.0, 0.0])
+    with pytest.raises(ValueError, match="theta and x must be given to the first fit"):
+        unbroken.fit(X, theta=unbroken.theta_[:5], x=unbroken.x_[:5])
+    with pytest.raises(ValueError, match="proposal must be as in the fit"):
+        copy.copy(unbroken).set_params(proposal="atomic").fit(X)
     assert unbroken.round_ == 4
 
 
@@ -382,6 +412,7 @@ def test_what_takes_estimators_takes_rounds(fitted):
     ("options", "x", "message"),
     [
         ({"estimator": NPE()}, X, "estimator must have the prior"),
+        ({"estimator": NPE}, X, "estimator must be an instance"),
         ({"estimator": tiny(), "proposal": "posterior"}, X, "is for ratio and likelihood"),
         ({"n_simulations": []}, X, "n_simulations must be an int of at least 2"),
         ({"n_simulations": [100, 1]}, X, "n_simulations must be an int of at least 2"),

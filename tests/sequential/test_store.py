@@ -1,6 +1,7 @@
 """A run of rounds in a folder goes on after any end, with the numbers of an unbroken one."""
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -124,8 +125,9 @@ def test_a_killed_run_goes_on(tmp_path, n_kills):
         ({"random_state": 1}, "another random_state"),
         ({"n_simulations": 50}, r"n_simulations=\[100\], got \[50\]|100 simulations in round 1"),
         ({"n_simulations": [100, 50]}, "100 simulations in round 2"),
-        ({"estimator": NLE(PRIOR, **TINY)}, "estimator='NPE', got 'NLE'"),
-        ({"estimator": NPE({"a": stats.norm(), "b": stats.norm()}, **TINY)}, "begun with prior="),
+        ({"estimator": NLE(PRIOR, **TINY)}, "begun with estimator=.NPE.*got .NLE"),
+        ({"estimator": NPE(PRIOR, **TINY | {"max_epochs": 3})}, "max_epochs=10.*max_epochs=3"),
+        ({"estimator": NPE({"a": stats.norm(), "b": stats.norm()}, **TINY)}, "another prior"),
     ],
 )
 def test_another_run_is_refused(tmp_path, changed, message):
@@ -133,12 +135,70 @@ def test_another_run_is_refused(tmp_path, changed, message):
     run(tmp_path, n_rounds=2)
     with pytest.raises(ValueError, match=message):
         run(tmp_path, **changed)
-    with pytest.raises(ValueError, match="begun with x_observed="):
+    with pytest.raises(ValueError, match="another x_observed"):
         SequentialInference(NPE(PRIOR, **TINY), simulator, **ROUNDS, store=tmp_path).fit([0, 0])
+
+
+class Joint:
+    """A prior of the user's own, whose text is its address."""
+
+    support = -np.inf, np.inf
+
+    def __init__(self, sd):
+        self.frozen = stats.multivariate_normal([0, 0], np.eye(2) * sd**2)
+
+    def sample(self, n, random_state=None):
+        """Draw."""
+        return self.frozen.rvs(n, random_state=random_state)
+
+    def log_prob(self, theta):
+        """Evaluate."""
+        return self.frozen.logpdf(theta)
+
+
+@pytest.mark.parametrize("make", [Joint, lambda sd: Joint(sd).frozen], ids=["own", "scipy"])
+def test_priors_are_known_by_their_densities(tmp_path, make):
+    """Texts of some are addresses, or without what matters."""
+    options = {"n_rounds": 1, "n_simulations": 100, "random_state": 0}
+
+    def run_under(prior, **more):
+        made = SequentialInference(
+            NPE(prior, **TINY), lambda theta, rng: rng.normal(theta, 0.1), **options | more
+        )
+        return made.fit(np.array(X))
+
+    run_under(make(2.0), store=tmp_path)
+    again = run_under(make(2.0), store=tmp_path)
+    with pytest.raises(ValueError, match="another prior"):
+        run_under(make(1.0), store=tmp_path)
+    again.set_params(estimator=NPE(make(1.0), **TINY), warm_start=True, n_rounds=2, store=None)
+    with pytest.raises(ValueError, match="prior must be as in the fit"):
+        again.fit(np.array(X))
+
+
+def test_lost_rounds_are_told(tmp_path):
+    """They would be drawn from where a later round was."""
+    made = run(tmp_path / "first", n_rounds=2)
+    shutil.rmtree(tmp_path / "first" / "round-01")
+    with pytest.raises(ValueError, match="round-01 is lost"):
+        run(tmp_path / "first", n_rounds=2)
+    made.set_params(store=tmp_path / "second", warm_start=True, n_rounds=3)
+    with pytest.raises(ValueError, match="from the first round on, .* has 0 of the 2"):
+        made.fit(X)
 
 
 def test_damaged_rounds_and_other_folders_are_told(tmp_path):
     """By the file's name."""
+    (tmp_path / "file").touch()
+    for store in (tmp_path / "file", tmp_path / "file" / "below"):
+        with pytest.raises(ValueError, match="store must be a folder"):
+            run(store)
+    (tmp_path / "file").unlink()
+    (tmp_path / "list").mkdir()
+    (tmp_path / "list" / "sequential.json").write_text("[]")
+    with pytest.raises(ValueError, match=r"sequential\.json is something else"):
+        run(tmp_path / "list")
+    shutil.rmtree(tmp_path / "list")
     run(tmp_path / "rounds", n_rounds=1)
     path = tmp_path / "rounds" / "round-01.joblib"
     path.write_bytes(path.read_bytes()[:100])
