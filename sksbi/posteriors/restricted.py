@@ -29,7 +29,7 @@ from sksbi.utils.types import Array, Rows
 
 __all__ = ["Restricted", "RestrictedAt"]
 
-_SEED, _SHARE_DRAWS = 0, 2_000
+_SEED, _SHARE_DRAWS = 0, 1_000
 _MOST_TRIES, _EXTRA, _MOST_DRAWS = 50, 1.05, 2_000_000
 _LEAST_SHARE = 1e-3
 

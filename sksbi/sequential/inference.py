@@ -246,7 +246,7 @@ class SequentialInference(ObservedOnceMixin, ReadableMixin, MetaEstimatorMixin, 
         -----
         TrainingWarning, SimulationWarning
             Those of the last round's fit and simulations; and if a region could not be narrowed, or
-            most of the last posterior lies outside of it.
+            more than 30% of the last posterior may lie outside of it.
 
         Notes
         -----

@@ -29,10 +29,11 @@ from sksbi.sequential.restricted import final_of
 from sksbi.utils.types import Array, Mask, Rows
 from sksbi.utils.warn import warn_user
 
-__all__ = ["MOST_OUTSIDE", "Atomic", "Boxes", "Narrowing"]
+__all__ = ["Atomic", "Boxes", "Narrowing"]
 
 _DRAWS, _LOOK, _MARGIN, _SEEN = 10_000, 2_000, 0.05, 1.0
-MOST_OUTSIDE, _LITTLE_OUTSIDE = 0.5, 0.05  # of the posterior
+_MOST_WEIGHT = 50.0
+_MOST_OUTSIDE, _LITTLE_OUTSIDE = 0.5, 0.05  # of the posterior
 _FEW, _TRIES = 0.02, 2_000
 
 
@@ -113,7 +114,8 @@ class Narrowing(Proposals):
         """
         Draw from the posterior, and weigh draws by the prior over the density of simulations.
 
-        A density that is learnt from all of them together is one under their density.
+        A density that is learnt from all of them together is one under their density. But networks
+        are smooth, and densities of simulations are not: there is a largest weight.
         """
         asked = estimator._ask(x, warns=False)[1]
         theta = asked.sample(_LOOK, generator, shared_noise=True).theta
@@ -122,6 +124,7 @@ class Narrowing(Proposals):
             flat = theta.reshape(-1, theta.shape[-1])
             dense = [one._simulated(flat, counts[one.number]) for one in self._chain]
             weight = 1 / np.sum(dense, axis=0).reshape(weight.shape)
+            weight = np.minimum(weight, _MOST_WEIGHT * weight.min(axis=1, keepdims=True))
         return theta, weight / weight.sum(axis=1, keepdims=True)
 
     def _simulated(self, theta: Array, n: int) -> Array:
@@ -142,7 +145,7 @@ class Narrowing(Proposals):
         last = copy(self)
         if self.sees_outside and self._are_narrow:
             theta, weight = self._weighted(estimator, x, counts, generator)
-            if _least_inside(self.prior, theta, weight) < 1 - MOST_OUTSIDE:
+            if _least_inside(self.prior, theta, weight) < 1 - _MOST_OUTSIDE:
                 slack += float(np.log(weight.max() / weight.min()))
                 last = _last_that_holds(self._chain, theta, weight)
                 self.prior, self.low, self.high = last.prior, last.low, last.high

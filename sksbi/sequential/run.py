@@ -28,7 +28,6 @@ from sksbi.sequential.given import (
     read_pairs,
 )
 from sksbi.sequential.identity import check_began, check_goes_on, identity_of
-from sksbi.sequential.narrowing import MOST_OUTSIDE
 from sksbi.sequential.posterior_region import slack_of
 from sksbi.sequential.progress import Progress, RoundsFolder
 from sksbi.sequential.restricted import final_of
@@ -44,6 +43,7 @@ __all__ = ["SequentialRun"]
 _SIMULATE, _PROPOSE, _FIT, _NARROW, _ASK = range(5)  # what a round draws seeds for
 _HELD_OUT = 0.2  # of the first round, whose fit nothing else can judge
 _DRAWS, _DRAWS_OF_SAMPLER = 10_000, 2_000
+_TOLD_OUTSIDE = 0.3  # of the posterior
 _FEWEST, _SLACK = 10, 0.5
 
 
@@ -335,8 +335,8 @@ def _failed(x: Table) -> Mask:
 
 
 def _warn_of_outside(number: int, inside: float) -> None:
-    """Warn if most of the posterior lies outside of the region that was simulated."""
-    if inside < 1 - MOST_OUTSIDE:
+    """Warn if much of the posterior lies outside of the region that was simulated."""
+    if inside < 1 - _TOLD_OUTSIDE:
         warn_user(
             f"the posterior has left the region of round {number}: {1 - inside:.0%} of it may "
             "lie outside, as earlier rounds were too sure of themselves. Run more rounds, which "
