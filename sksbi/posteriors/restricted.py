@@ -24,6 +24,7 @@ from sklearn.utils.metaestimators import available_if
 from sksbi.posteriors.base import Doubt, Draws, Posterior, PosteriorAt, Record
 from sksbi.posteriors.evidence import Evidence
 from sksbi.priors import Prior
+from sksbi.priors.tilted import TiltedPrior
 from sksbi.samplers import ChainStatistics
 from sksbi.utils.types import Array, Rows
 
@@ -108,7 +109,7 @@ class Restricted(Posterior):
 def _sampled_on(prior: Prior) -> Prior:
     """Find what a sampler multiplies by: the prior without regions, which are asked after."""
     while prior._region is not None:
-        prior = cast(Any, prior).prior
+        prior = prior.boxed if isinstance(prior, TiltedPrior) else cast(Any, prior).prior
     return prior
 
 

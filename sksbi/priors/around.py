@@ -8,9 +8,9 @@ from sksbi.priors.base import Prior
 from sksbi.priors.marginals import has_quantile_map
 from sksbi.utils.types import Array
 
-__all__ = ["box_around", "seen_from"]
+__all__ = ["FAR", "box_around", "seen_from"]
 
-_FAR = 6.0  # standard deviations, beyond which the prior ends
+FAR = 6.0  # standard deviations, beyond which the prior ends
 _NEAR = 0.1  # of the prior's range: smaller posteriors are looked at from nearby
 
 
@@ -39,13 +39,13 @@ def box_around(prior: Prior, theta: Array, margin: float) -> tuple[Array, Array]
         low, high = theta.min(axis=0), theta.max(axis=0)
         width = margin * (high - low)
         return np.maximum(low - width, support[0]), np.minimum(high + width, support[1])
-    z = np.clip(prior.to_unbounded(theta), -_FAR, _FAR)
+    z = np.clip(prior.to_unbounded(theta), -FAR, FAR)
     low, high = z.min(axis=0), z.max(axis=0)
     width = margin * (high - low)
     ends = prior.from_unbounded(np.stack([low - width, high + width]))
     return (
-        np.where(low - width <= -_FAR, support[0], ends[0]),
-        np.where(high + width >= _FAR, support[1], ends[1]),
+        np.where(low - width <= -FAR, support[0], ends[0]),
+        np.where(high + width >= FAR, support[1], ends[1]),
     )
 
 

@@ -16,6 +16,7 @@ from __future__ import annotations
 import numpy as np
 from scipy.optimize import lsq_linear
 
+from sksbi.priors.around import FAR
 from sksbi.priors.base import Prior
 from sksbi.priors.derived import no_marginal
 from sksbi.priors.rejection import count_kept
@@ -95,6 +96,15 @@ class TiltedPrior(Prior):
     def mass(self) -> float:
         """The share of the prior in the box."""
         return float(np.exp(self._log_mass))
+
+    @property
+    def boxed(self) -> Prior:
+        """The prior on the smallest box along the parameters' axes that holds this one."""
+        reach = np.abs(self.edges).sum(axis=1)
+        z = np.stack([self.center - reach, self.center + reach])
+        ends = self.prior.from_unbounded(np.clip(z, -FAR, FAR))
+        low, high = np.where(np.abs(z) < FAR, ends, self.prior.support)
+        return self.prior.truncated(low, high)
 
     def _keep(self, n: int, generator: np.random.Generator) -> Array:
         """Draw n points of the box, and keep them as the prior has it."""

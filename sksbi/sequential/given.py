@@ -82,7 +82,9 @@ def read_pairs(base: Prior, theta: Any, x: Any) -> tuple[Table, Table] | None:
     return array, x if isinstance(x, pd.DataFrame) else np.asarray(x)
 
 
-def check_observed(estimator: Any, x_observed: Any, x: Table) -> None:
+def check_observed(
+    estimator: Any, x_observed: Any, x: Table, of: str = "what the simulator returns"
+) -> None:
     """Hold that the observations look like simulations, before time is spent on a fit."""
     if hasattr(estimator, "steps"):
         return
@@ -95,7 +97,7 @@ def check_observed(estimator: Any, x_observed: Any, x: Table) -> None:
     try:
         layout.read(x_observed)
     except (TypeError, ValueError) as error:
-        raise type(error)(f"x_observed, beside what the simulator returns: {error}") from error
+        raise type(error)(f"x_observed, beside {of}: {error}") from error
 
 
 def choose_proposals(estimator: Any, given: str) -> Callable[[Prior], Any]:

@@ -72,6 +72,8 @@ class SequentialRun:
         self.converged = False
         self.final = final_of(settings.estimator)
         self.given = read_pairs(self.base, *given)
+        if self.given is not None:
+            check_observed(settings.estimator, x_observed, self.given[1], "the given x")
         self.progress = Progress(choose_proposals(settings.estimator, settings.proposal)(self.base))
         self.folder: RoundsFolder | None = None
         if settings.store is not None:

@@ -101,3 +101,14 @@ def test_parameters_from_elsewhere_are_not_compared():
     assert differences(theta, PRIOR)[1].min() < 1e-10
     assert differences(theta, unsampled(PRIOR))[1].min() == 1
     assert PRIOR.is_sampled
+
+
+def test_the_box_along_the_axes_is_the_smallest():
+    """It holds all draws, and they come near its sides, a bound of the prior where it is far."""
+    made = tilted()
+    low, high = made.boxed.support
+    theta = made.sample(100_000, 0)
+    assert np.all((theta >= low) & (theta <= high))
+    width = high - low
+    assert np.all(theta.min(axis=0) - low < 0.1 * width)
+    assert np.all(high - theta.max(axis=0) < 0.1 * width)

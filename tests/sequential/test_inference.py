@@ -437,6 +437,7 @@ def test_wrong_input_is_told(options, x, message):
     [
         ({"theta": [[1.0, 2.0]]}, "both be given, or neither"),
         ({"theta": np.zeros((3, 2)), "x": np.zeros((2, 2))}, "rows|length|samples"),
+        ({"theta": np.zeros((3, 2)), "x": np.zeros((3, 4))}, "x_observed, beside the given x"),
     ],
 )
 def test_wrong_pairs_are_told(given, message):
