@@ -124,7 +124,7 @@ class SequentialInference(ObservedOnceMixin, ReadableMixin, MetaEstimatorMixin, 
     may cut off. Densities of ratio estimators have an unknown constant factor.
 
     A twentieth of each round is drawn from all of the prior. Regions are widened until they hold
-    499 of 500 pairs that the estimator has not seen, by an extrapolation, as a fit to few
+    199 of 200 pairs that the estimator has not seen, by an extrapolation, as a fit to few
     simulations is often too sure of itself. If more than half of a later posterior lies outside
     nevertheless, rounds that drew in too small a region are left out of the fit.
 

@@ -18,7 +18,7 @@ from sksbi.utils.types import Array, Mask
 __all__ = ["PosteriorRegion", "slack_of"]
 
 _OUTSIDE = 1e-3  # of the posterior
-_TOLERATED = 0.002  # of pairs held out
+_TOLERATED = 0.005  # of pairs held out
 _TAIL, _FEWEST = (
     0.1,
     5,
@@ -123,7 +123,7 @@ def slack_of(estimator: Any, theta: Array, x: Any, generator: np.random.Generato
     Returns
     -------
     float
-        The difference of log-densities that all but one in 500 pairs need at most.
+        The difference of log-densities that all but one in 200 pairs need at most.
     """
     asked = estimator._ask(x, warns=False)[1]
     n_pairs = min(len(theta), _MOST_SAMPLED if hasattr(asked, "log_factor") else _MOST_PAIRS)
