@@ -172,6 +172,7 @@ def test_posteriors_that_were_too_narrow_are_warned_of(by_heart: NPE) -> None:
         by_heart.sample(x, 10)
 
 
+@pytest.mark.slow
 @QUIET
 @pytest.mark.parametrize("name", ["two_moons", "gaussian_linear"])
 def test_few_answers_are_doubted_where_all_is_well(name: str) -> None:
