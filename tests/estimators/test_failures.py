@@ -174,7 +174,6 @@ def test_x_of_one_number_and_images() -> None:
     np.testing.assert_array_equal(kept.log_prob(GRID, at), dropped.log_prob(GRID, at))
 
 
-@pytest.mark.slow
 def test_a_splitter_counts_the_rows_of_the_user() -> None:
     fold = np.where(np.arange(4000) % 10 == 0, 0, -1)
     split = NPE(PRIOR, **TINY, validation_fraction=PredefinedSplit(fold)).fit(THETA, TABLE)
@@ -196,6 +195,7 @@ def test_a_splitter_counts_the_rows_of_the_user() -> None:
     np.testing.assert_array_equal(by_numbers.scores_, by_splitter.scores_)
 
 
+@pytest.mark.slow
 def test_calibration_of_a_ratio_whose_folds_fail_seldom() -> None:
     theta, x = THETA[OK][:60], X[OK][:60].copy()
     x[7] = np.nan  # one fold has no failure
