@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+from copy import deepcopy
 from typing import Any
 
 import joblib
@@ -123,7 +124,7 @@ def check_goes_on(run: Any, progress: Any, x_observed: Any) -> None:
 
 def _describe(estimator: Any) -> str:
     """Write down the parameters of an estimator that its numbers depend on."""
-    made = clone(estimator)
+    made = deepcopy(clone(estimator))  # as clone shares what is frozen with the user
     free = [name for name in made.get_params() if name.rsplit("__", 1)[-1] in _FREE]
     made.set_params(**dict.fromkeys(free))
     return " ".join(_ADDRESS.sub("", made.__repr__(N_CHAR_MAX=1_000_000)).split())
