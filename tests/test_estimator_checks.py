@@ -102,6 +102,7 @@ def with_one(x):
 TINY = {"flow": "maf", "transforms": 1, "hidden_features": (16,), "max_epochs": 5, "lr": 1e-2}
 NRE_TINY = NRE(hidden_features=(16,), max_epochs=5, validation_fraction=None)
 NLE_TINY = NLE(**TINY, validation_fraction=None)
+QUICK = {"sampler": ImportanceResampling(5_000)}
 ESTIMATORS = [
     LinearGaussian(),
     NPE(**TINY),
@@ -113,11 +114,11 @@ ESTIMATORS = [
     Ensemble(NRE_TINY, n_estimators=2),
     NLE_TINY,
     Ensemble(NLE_TINY, n_estimators=2),
-    CalibratedPosterior(NLE_TINY, n_samples=50, cv=2),
+    CalibratedPosterior(clone(NLE_TINY).set_params(**QUICK), n_samples=50, cv=2),
     Ensemble(LinearGaussian(), n_estimators=2),
     CalibratedPosterior(NPE(**TINY), n_samples=50),
     CalibratedPosterior(LinearGaussian(), n_samples=50),
-    CalibratedPosterior(NRE_TINY, n_samples=50, cv=2),
+    CalibratedPosterior(clone(NRE_TINY).set_params(**QUICK), n_samples=50, cv=2),
     ClassifierRatio(n_folds=2, sampler=ImportanceResampling(20_000)),
     QuantilePosterior(ExtraTreesRegressor(20, min_samples_leaf=10), levels=5, n_folds=2),
 ]

@@ -133,7 +133,7 @@ def answers(fitted, theta, x):
         mean, sd = fitted.predict(x[:3], return_std=True)
         return {"mean": mean, "sd": sd}
     best = getattr(fitted, "best_estimator_", fitted)
-    theta, x = theta[:20], x[:20]
+    theta, x = theta[:8], x[:8]
     ratios = {}
     if hasattr(best, "predict_log_ratio"):
         ratios["log_ratio"] = best.predict_log_ratio(theta, x)
@@ -476,7 +476,7 @@ def test_a_deep_copy_is_the_same_and_stands_alone(
 def test_a_deep_copy_without_a_net_stands_alone(
     name: str, fitted: dict[str, BaseEstimator]
 ) -> None:
-    original, some = fitted[name], (THETA[:20], X[:20])
+    original, some = fitted[name], (THETA[:8], X[:8])
     again = copy.deepcopy(original)
     expected = original.score(*some)
     assert again.score(*some) == expected
