@@ -26,13 +26,17 @@ from sksbi.posteriors.evidence import Evidence
 from sksbi.priors import Prior
 from sksbi.priors.tilted import TiltedPrior
 from sksbi.samplers import ChainStatistics
-from sksbi.utils.types import Array, Rows
+from sksbi.utils.types import Array, Mask, Rows
 
-__all__ = ["Restricted", "RestrictedAt"]
+__all__ = ["LeftRegion", "Restricted", "RestrictedAt"]
 
 _SEED, _SHARE_DRAWS = 0, 1_000
 _MOST_TRIES, _EXTRA, _MOST_DRAWS = 50, 1.05, 2_000_000
 _LEAST_SHARE = 1e-3
+
+
+class LeftRegion(ValueError):
+    """Next to nothing of a posterior lies where its restricted prior is positive."""
 
 
 def _has_marginals(posterior: Restricted) -> bool:
@@ -166,11 +170,11 @@ class RestrictedAt(PosteriorAt):
             wanted = min(wanted, max(n, _MOST_DRAWS // len(short)))
             draws = self.inner.take(short)._draw(wanted, generator, log_prob=False)
             statistics = statistics or draws.statistics
-            for row, theta in zip(short, draws.theta, strict=True):
-                inside = theta[self._prior.contains(theta)]
-                kept[row].append(inside)
-                found[row] += len(inside)
-                tried[row] += wanted
+            inside = self._contains(draws.theta)
+            for row, theta, mask in zip(short, draws.theta, inside, strict=True):
+                kept[row].append(theta[mask])
+            found[short] += inside.sum(axis=1)
+            tried[short] += wanted
         self._check_found(found, tried, n)
         theta = np.stack([np.concatenate(parts)[:n] for parts in kept])
         return Draws(theta, None, None if statistics is None else _worth(statistics, n))
@@ -180,11 +184,11 @@ class RestrictedAt(PosteriorAt):
         short = np.flatnonzero(found < n)
         if len(short):
             row = int(short[0])
-            raise ValueError(
+            raise LeftRegion(
                 f"the posterior of observation {row} has only {found[row]} of {tried[row]:,} draws "
                 "where the last round simulated: x is another one than the rounds were for, or the "
-                "last round changed the posterior much. Ask about x_observed, or fit again with "
-                "more simulations a round."
+                "last fit has left the region. Ask about x_observed, run more rounds, which look "
+                "there, or take more simulations a round."
             )
 
     def _log_prob(self, theta: Array, rows: Rows) -> Array:
@@ -213,8 +217,12 @@ class RestrictedAt(PosteriorAt):
             The shares, positive.
         """
         draws = self.inner.sample(_SHARE_DRAWS, generator, shared_noise=True).theta
-        counts = [np.count_nonzero(self._prior.contains(theta)) for theta in draws]
-        return np.maximum(counts, 0.5) / _SHARE_DRAWS
+        return np.maximum(self._contains(draws).sum(axis=1), 0.5) / _SHARE_DRAWS
+
+    def _contains(self, theta: Array) -> Mask:
+        """Say which of the draws (m, n, D) lie inside."""
+        flat = theta.reshape(-1, theta.shape[-1])
+        return self._prior.contains(flat).reshape(theta.shape[:-1])
 
     def _candidates(self, generator: np.random.Generator) -> Array:
         """Take those of what is restricted, and draws in place of those outside."""

@@ -2,30 +2,39 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
+from sksbi.estimators.base import BaseInference
 from sksbi.priors import Prior
 from sksbi.sequential.narrowing import Atomic, Boxes, Narrowing
 from sksbi.sequential.posterior_proposals import PosteriorProposals
 from sksbi.sequential.restricted import final_of
 from sksbi.tables.layout import ObservationLayout
 from sksbi.tables.names import check_pairs
-from sksbi.tables.simulated import Table
-from sksbi.tables.theta import theta_table
+from sksbi.tables.simulated import Table, form_of, gaps
+from sksbi.tables.theta import theta_table, warn_of_other_theta
 from sksbi.utils.containers import as_floats, plain
 
 __all__ = [
+    "check_first",
     "check_observed",
+    "check_parameters",
     "choose_proposals",
     "counts_of",
+    "layout_of",
     "on_error_of",
     "places_of_prior",
     "read_pairs",
 ]
+
+_OF_POSTERIORS = (
+    "Rounds take simulations of the prior, not those of other rounds. If it is only that "
+    "simulations that failed were left out, all is well."
+)
 
 
 def places_of_prior(estimator: Any) -> list[str]:
@@ -50,6 +59,13 @@ def places_of_prior(estimator: Any) -> list[str]:
     return sorted(names, key=len)
 
 
+def check_parameters(estimator: Any) -> None:
+    """Let an estimator and its parts check their parameters, before time is spent."""
+    for part in (estimator, *estimator.get_params().values()):
+        if isinstance(part, BaseInference):
+            part._validate_params()
+
+
 def counts_of(settings: Any) -> list[int]:
     """List the simulations of every round."""
     given = settings.n_simulations
@@ -62,24 +78,67 @@ def counts_of(settings: Any) -> list[int]:
     return [int(n) for n in counts]
 
 
-def read_pairs(base: Prior, theta: Any, x: Any) -> tuple[Table, Table] | None:
-    """Read pairs that are there already."""
+def read_pairs(estimator: Any, base: Prior, theta: Any, x: Any) -> tuple[Table, Table] | None:
+    """Read pairs that are there already, theta in the form in which rounds draw it."""
     if theta is None and x is None:
         return None
     if theta is None or x is None:
         raise ValueError("theta and x must both be given, or neither.")
     check_pairs(theta, x, None, trials=False)
-    array, x = theta_table(theta), plain(x, "x")
-    if not isinstance(array, pd.DataFrame):
-        array = as_floats(array, "theta")
-        array = array if base.names is None else pd.DataFrame(array, columns=base.names)
-    inside = base.contains(array)
+    theta = theta_table(theta)
+    inside, values = base.contains(theta), as_floats(theta, "theta")
     if not inside.all():
         raise ValueError(
-            f"theta must be drawn from the prior, got {np.asarray(array)[~inside][0]}, where "
-            "it is zero."
+            f"theta must be drawn from the prior, got {values[~inside][0]}, where it is zero."
         )
-    return array, x if isinstance(x, pd.DataFrame) else np.asarray(x)
+    names = base.names or range(base.n_features)
+    if getattr(final_of(estimator), "_estimates", "posterior") == "posterior":
+        warn_of_other_theta(values, base, names, _OF_POSTERIORS)
+    else:
+        warn_of_other_theta(values, base, names)
+    named: Table = values if base.names is None else pd.DataFrame(values, columns=base.names)
+    x = plain(x, "x")
+    return named, x if isinstance(x, pd.DataFrame) else np.asarray(x)
+
+
+def check_first(
+    estimator: Any, x_observed: Any, given: tuple[Table, Table] | None, x: Table
+) -> None:
+    """Hold that observations, or pairs that were given, look like the first simulations."""
+    if given is not None:
+        forms = [_form_of_rows(table) for table in (given[1], x)]
+        if forms[0] != forms[1]:
+            raise ValueError(
+                f"x must have the form in which the simulator returns it, a row as {forms[1]}, got "
+                f"{forms[0]}."
+            )
+        return
+    values = list(x_observed.values()) if isinstance(x_observed, Mapping) else x_observed
+    missing = pd.isna(np.asarray(values, dtype=object)).any()
+    if not (missing or _has_more_than_numbers(x) or gaps(x)[0].any()):  # few rows do not tell
+        check_observed(estimator, x_observed, x)
+
+
+def _form_of_rows(table: Table) -> str:
+    """Put the form of a table's rows into words."""
+    return form_of(table if isinstance(table, pd.DataFrame) else np.asarray(table[0]))
+
+
+def _has_more_than_numbers(x: Table) -> bool:
+    """Tell whether a table has text or categories."""
+    dtypes = x.dtypes if isinstance(x, pd.DataFrame) else [x.dtype]
+    return not all(pd.api.types.is_numeric_dtype(dtype) for dtype in dtypes)
+
+
+def layout_of(estimator: Any, x: Table) -> ObservationLayout:
+    """Learn how observations of simulations x are read; a pipeline takes any table."""
+    is_pipeline = hasattr(estimator, "steps")
+    return ObservationLayout.learn(
+        x,
+        encoded=is_pipeline or estimator._takes_any_table,
+        trials=getattr(estimator, "_has_trials", False),
+        may_miss=is_pipeline or estimator._may_miss,
+    )[0]
 
 
 def check_observed(
@@ -88,12 +147,7 @@ def check_observed(
     """Hold that the observations look like simulations, before time is spent on a fit."""
     if hasattr(estimator, "steps"):
         return
-    layout, _ = ObservationLayout.learn(
-        x,
-        encoded=estimator._takes_any_table,
-        trials=estimator._has_trials,
-        may_miss=estimator._may_miss,
-    )
+    layout = layout_of(estimator, x)
     try:
         layout.read(x_observed)
     except (TypeError, ValueError) as error:

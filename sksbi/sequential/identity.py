@@ -10,14 +10,17 @@ from __future__ import annotations
 
 import hashlib
 import re
+from collections.abc import Mapping
 from copy import deepcopy
 from typing import Any
 
 import joblib
 import numpy as np
+import pandas as pd
 from sklearn.base import clone
 
 from sksbi.priors import Prior
+from sksbi.tables.names import has_names
 
 __all__ = ["check_began", "check_goes_on", "identity_of"]
 
@@ -46,7 +49,7 @@ def identity_of(run: Any) -> dict[str, Any]:
         "estimator": _describe(run.settings.estimator),
         "proposal": run.settings.proposal,
         "n_simulations": run.counts[:1],
-        "x_observed": _digest(run.x_observed),
+        "x_observed": _digest(_contents(run.x_observed)),
         "pairs": _digest(run.given),
         "prior": _marks_of(run.base),
     }
@@ -98,7 +101,7 @@ def check_goes_on(run: Any, progress: Any, x_observed: Any) -> None:
     ValueError
         If it may not.
     """
-    if joblib.hash(x_observed) != joblib.hash(run.x_observed):
+    if _digest(_contents(x_observed)) != _digest(_contents(run.x_observed)):
         raise ValueError(
             "x_observed must be as in the fit that warm_start goes on from: for another "
             "observation set warm_start=False."
@@ -114,8 +117,13 @@ def check_goes_on(run: Any, progress: Any, x_observed: Any) -> None:
             "proposal must be as in the fit that warm_start goes on from, got "
             f"{run.settings.proposal!r}: set warm_start=False."
         )
-    counted = progress.theta[0] if progress.n_given else None
-    if run.given is not None and joblib.hash(run.given[0]) != joblib.hash(counted):
+    if progress.on_error != run.progress.on_error:
+        raise ValueError(
+            f"on_error must be as in the fit that warm_start goes on from, {progress.on_error!r}, "
+            f"got {run.progress.on_error!r} for {run.settings.estimator!r}: set warm_start=False."
+        )
+    counted = (progress.theta[0], progress.x[0]) if progress.n_given else None
+    if run.given is not None and _digest(run.given) != _digest(counted):
         raise ValueError(
             "theta and x must be given to the first fit, not to one that goes on by "
             "warm_start=True: set warm_start=False."
@@ -128,6 +136,18 @@ def _describe(estimator: Any) -> str:
     free = [name for name in made.get_params() if name.rsplit("__", 1)[-1] in _FREE]
     made.set_params(**dict.fromkeys(free))
     return " ".join(_ADDRESS.sub("", made.__repr__(N_CHAR_MAX=1_000_000)).split())
+
+
+def _contents(x: Any) -> Any:
+    """Take observations out of their container, values by name where they have names."""
+    if isinstance(x, pd.DataFrame):
+        x = dict(x.items())
+    elif isinstance(x, pd.Series) and has_names(x.index):
+        x = x.to_dict()
+    if isinstance(x, Mapping):
+        return sorted((str(name), _contents(value)) for name, value in x.items())
+    array = np.asarray(x)
+    return (array + 0.0).tolist() if array.dtype.kind in "biuf" else array.tolist()
 
 
 def _digest(value: Any) -> str:

@@ -260,6 +260,8 @@ class SequentialInference(ObservedOnceMixin, ReadableMixin, MetaEstimatorMixin, 
         run = SequentialRun(self, deepcopy(x_observed), (theta, x), seed)
         if goes_on:
             run.go_on(self._progress, self.x_observed_)
+        else:
+            vars(self).pop("_progress", None)
         try:
             for progress in run.rounds():
                 self._leave(run, progress)

@@ -63,6 +63,7 @@ class Narrowing(Proposals):
         self.low, self.high = base.support
         self.regions: list[Region] = []
         self.draws: Array | None = None
+        self.margin = 0.0
         self.number = 0
         self.before: Narrowing | None = None
 
@@ -95,7 +96,9 @@ class Narrowing(Proposals):
 
     def view(self, theta: Array, rounds: Rows) -> tuple[Prior, Mask]:
         """See all in a wide box around the region, of the rounds that count."""
-        seen = self.base if self.draws is None else seen_from(self.base, self.draws, _SEEN)
+        seen = self.base
+        if self.draws is not None:
+            seen = seen_from(self.base, self.draws, max(_SEEN, self.margin))
         count = np.isin(rounds, [one.number for one in self._chain])
         return unsampled(seen), seen.contains(theta) & count
 
@@ -149,7 +152,7 @@ class Narrowing(Proposals):
                 slack += float(np.log(weight.max() / weight.min()))
                 last = _last_that_holds(self._chain, theta, weight)
                 self.prior, self.low, self.high = last.prior, last.low, last.high
-                self.regions, self.draws = last.regions, last.draws
+                self.regions, self.draws, self.margin = last.regions, last.draws, last.margin
         self.before, self.number = last, len(counts)
         self._add_region(estimator, x, slack, generator)
 
@@ -172,7 +175,7 @@ class Narrowing(Proposals):
             self._stay(str(error))
             return
         self.prior, self.low, self.high = prior, low, high
-        self.regions, self.draws = regions, theta
+        self.regions, self.draws, self.margin = regions, theta, margin
 
     def _stay(self, why: str) -> None:
         """Tell that the region stays as it was."""

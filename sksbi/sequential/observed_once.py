@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from numbers import Integral
 from typing import Any
 
 import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
+from sksbi.sequential.given import layout_of
 from sksbi.utils.warn import warn_user
 
 __all__ = ["ObservedOnceMixin"]
@@ -36,6 +38,7 @@ class ObservedOnceMixin:
 
     estimator_: Any
     x_observed_: Any
+    x_: Any
 
     def __getattr__(self, name):
         fitted = vars(self).get("estimator_")
@@ -48,7 +51,12 @@ class ObservedOnceMixin:
         check_is_fitted(self)
         if x is None:
             return self.x_observed_
-        if not _all_among(self.estimator_, x, self.x_observed_):
+        if isinstance(x, Integral) and np.ndim(self.x_) > 1:
+            raise ValueError(
+                f"x must be an observation, got {x}: for the one of the rounds leave x out, as in "
+                f"sample(n_samples={x})."
+            )
+        if not self._all_among(x):
             warn_user(
                 "x is another observation than x_observed, for which the rounds simulated: the "
                 "posterior may be wrong there. Fit for it, or fit an estimator to simulations from "
@@ -152,20 +160,19 @@ class ObservedOnceMixin:
         check_is_fitted(self)
         return self.estimator_
 
-
-def _all_among(estimator, x, x_observed):
-    """Tell whether each observation is one that the rounds were for."""
-    if x is x_observed:
-        return True
-    if hasattr(estimator, "steps"):  # the last one's layout is of what the others make of x
-        return _equal(x, x_observed)
-    layout = estimator.x_layout_
-    try:
-        given, observed = (np.ascontiguousarray(layout.read(one).values) for one in (x, x_observed))
-    except (TypeError, ValueError):  # which the estimator is about to raise
-        return True
-    known = {row.tobytes() for row in observed}
-    return all(row.tobytes() in known for row in given)
+    def _all_among(self, x):
+        """Tell whether each observation is one that the rounds were for."""
+        if x is self.x_observed_:
+            return True
+        # That of a pipeline's last step is of what the others make of x.
+        is_pipeline = hasattr(self.estimator_, "steps")
+        try:
+            layout = layout_of(self.estimator_, self.x_) if is_pipeline else self.x_layout_
+            given, observed = (layout.read(one).values + 0.0 for one in (x, self.x_observed_))
+        except (TypeError, ValueError):  # which the estimator is about to raise, too
+            return not is_pipeline or _equal(x, self.x_observed_)
+        known = {row.tobytes() for row in np.ascontiguousarray(observed)}
+        return all(row.tobytes() in known for row in np.ascontiguousarray(given))
 
 
 def _equal(a, b):

@@ -34,6 +34,7 @@ _COLUMNS = (
 )
 _HEAD = "sequential.json"
 _COMPARED_ELSEWHERE = ("prior", "seed")
+_OF_FITS = ("estimator", "proposal", "x_observed", "pairs")
 _DIGESTS = {"x_observed": "x_observed", "pairs": "theta and x"}
 
 
@@ -58,6 +59,8 @@ class Progress:
         By how many nats the last fit is too sure of itself.
     n_given : int
         The number of pairs that were there before; they are the first table.
+    on_error : str
+        What was done with simulations that failed.
     """
 
     proposals: Any
@@ -68,6 +71,7 @@ class Progress:
     draws: Array | None = None
     slack: float = 0.0
     n_given: int = 0
+    on_error: str = "drop"
 
     @property
     def pairs(self) -> tuple[Table, Table]:
@@ -141,6 +145,9 @@ class RoundsFolder:
             raise ValueError(f"store must be a folder of rounds, but {head} is damaged.") from error
         if not isinstance(found, dict) or set(settings) - set(found):
             raise ValueError(f"store must be a folder of rounds, but {head} is something else.")
+        if not any(self.path.glob("round-*.joblib")):  # simulations of the prior serve any run
+            found = {**found, **{name: settings[name] for name in _OF_FITS}}
+            replace_file(head, json.dumps(found, indent=1).encode())
         for name, value in settings.items():
             if found[name] == value or name in _COMPARED_ELSEWHERE:
                 continue

@@ -17,10 +17,13 @@ from tqdm.auto import tqdm
 
 from sksbi.data import SimulationStore
 from sksbi.exceptions import SimulationInterrupted, SimulationWarning, TrainingWarning
+from sksbi.posteriors.restricted import LeftRegion
 from sksbi.priors import Prior, check_prior
 from sksbi.sequential.change import Tolerance, forecast
 from sksbi.sequential.given import (
+    check_first,
     check_observed,
+    check_parameters,
     choose_proposals,
     counts_of,
     on_error_of,
@@ -67,14 +70,16 @@ class SequentialRun:
         self.settings, self.x_observed, self.seed = settings, x_observed, seed
         self.places = places_of_prior(settings.estimator)
         self.base = check_prior(settings.estimator.get_params()[self.places[0]])
+        check_parameters(settings.estimator)
         self.counts = counts_of(settings)
         self.tolerance = Tolerance(settings.tol)
         self.converged = False
         self.final = final_of(settings.estimator)
-        self.given = read_pairs(self.base, *given)
+        self.given = read_pairs(settings.estimator, self.base, *given)
         if self.given is not None:
             check_observed(settings.estimator, x_observed, self.given[1], "the given x")
-        self.progress = Progress(choose_proposals(settings.estimator, settings.proposal)(self.base))
+        proposals = choose_proposals(settings.estimator, settings.proposal)(self.base)
+        self.progress = Progress(proposals, on_error=on_error_of(settings))
         self.folder: RoundsFolder | None = None
         if settings.store is not None:
             self.folder = self._open_folder()
@@ -171,16 +176,17 @@ class SequentialRun:
         if is_first:
             check_observed(self.settings.estimator, self.x_observed, every_x)
         seen, rows = proposals.view(np.asarray(every_theta), progress.rounds_of_pairs())
+        held_out = np.zeros(len(rows), dtype=bool)
         if is_first and len(self.counts) > 1:
             held_out = self._generator(number, _ASK).random(len(rows)) < _HELD_OUT
-            estimator = self._fit(seen, every_theta, every_x, rows & ~held_out, number)
+        rows = rows & ~held_out
+        estimator = self._fit(seen, every_theta, every_x, rows, number)
+        if held_out.any():
             slack = self._slack(estimator, every_theta, every_x, held_out, number)
-        else:
-            estimator = self._fit(seen, every_theta, every_x, rows, number)
         counts = progress.counts(self.counts[: number + 1])
         noise = self._generator(number, _ASK)
         inside = proposals.inside(estimator, self.x_observed, counts, noise)
-        draws = self._draw(proposals.restricted(estimator), number)
+        draws = self._draw(estimator, proposals, number)
         change, error = np.nan, np.nan
         if progress.draws is not None:
             change, error = self.tolerance.change(progress.draws, draws)
@@ -230,15 +236,21 @@ class SequentialRun:
                 n_jobs=options.n_jobs,
                 on_error=on_error_of(self.settings),
                 store=store,
+                check=None if number else self._check_first,
                 random_state=self._generator(number, _SIMULATE),
                 verbose=options.verbose,
             )
         except SimulationInterrupted as stop:
             stop.add_note(
-                f"Round {number + 1} was simulating. With store=... nothing would be lost."
+                f"Round {number + 1} was simulating, and what resume() gives is of that round "
+                "alone. With store=... nothing is lost: the same fit goes on there."
             )
             raise
         return *pairs, perf_counter() - began
+
+    def _check_first(self, x: Table) -> None:
+        """Look at the first simulations, before there are more."""
+        check_first(self.settings.estimator, self.x_observed, self.given, x)
 
     def _with_pairs(self, theta: Table, x: Table) -> Progress:
         """Add pairs, after those that were there already."""
@@ -284,11 +296,16 @@ class SequentialRun:
         noise = self._generator(number, _ASK)
         return slack_of(estimator, np.asarray(theta)[rows], take(x, rows), noise)
 
-    def _draw(self, estimator: Any, number: int) -> Array:
-        """Draw from the posterior at the observations."""
-        asked = estimator._ask(self.x_observed, warns=False)[1]
+    def _draw(self, estimator: Any, proposals: Any, number: int) -> Array:
+        """Draw from the posterior at the observations, also where it has left the region."""
+        asked = proposals.restricted(estimator)._ask(self.x_observed, warns=False)[1]
         n = _DRAWS if asked.normalised else _DRAWS_OF_SAMPLER
-        draws: Array = asked.sample(n, self._generator(number, _ASK)).theta
+        noise = self._generator(number, _ASK)
+        try:
+            draws: Array = asked.sample(n, noise).theta
+        except LeftRegion:  # the next round forgets that region
+            asked = estimator._ask(self.x_observed, warns=False)[1]
+            draws = asked.sample(n, noise).theta
         return draws
 
     def _generator(self, number: int, purpose: int) -> np.random.Generator:

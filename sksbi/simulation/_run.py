@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from dataclasses import replace
 from time import perf_counter
@@ -50,6 +50,8 @@ class Run:
         Whether to show a progress bar.
     store : SimulationStore or None, default=None
         Where chunks are kept as they end, and where those are that have ended before.
+    check : callable or None, default=None
+        It is given the first results, and raises if the run should not go on.
     """
 
     def __init__(
@@ -60,12 +62,14 @@ class Run:
         n_jobs: int | None,
         verbose: int,
         store: SimulationStore | None = None,
+        check: Callable[[Table], Any] | None = None,
     ) -> None:
         self.runner = runner
         self.keeping = None if store is None else Keeping(store)
         self.theta = theta
         self.n_jobs = n_jobs
         self.verbose = verbose
+        self.check = check
         self.chunks: list[Chunk] = []
         self.ended = np.zeros(len(theta), dtype=bool)
         self.good = np.zeros(len(theta), dtype=bool)
@@ -173,6 +177,9 @@ class Run:
             self._stop_where_it_must(self.failure)
         if self.keeping is not None and chunk.stop > chunk.start:
             self.keeping.keep(chunk, any_good=bool(self.good.any()))
+        if self.check is not None and chunk.values is not None:
+            self.check(chunk.values)
+            self.check = None
         if chunk.interrupted:
             raise KeyboardInterrupt
 

@@ -171,6 +171,7 @@ def run_simulator(
     n_jobs: int | None = None,
     on_error: str = "drop",
     store: str | Path | None = None,
+    check: Callable[[Table], Any] | None = None,
     random_state: RandomState = None,
     verbose: int = 0,
 ) -> tuple[Table, Table]:
@@ -194,6 +195,8 @@ def run_simulator(
     store : str, Path or None, default=None
         A folder that keeps the results as they come, as in :func:`sksbi.simulate`; theta must begin
         with the rows that the store was begun with.
+    check : callable or None, default=None
+        It is given the first results, as a table, and raises if they are not what is wanted.
     random_state : None, int, numpy.random.RandomState or numpy.random.Generator, default=None
         Source of every generator that the simulator receives.
     verbose : int, default=0
@@ -224,13 +227,13 @@ def run_simulator(
     if kept is None or not kept.exists:
         entropy = _entropy(check_generator(random_state))
         if kept is None:
-            return _run(simulator, theta, entropy, options, None)
+            return _run(simulator, theta, entropy, options, None, check)
         kept.create(settings_of(None, random_state, entropy, **options.of_numbers()), theta)
     found = kept.settings()
     entropy = found["entropy"]
     check_same_run(found, settings_of(None, random_state, entropy, **options.of_numbers()))
     extend_with(kept, theta)
-    return _run(simulator, theta, entropy, options, kept)
+    return _run(simulator, theta, entropy, options, kept, check)
 
 
 @dataclass(frozen=True)
@@ -264,6 +267,7 @@ def _run(
     entropy: list[int],
     options: _Options,
     store: SimulationStore | None,
+    check: Callable[[Table], Any] | None = None,
 ) -> tuple[Table, Table]:
     """Run all rows that are not in the store."""
     runner = Runner(
@@ -273,7 +277,7 @@ def _run(
         on_error=options.on_error,
         entropy=entropy,
     )
-    run = Run(runner, theta, options.chunk_size, options.n_jobs, options.verbose, store)
+    run = Run(runner, theta, options.chunk_size, options.n_jobs, options.verbose, store, check)
     return run.finish()
 
 

@@ -42,6 +42,11 @@ Support = tuple[Array, Array]
 
 _SHOWN = 3
 _DIFFERENT, _UNLIKELY = 0.05, 1e-9
+_OF_FACTORS = (
+    "If simulations that failed were left out, the posterior will be wrong: simulate(..., "
+    "on_error='keep') keeps them. If the prior has other units, give the right one. If theta was "
+    "drawn from another distribution on purpose, the posterior is that of the prior that was given."
+)
 _WAY_OUT = "leave out such rows of theta and x"
 
 
@@ -234,7 +239,9 @@ def warn_of_far_theta(theta: Array, prior: Prior, names: Sequence[Any]) -> None:
         )
 
 
-def warn_of_other_theta(theta: Array, prior: Prior, names: Sequence[Any]) -> None:
+def warn_of_other_theta(
+    theta: Array, prior: Prior, names: Sequence[Any], advice: str = _OF_FACTORS
+) -> None:
     """
     Warn of parameters of another distribution than the prior's, for what multiplies the prior.
 
@@ -246,6 +253,8 @@ def warn_of_other_theta(theta: Array, prior: Prior, names: Sequence[Any]) -> Non
         The prior.
     names : sequence
         The parameters' names.
+    advice : str, optional
+        What may be the reason, and what to do.
 
     Warns
     -----
@@ -257,10 +266,7 @@ def warn_of_other_theta(theta: Array, prior: Prior, names: Sequence[Any]) -> Non
     if distance[worst] > _DIFFERENT and p_value[worst] < _UNLIKELY:
         warn_user(
             f"theta's values of {names[worst]!r} do not follow the prior: their distribution "
-            f"functions differ by up to {distance[worst]:.2f}. If simulations that failed were "
-            "left out, the posterior will be wrong: simulate(..., on_error='keep') keeps them. "
-            "If the prior has other units, give the right one. If theta was drawn from another "
-            "distribution on purpose, the posterior is that of the prior that was given.",
+            f"functions differ by up to {distance[worst]:.2f}. {advice}",
             TrainingWarning,
         )
 

@@ -171,7 +171,7 @@ def test_another_observation_warns(fitted):
     with pytest.warns(UserWarning, match="another observation than x_observed"):
         fitted.log_prob([[3.0, -1.0]], [3.05, -1.0])
     with pytest.raises(ValueError, match=r"shape \(2,\)"):
-        fitted.sample(500)
+        fitted.sample([500.0])
 
 
 def test_observations_are_compared_as_they_are_read():
@@ -236,7 +236,8 @@ def test_pairs_that_are_there_are_used():
     made = SequentialInference(tiny(), simulator, **ROUNDS).fit(X, theta=theta, x=x)
     pd.testing.assert_frame_equal(made.theta_[:300], theta)
     assert len(made.theta_) == 900
-    assert made.rounds_["pairs"].iloc[0] == 500
+    # But for those held out, a fifth.
+    assert made.rounds_["pairs"].iloc[0] == pytest.approx(400, abs=4 * np.sqrt(500 * 0.2 * 0.8))
 
 
 def test_more_rounds_go_on():
@@ -406,44 +407,6 @@ def test_what_takes_estimators_takes_rounds(fitted):
     covered = calibrated.in_region(theta, x, level=0.8).mean()
     # Of 200 and 400 pairs: a standard error of .035.
     assert covered == pytest.approx(0.8, abs=4 * 0.035)
-
-
-@pytest.mark.parametrize(
-    ("options", "x", "message"),
-    [
-        ({"estimator": NPE()}, X, "estimator must have the prior"),
-        ({"estimator": NPE}, X, "estimator must be an instance"),
-        ({"estimator": tiny(), "proposal": "posterior"}, X, "is for ratio and likelihood"),
-        ({"n_simulations": []}, X, "n_simulations must be an int of at least 2"),
-        ({"n_simulations": [100, 1]}, X, "n_simulations must be an int of at least 2"),
-        ({"n_rounds": 0}, X, "n_rounds"),
-        ({"tol": -1.0}, X, "tol"),
-        ({"simulator": None}, X, "simulator"),
-        ({}, [1.0, 2.0, 3.0], "x_observed, beside what the simulator returns"),
-        ({}, 1.0, "x_observed, beside what the simulator returns"),
-        ({}, [np.nan, 1.0], "x_observed, beside what the simulator returns"),
-        ({}, None, "x_observed"),
-    ],
-)
-def test_wrong_input_is_told(options, x, message):
-    """By the name of the argument."""
-    options = {"estimator": tiny(), "simulator": simulator} | ROUNDS | options
-    with pytest.raises((TypeError, ValueError), match=message):
-        SequentialInference(**options).fit(x)
-
-
-@pytest.mark.parametrize(
-    ("given", "message"),
-    [
-        ({"theta": [[1.0, 2.0]]}, "both be given, or neither"),
-        ({"theta": np.zeros((3, 2)), "x": np.zeros((2, 2))}, "rows|length|samples"),
-        ({"theta": np.zeros((3, 2)), "x": np.zeros((3, 4))}, "x_observed, beside the given x"),
-    ],
-)
-def test_wrong_pairs_are_told(given, message):
-    """Before anything is simulated."""
-    with pytest.raises(ValueError, match=message):
-        SequentialInference(tiny(), simulator, **ROUNDS).fit(X, **given)
 
 
 def test_failures_are_told_once():
