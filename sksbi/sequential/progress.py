@@ -12,6 +12,7 @@ import joblib
 import numpy as np
 import pandas as pd
 
+from sksbi.data import SimulationStore
 from sksbi.data.parts import create_file, make_folder, replace_file
 from sksbi.tables.simulated import Table, concatenate
 from sksbi.utils.types import Array, Rows
@@ -179,14 +180,14 @@ class RoundsFolder:
         joblib.dump(replace(progress, theta=[], x=[]), buffer)  # these are in their own stores
         replace_file(self._file(len(progress.rows)), buffer.getvalue())
 
-    def load(self, most: int) -> Progress | None:
+    def load(self, counts: list[int]) -> Progress | None:
         """
         Find the last round that has ended.
 
         Parameters
         ----------
-        most : int
-            The largest number that is wanted.
+        counts : list of int
+            The simulations of every round that is wanted.
 
         Returns
         -------
@@ -196,9 +197,9 @@ class RoundsFolder:
         Raises
         ------
         ValueError
-            If its file is damaged.
+            If its file is damaged, simulations are lost, or rounds had other numbers of them.
         """
-        found = [number for number in range(1, most + 1) if self._file(number).exists()]
+        found = [number for number in range(1, len(counts) + 1) if self._file(number).exists()]
         if not found:
             return None
         path = self._file(found[-1])
@@ -211,6 +212,17 @@ class RoundsFolder:
             ) from error
         if not isinstance(progress, Progress):
             raise ValueError(f"store must hold rounds, but {path} is something else.")
+        for number, (row, count) in enumerate(zip(progress.rows, counts, strict=False), start=1):
+            if row["simulations"] != count:
+                raise ValueError(
+                    f"store was begun with {row['simulations']} simulations in round {number}, got "
+                    f"n_simulations={count}: give the same, or another folder."
+                )
+            if not SimulationStore(self.simulations(number)).exists:
+                raise ValueError(
+                    "store must have the simulations of all its rounds, but "
+                    f"{self.simulations(number)} is lost: give another folder."
+                )
         return progress
 
     def _file(self, number: int) -> Path:

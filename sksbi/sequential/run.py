@@ -7,6 +7,7 @@ import warnings
 from collections.abc import Iterator
 from copy import copy
 from dataclasses import replace
+from functools import partial
 from time import perf_counter
 from typing import Any
 
@@ -80,6 +81,7 @@ class SequentialRun:
             check_observed(settings.estimator, x_observed, self.given[1], "the given x")
         proposals = choose_proposals(settings.estimator, settings.proposal)(self.base)
         self.progress = Progress(proposals, on_error=on_error_of(settings))
+        self.check_first = partial(check_first, settings.estimator, self.x_observed, self.given)
         self.folder: RoundsFolder | None = None
         if settings.store is not None:
             self.folder = self._open_folder()
@@ -236,7 +238,7 @@ class SequentialRun:
                 n_jobs=options.n_jobs,
                 on_error=on_error_of(self.settings),
                 store=store,
-                check=None if number else self._check_first,
+                check=None if number else self.check_first,
                 random_state=self._generator(number, _SIMULATE),
                 verbose=options.verbose,
             )
@@ -247,10 +249,6 @@ class SequentialRun:
             )
             raise
         return *pairs, perf_counter() - began
-
-    def _check_first(self, x: Table) -> None:
-        """Look at the first simulations, before there are more."""
-        check_first(self.settings.estimator, self.x_observed, self.given, x)
 
     def _with_pairs(self, theta: Table, x: Table) -> Progress:
         """Add pairs, after those that were there already."""
@@ -323,24 +321,13 @@ class SequentialRun:
 
     def _find_rounds(self, folder: RoundsFolder) -> Progress | None:
         """Find the rounds in a folder, and the pairs of each."""
-        progress = folder.load(len(self.counts))
+        progress = folder.load(self.counts)
         if progress is None:
             return None
-        for number, row in enumerate(progress.rows):
-            if row["simulations"] != self.counts[number]:
-                raise ValueError(
-                    f"store was begun with {row['simulations']} simulations in round {number + 1}, "
-                    f"got n_simulations={self.counts[number]}: give the same, or another folder."
-                )
         self.progress = progress
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", SimulationWarning)  # it was told before
             for number in range(len(progress.rows)):
-                if not SimulationStore(folder.simulations(number + 1)).exists:
-                    raise ValueError(
-                        f"store must have the simulations of all its rounds, but "
-                        f"{folder.simulations(number + 1)} is lost: give another folder."
-                    )
                 theta, x, _ = self._simulate(number, progress.proposals)
                 self.progress = self._with_pairs(theta, x)
         return self.progress
