@@ -51,7 +51,7 @@ class ObservedOnceMixin:
         check_is_fitted(self)
         if x is None:
             return self.x_observed_
-        if isinstance(x, Integral) and np.ndim(self.x_) > 1:
+        if isinstance(x, Integral) and np.prod(np.shape(self.x_)[1:]) > 1:
             raise ValueError(
                 f"x must be an observation, got {x}: for the one of the rounds leave x out, as in "
                 f"sample(n_samples={x})."

@@ -182,6 +182,10 @@ def test_a_number_of_draws_is_no_observation():
     made = SequentialInference(tiny(), simulator, **ROUNDS | {"n_rounds": 1}).fit(X)
     with pytest.raises(ValueError, match=r"as in sample\(n_samples=500\)"):
         made.sample(500)
+    column = SequentialInference(
+        tiny(), lambda theta, rng: [rng.normal(theta["a"])], **ROUNDS | {"n_rounds": 1}
+    ).fit([3.0])
+    assert len(column.sample(3, 5)) == 5
 
 
 @pytest.mark.filterwarnings("ignore::sksbi.exceptions.SimulationWarning")

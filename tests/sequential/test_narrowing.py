@@ -94,3 +94,16 @@ def test_a_posterior_at_the_end_of_the_prior(seed):
     exact = stats.halfnorm(scale=1e-3)
     assert draws.mean() == pytest.approx(exact.mean(), abs=0.4 * exact.std())
     assert draws.std() == pytest.approx(exact.std(), rel=0.25)
+
+
+def test_a_fit_that_leaves_its_region_ends_no_run():
+    """Its change is that of all of its posterior; the next round forgets the region."""
+    made = SequentialInference(
+        NPE([stats.expon()]),
+        lambda theta, rng: rng.normal(theta, 1e-3),
+        n_rounds=4,
+        n_simulations=100,
+        vectorized=True,
+        random_state=0,
+    )
+    assert made.fit([0.0]).round_ == 4
