@@ -8,6 +8,7 @@ imports skorch, and what is no hard dependency is imported inside functions only
 import ast
 import sys
 from collections.abc import Callable, Iterator
+from functools import cache
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 from statistics import median
@@ -70,6 +71,7 @@ ABSTRACT = "posteriors.base"
 Function = ast.FunctionDef | ast.AsyncFunctionDef
 
 
+@cache
 def files(root: Path) -> dict[str, ast.Module]:
     """Parse every file of the package: {dotted name below the package: tree}."""
     paths = sorted(root.rglob("*.py"))
