@@ -311,7 +311,7 @@ def in_parallel(
 @pytest.mark.parametrize(
     "n", [600, pytest.param(10_000, marks=pytest.mark.slow)], ids=["600 rows", "10,000 rows"]
 )
-def test_two_processes_equal_serial_bit_for_bit(
+def test_two_processes_and_two_threads_equal_serial_bit_for_bit(
     posterior: BaseEstimator, make_pairs: Callable[..., Pairs], n: int
 ) -> None:
     estimator = clone(posterior)
@@ -319,16 +319,12 @@ def test_two_processes_equal_serial_bit_for_bit(
         estimator.set_params(batch_size=100, max_epochs=2)
     pairs = make_pairs(n)
     serial = in_parallel(estimator, pairs, None)
-    for expected, result in zip(serial, in_parallel(estimator, pairs, 2), strict=True):
-        np.testing.assert_array_equal(result, expected)
-
-
-def test_two_threads_equal_serial_bit_for_bit(posterior: BaseEstimator, pairs: Pairs) -> None:
-    serial = in_parallel(posterior, pairs, None)
+    processes = in_parallel(estimator, pairs, 2)
     with joblib.parallel_config("threading", n_jobs=2):
-        threads = in_parallel(posterior, pairs, None)
-    for expected, result in zip(serial, threads, strict=True):
-        np.testing.assert_array_equal(result, expected)
+        threads = in_parallel(estimator, pairs, None)
+    for expected, *results in zip(serial, processes, threads, strict=True):
+        for result in results:
+            np.testing.assert_array_equal(result, expected)
 
 
 @pytest.mark.slow
