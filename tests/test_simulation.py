@@ -770,6 +770,15 @@ def test_errors_ask_whether_the_other_way_was_meant(simulator, vectorized, quest
     assert (f"did you mean {question}" in notes) if question else "did you mean" not in notes
 
 
+def test_a_simulator_that_wants_names_is_told_that_there_are_none():
+    with pytest.raises(IndexError) as info:
+        run_simulator(lambda theta: theta["mass"], THETA)
+    assert "may ask for theta[0], but not for theta['name']" in "".join(info.value.__notes__)
+    with pytest.raises(IndexError) as info:
+        run_simulator(lambda theta: [][0], THETA)
+    assert "theta['name']" not in "".join(info.value.__notes__)
+
+
 def run_script(text, *, interrupt_after):
     """Run a script in a process group of its own, and press Ctrl-C once it says so."""
     command = [sys.executable, "-u", "-c", textwrap.dedent(text)]

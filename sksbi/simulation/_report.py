@@ -20,6 +20,9 @@ _SHARE = 0.01  # of failures, from which p(theta | success) is told from p(theta
 
 _SLIPS = (AttributeError, IndexError, KeyError, RuntimeError, TypeError, ValueError)
 
+# What NumPy says where an array is asked for a column by its name.
+_NO_NAMES = "only integers, slices"
+
 
 def warn_dropped(failure: Failure, kinds: Counter[str], theta: Table, n: int) -> None:
     """Warn of rows left out of n, and above a share of them say who may not learn from the rest."""
@@ -60,6 +63,11 @@ def _where(theta: Table, row: int) -> str:
 def explain(failure: Failure, runner: Runner, theta: Table, *, alone: bool) -> Exception:
     """Note at an error where it was; if no row gave a result, whether the other way would have."""
     failure.error.add_note(f"The simulation failed at {_where(theta, failure.row)}.")
+    if _NO_NAMES in str(failure.error) and not isinstance(theta, pd.DataFrame):
+        failure.error.add_note(
+            "The simulator is given an array, as the parameters have no names: it may ask for "
+            "theta[0], but not for theta['name'], unless the prior is a dictionary."
+        )
     was_raised = type(failure.error).__name__ == failure.kind
     if alone and was_raised and isinstance(failure.error, _SLIPS) and _works(runner, theta):
         failure.error.add_note(

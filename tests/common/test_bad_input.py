@@ -497,6 +497,11 @@ CALLS: dict[str, tuple[Callable[..., object], type[Exception], str]] = {
         ValueError,
         "x must hold numbers only: .*'heavy'",
     ),
+    "a dict of parameters": (
+        lambda e, t, x: e.log_prob({"mean": 0.0, "sd": 1.0}, x.iloc[0]),
+        TypeError,
+        "theta must be a table or an array, got a dict",
+    ),
     "complex observation": (lambda e, t, x: e.sample([1j, 0, 0, 0]), ValueError, "x: Complex"),
     "sparse observations": (
         lambda e, t, x: e.sample(sparse.csr_array(x)),
