@@ -28,6 +28,10 @@ from sksbi.utils.validation import check_count
 
 __all__ = ["Atomic"]
 
+# Times as many atoms: few of them are near a narrow posterior, and by few losses the training
+# would stop where chance has it.
+_IN_EVALUATION = 10
+
 
 class Atomic(Criterion):
     """
@@ -40,7 +44,7 @@ class Atomic(Criterion):
     Parameters
     ----------
     n_atoms : int, default=10
-        The number K of other theta.
+        The number K of other theta; in evaluation, where losses are compared, ten times as many.
 
     References
     ----------
@@ -102,8 +106,8 @@ class Atomic(Criterion):
         if self._atoms is None:
             raise RuntimeError("criterion='atomic' takes its atoms from NPE: fit NPE with it.")
         posterior = output.mixture() if hasattr(output, "mixture") else output
-        shape = self.n_atoms, len(theta)
-        rows = torch.randint(len(self._atoms), shape, generator=self.generator)
+        k = self.n_atoms if self.training else _IN_EVALUATION * self.n_atoms
+        rows = torch.randint(len(self._atoms), (k, len(theta)), generator=self.generator)
         others, log_p = self._atoms[rows].to(theta), self._log_p[rows].to(theta)
         log_q = posterior.log_prob(torch.cat([theta[None], others]))
         log_p = torch.cat([self._log_prior(theta.cpu()).to(theta)[None], log_p])

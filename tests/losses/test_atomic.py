@@ -84,6 +84,17 @@ def test_evaluations_can_be_compared():
     assert not torch.equal(criterion(output, theta), criterion(output, theta))
 
 
+def test_evaluations_see_ten_times_as_many_atoms():
+    """A posterior that is the prior, both flat, has but chance: log(K + 1)."""
+    theta = torch.arange(2000.0)[:, None]
+    criterion = Atomic(n_atoms=3)
+    criterion.show(theta, lambda theta: torch.zeros(len(theta)))
+    flat = normal(torch.zeros(2000, 1), 1e9)
+    # One in 2000 atoms is the row's own theta, and does not count.
+    assert criterion.eval()(flat, theta).exp().mean() == pytest.approx(31, abs=0.1)
+    assert criterion.train()(flat, theta).exp().mean() == pytest.approx(4, abs=0.01)
+
+
 def test_it_has_a_name():
     """NPE builds it, and alone it says what is missing."""
     assert "atomic" in criterion_names()
