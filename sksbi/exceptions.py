@@ -1,4 +1,4 @@
-"""Warnings that sksbi gives, and how it tells of an interruption."""
+"""Warnings and errors that sksbi gives, and how it tells of an interruption."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any, Self
 
 __all__ = [
+    "CommandError",
     "MisspecificationWarning",
     "SamplingWarning",
     "SimulationInterrupted",
@@ -13,6 +14,24 @@ __all__ = [
     "TrainingWarning",
     "VersionWarning",
 ]
+
+
+class CommandError(RuntimeError):
+    """
+    A program that is a simulator has failed.
+
+    Raised by :class:`sksbi.simulation.CommandSimulator`: in :func:`sksbi.simulate` it is a failure
+    of one row.
+
+    Examples
+    --------
+    >>> from sksbi.exceptions import CommandError
+    >>> try:
+    ...     raise CommandError("The command ./sim 3.0 ended with exit status 1")
+    ... except CommandError as error:
+    ...     print(error)
+    The command ./sim 3.0 ended with exit status 1
+    """
 
 
 class MisspecificationWarning(UserWarning):

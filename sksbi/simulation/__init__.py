@@ -11,6 +11,8 @@ from a global generator, such as ``np.random.normal``, is not reproducible.
 
 from __future__ import annotations
 
+from sksbi.simulation._command import CommandSimulator
+from sksbi.simulation._replay import failures, replay
 from sksbi.simulation._simulate import run_simulator, simulate
 
-__all__ = ["run_simulator", "simulate"]
+__all__ = ["CommandSimulator", "failures", "replay", "run_simulator", "simulate"]
