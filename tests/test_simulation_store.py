@@ -14,7 +14,7 @@ from scipy import stats
 from sksbi import simulate
 from sksbi.data import SimulationStore
 from sksbi.exceptions import SimulationInterrupted, SimulationWarning
-from sksbi.simulation import run_simulator
+from sksbi.simulation import failures, replay, run_simulator
 
 PRIOR = {"a": stats.norm(), "b": stats.uniform()}
 
@@ -247,3 +247,43 @@ def test_given_parameters_are_kept(tmp_path):
     with pytest.raises(ValueError, match=r"begun with \[0\.\] in row 0 of theta, got \[1\.\]"):
         run_simulator(of, theta + 1, store=tmp_path)
     assert os.listdir(tmp_path)
+
+
+@pytest.mark.filterwarnings("ignore::sksbi.exceptions.SimulationWarning")
+def test_failures_are_listed_and_fail_again(tmp_path):
+    theta, x = simulate(simulator, PRIOR, 60, on_error="keep", random_state=0, store=tmp_path)
+    table = failures(tmp_path)
+    assert table.index.tolist() == np.flatnonzero(x["x"].isna()).tolist()
+    pd.testing.assert_frame_equal(
+        table[["a", "b"]], theta[x["x"].isna()], check_index_type=False, check_names=False
+    )
+    assert table["kind"].unique().tolist() == ["ValueError"]
+    assert table["error"].unique().tolist() == ["ValueError: b is too large"]
+    with pytest.raises(ValueError, match="b is too large"):
+        replay(simulator, tmp_path, table.index[0])
+    good = int(np.flatnonzero(x["x"].notna())[3])
+    assert replay(simulator, tmp_path, good) == x.loc[good].to_dict()
+    with pytest.raises(ValueError, match="row must be one of a simulation that has run .*got 60"):
+        replay(simulator, tmp_path, 60)
+    with pytest.raises(TypeError, match="row must be an int"):
+        replay(simulator, tmp_path, 1.5)
+
+
+def test_a_vectorized_chunk_is_replayed_as_it_ran(tmp_path):
+    """Also where the run was extended in the middle of a chunk."""
+    options = {"vectorized": True, "chunk_size": 20, "random_state": 0, "store": tmp_path}
+    for n in (30, 50):
+        _, x = simulate(in_one_go, PRIOR, n, **options)
+    for row, piece in ((0, slice(0, 20)), (25, slice(20, 30)), (35, slice(30, 40))):
+        np.testing.assert_array_equal(replay(in_one_go, tmp_path, row), x[piece])
+
+
+def test_failures_of_parameters_without_names(tmp_path):
+    run_simulator(lambda t: t if t[0] else None, [[2.0], [0.0]], on_error="keep", store=tmp_path)
+    table = failures(tmp_path)
+    told = {"kind": "returned None", "error": "ValueError: the simulator returned None"}
+    assert table.to_dict("index") == {1: {"theta_0": 0.0} | told}
+    with pytest.raises(ValueError, match="store must be a folder of simulations"):
+        failures(tmp_path / "none")
+    with pytest.raises(TypeError, match="store must be the path of a folder"):
+        failures(3)

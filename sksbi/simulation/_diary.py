@@ -45,14 +45,19 @@ class Diary:
         for name in os.listdir(self.folder):
             os.unlink(os.path.join(self.folder, name))
 
-    def read(self) -> tuple[list[int], bool]:
-        """Tell which rows the dead were at, and whether they are those that died by themselves."""
+    def places(self) -> dict[int, int]:
+        """Tell which row every process is at, or was when it died."""
         at = {}
         for name in os.listdir(self.folder):
             with open(os.path.join(self.folder, name), "rb") as file:
                 page = file.read()
             if len(page) == PLACE.size and (row := PLACE.unpack(page)[0]) >= 0:
                 at[int(name)] = row
+        return at
+
+    def read(self) -> tuple[list[int], bool]:
+        """Tell which rows the dead were at, and whether they are those that died by themselves."""
+        at = self.places()
         guilty = [at[pid] for pid in self._died() if pid in at]
         return (guilty, True) if guilty else (list(at.values()), len(at) == 1)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import suppress
+from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import replace
 from time import perf_counter
 from typing import Any, cast
@@ -17,6 +17,7 @@ from tqdm.auto import tqdm
 from sksbi.data import SimulationStore
 from sksbi.exceptions import SimulationInterrupted, SimulationWarning
 from sksbi.simulation._cut import HEAD, Cutter, Piece
+from sksbi.simulation._deadline import Watchdog
 from sksbi.simulation._diary import Diary, keeping_diary
 from sksbi.simulation._keep import Keeping
 from sksbi.simulation._report import explain, warn_dropped, warn_early
@@ -28,6 +29,7 @@ from sksbi.utils.types import Mask, Rows
 __all__ = ["Run"]
 
 _DEATHS = 5  # so many rows that kill their process, and none with a result: all will
+_DIED = "the worker process died: exit, segmentation fault or memory"
 _IN_VAIN = 3  # deaths in a row that no row explains
 _PATIENCE = 30.0  # seconds without a result after which the first error is told
 
@@ -78,6 +80,7 @@ class Run:
         self.failure: Failure | None = None
         self.form: tuple[str, int] | None = None
         self.sent: dict[int, int] = {}
+        self.hung: list[int] = []
         self.n_deaths = 0
         self.began, self.told = perf_counter(), False
         if self.keeping is not None:
@@ -92,7 +95,7 @@ class Run:
         )
         try:
             with bar:
-                if effective_n_jobs(self.n_jobs) == 1:
+                if effective_n_jobs(self.n_jobs) == 1 and self.runner.timeout is None:
                     self._run_here(bar)
                 else:
                     self._run_in_jobs(bar)
@@ -111,6 +114,11 @@ class Run:
         """Run the rows in joblib's jobs; after the death of a process, all but what it was at."""
         in_vain = 0
         with keeping_diary() as diary:
+            if diary is None and self.runner.timeout is not None:
+                raise ValueError(
+                    "timeout needs worker processes that can be stopped, those of joblib's backend "
+                    "'loky', and parallel_config has set another: leave timeout=None there."
+                )
             while left := _left(self.ended):
                 try:
                     self._send(self.cutter.cut(left), diary, bar)
@@ -137,16 +145,40 @@ class Run:
                 number = self.cutter.number(start)
                 yield delayed(runner)(number, start, take(self.theta, slice(start, stop)))
 
-        with running(self.n_jobs, jobs(), in_order=False) as results:
+        # joblib runs a single job at a time in this process, which nobody could kill.
+        n_jobs, at_once = self.n_jobs, None
+        if effective_n_jobs(n_jobs) == 1:
+            n_jobs, at_once = 2, 1
+        with (
+            running(n_jobs, jobs(), in_order=False, at_once=at_once) as results,
+            self._watched(diary),
+        ):
             if diary is not None:
                 diary.open()
             for chunk in results:
                 self._add(chunk)
                 bar.update(chunk.stop - chunk.start)
 
+    def _watched(self, diary: Diary | None) -> AbstractContextManager[None]:
+        """Kill workers that are at a row for too long."""
+        self.hung = []
+        timeout = self.runner.timeout
+        if timeout is None or diary is None:
+            return nullcontext()
+
+        def limit(row: int) -> float:
+            return timeout * (self.sent[row] - row if self.runner.vectorized else 1)
+
+        watchdog = Watchdog(diary.places, limit)
+        self.hung = watchdog.hung
+        return watchdog.watching(timeout)
+
     def _suspects(self, diary: Diary | None) -> tuple[list[Piece], bool]:
         """Find what ran when a process died, rows or whole chunks, and whether that is certain."""
-        rows, are_sure = diary.read() if diary is not None else ([], False)
+        if self.hung:
+            rows, are_sure = list(self.hung), True
+        else:
+            rows, are_sure = diary.read() if diary is not None else ([], False)
         whole = self.runner.vectorized
         return [(row, self.sent[row] if whole else row + 1) for row in rows], are_sure
 
@@ -163,8 +195,9 @@ class Run:
         """Count what killed a process as failed."""
         for start, stop in pieces:
             self.n_deaths += 1
-            error = RuntimeError("the worker process died: exit, segmentation fault or memory")
-            failure = Failure(start, error, "worker process died")
+            failure = Failure(start, RuntimeError(_DIED), "worker process died")
+            if start in self.hung:
+                failure = Failure.timed_out(start, cast(float, self.runner.timeout))
             bar.update(stop - start)
             self._add(Chunk.of_failure(start, stop, failure))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import mmap
 import os
 import pickle
@@ -11,17 +12,18 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from time import perf_counter
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pandas as pd
 
 from sksbi.data.parts import Lost
+from sksbi.simulation._deadline import TimedOut, deadline
 from sksbi.tables.returned import check_table, check_value
 from sksbi.tables.simulated import Table, Value, gaps, stack, take, take_row
 from sksbi.utils.types import Rows
 
-__all__ = ["PLACE", "Chunk", "Failure", "Runner"]
+__all__ = ["PLACE", "Chunk", "Failure", "Runner", "takes_rng"]
 
 PLACE = struct.Struct("q")  # the number of a row, in the diary
 
@@ -48,6 +50,12 @@ class Failure:
     def returned(cls, row: int, what: str) -> Failure:
         """Make the failure of a row whose result is none."""
         return cls(row, ValueError(f"the simulator returned {what}"), f"returned {what}")
+
+    @classmethod
+    def timed_out(cls, row: int, timeout: float) -> Failure:
+        """Make the failure of a row that did not end in time."""
+        error = TimeoutError(f"the simulation took longer than timeout={timeout:g} seconds")
+        return cls(row, error, "timed out")
 
     def lost(self, row: int) -> Lost:
         """Tell in words what a row failed of."""
@@ -98,6 +106,7 @@ class Runner:
     takes_rng: bool
     on_error: str
     entropy: list[int]
+    timeout: float | None = None  # seconds a row
     diary: str | None = None  # a folder with a page a process, which outlives the process
 
     def __call__(
@@ -189,9 +198,12 @@ class Runner:
             seed = np.random.SeedSequence(self.entropy, spawn_key=key)
             options["rng"] = np.random.default_rng(seed)
         try:
-            result = self.simulator(theta, **options)
+            with deadline(self.limit(len(theta) if self.vectorized else 1)):
+                result = self.simulator(theta, **options)
         except KeyboardInterrupt:
             raise
+        except TimedOut:
+            return None, Failure.timed_out(row, cast(float, self.timeout))
         except BaseException as error:
             return None, Failure.of(row, error)
         if result is None:
@@ -199,6 +211,10 @@ class Runner:
         if pd.api.types.is_scalar(result) and pd.isna(result):
             return None, Failure.returned(row, "NaN")
         return result, None
+
+    def limit(self, n_rows: int) -> float | None:
+        """Say how many seconds a call with so many rows may take."""
+        return None if self.timeout is None else self.timeout * n_rows
 
     def _without_gaps(self, chunk: Chunk, values: Table) -> Chunk:
         """Count rows with NaN or inf as failed; those with some NaN only where they are dropped."""
@@ -222,3 +238,13 @@ class Runner:
             failure=failure,
             lost=sorted(chunk.lost + lost),
         )
+
+
+def takes_rng(simulator: Callable[..., Any]) -> bool:
+    """Tell whether the simulator has a parameter named rng."""
+    if not callable(simulator):
+        raise TypeError(f"simulator must be callable, got {simulator!r}.")
+    try:
+        return "rng" in inspect.signature(simulator).parameters
+    except (TypeError, ValueError):  # many functions written in C have no signature
+        return False

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Callable
 from dataclasses import dataclass
 from numbers import Integral
@@ -23,13 +22,13 @@ from sksbi.simulation._keep import (
     theta_of,
 )
 from sksbi.simulation._run import Run
-from sksbi.simulation._runner import Runner
+from sksbi.simulation._runner import Runner, takes_rng
 from sksbi.tables.simulated import Table
 from sksbi.utils.containers import as_floats, plain
 from sksbi.utils.random import check_generator
 from sksbi.utils.settings import check_flag
 from sksbi.utils.types import RandomState
-from sksbi.utils.validation import check_count, check_memory
+from sksbi.utils.validation import check_count, check_memory, check_real
 
 __all__ = ["run_simulator", "simulate"]
 
@@ -45,6 +44,7 @@ def simulate(
     chunk_size: int | None = None,
     n_jobs: int | None = None,
     on_error: str = "drop",
+    timeout: float | None = None,
     store: str | Path | None = None,
     random_state: RandomState = None,
     verbose: int = 0,
@@ -81,6 +81,10 @@ def simulate(
         them out of theta and x, with one SimulationWarning; "raise" raises the first error; "keep"
         keeps them, with NaN in all of x, see Notes. When a vectorised simulator raises, its whole
         chunk fails.
+    timeout : float or None, default=None
+        Seconds that a row may take; then it has failed. A vectorised simulator has as many times
+        more as the chunk has rows. With it simulations run in worker processes, for ``n_jobs=1``
+        too, so that one that hangs can be stopped wherever it is.
     store : str, Path or None, default=None
         A folder that keeps the results as they come, see Notes. What it holds is not simulated
         again: after a crash, or a ``kill``, the same call goes on where it stopped, and gives the
@@ -147,7 +151,7 @@ def simulate(
     n_samples = check_count(n_samples, "n_samples")
     prior = check_prior(prior)
     check_memory(n_samples, "n_samples", n_samples * prior.n_features)
-    options = _Options(vectorized, chunk_size, n_jobs, on_error, verbose)
+    options = _Options(vectorized, chunk_size, n_jobs, on_error, timeout, verbose)
     kept = None if store is None else _kept(store)
     if kept is None or not kept.exists:
         rng = check_generator(random_state)
@@ -170,6 +174,7 @@ def run_simulator(
     chunk_size: int | None = None,
     n_jobs: int | None = None,
     on_error: str = "drop",
+    timeout: float | None = None,
     store: str | Path | None = None,
     check: Callable[[Table], Any] | None = None,
     random_state: RandomState = None,
@@ -192,6 +197,8 @@ def run_simulator(
         Number of jobs at a time.
     on_error : {"drop", "raise", "keep"}, default="drop"
         What to do with rows that fail, as in :func:`sksbi.simulate`.
+    timeout : float or None, default=None
+        Seconds that a row may take, as in :func:`sksbi.simulate`.
     store : str, Path or None, default=None
         A folder that keeps the results as they come, as in :func:`sksbi.simulate`; theta must begin
         with the rows that the store was begun with.
@@ -222,7 +229,7 @@ def run_simulator(
     [[1.0], [4.0]]
     """
     theta = _check_theta(theta)
-    options = _Options(vectorized, chunk_size, n_jobs, on_error, verbose)
+    options = _Options(vectorized, chunk_size, n_jobs, on_error, timeout, verbose)
     kept = None if store is None else _kept(store)
     if kept is None or not kept.exists:
         entropy = _entropy(check_generator(random_state))
@@ -244,6 +251,7 @@ class _Options:
     chunk_size: int | None
     n_jobs: int | None
     on_error: str
+    timeout: float | None
     verbose: int
 
     def __post_init__(self) -> None:
@@ -251,6 +259,8 @@ class _Options:
         if self.chunk_size is not None:
             check_count(self.chunk_size, "chunk_size")
         _check_n_jobs(self.n_jobs)
+        if self.timeout is not None:
+            check_real(self.timeout, "timeout")
         if self.on_error not in _ON_ERROR:
             raise ValueError(f"on_error must be one of {_ON_ERROR}, got {self.on_error!r}.")
 
@@ -273,9 +283,10 @@ def _run(
     runner = Runner(
         simulator=simulator,
         vectorized=bool(options.vectorized),
-        takes_rng=_takes_rng(simulator),
+        takes_rng=takes_rng(simulator),
         on_error=options.on_error,
         entropy=entropy,
+        timeout=options.timeout,
     )
     run = Run(runner, theta, options.chunk_size, options.n_jobs, options.verbose, store, check)
     return run.finish()
@@ -291,16 +302,6 @@ def _kept(store: str | Path) -> SimulationStore:
     if not isinstance(store, str | Path):
         raise TypeError(f"store must be None or the path of a folder, got {store!r}.")
     return SimulationStore(store)
-
-
-def _takes_rng(simulator: Callable[..., Any]) -> bool:
-    """Tell whether the simulator has a parameter named rng."""
-    if not callable(simulator):
-        raise TypeError(f"simulator must be callable, got {simulator!r}.")
-    try:
-        return "rng" in inspect.signature(simulator).parameters
-    except (TypeError, ValueError):  # many functions written in C have no signature
-        return False
 
 
 def _check_n_jobs(n_jobs: object) -> None:

@@ -36,7 +36,7 @@ def workers_may_die() -> bool:
 
 @contextmanager
 def running(
-    n_jobs: int | None, jobs: Iterable[Any], *, in_order: bool = True
+    n_jobs: int | None, jobs: Iterable[Any], *, in_order: bool = True, at_once: int | None = None
 ) -> Iterator[Iterable[Any]]:
     """
     Run jobs; the results come one by one where the backend can do that.
@@ -50,6 +50,8 @@ def running(
     in_order : bool, default=True
         Whether results come in the order of the jobs; else as they end, and no job is taken, or
         put into a batch, before it can run.
+    at_once : int or None, default=None
+        How many are sent at a time, if not as many as there are processes.
 
     Yields
     ------
@@ -67,7 +69,7 @@ def running(
     kind = "generator" if in_order else "generator_unordered"
     options: dict[str, Any] = {"n_jobs": n_jobs}
     if not in_order:
-        options |= {"batch_size": 1, "pre_dispatch": "n_jobs"}
+        options |= {"batch_size": 1, "pre_dispatch": at_once or "n_jobs"}
     try:
         parallel = Parallel(return_as=kind, **options)
     except ValueError:  # joblib's multiprocessing backend only gives lists
