@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import AbstractContextManager, nullcontext, suppress
+from contextlib import suppress
 from dataclasses import replace
 from time import perf_counter
 from typing import Any, cast
@@ -17,11 +17,11 @@ from tqdm.auto import tqdm
 from sksbi.data import SimulationStore
 from sksbi.exceptions import SimulationInterrupted, SimulationWarning
 from sksbi.simulation._cut import HEAD, Cutter, Piece
-from sksbi.simulation._deadline import Watchdog
 from sksbi.simulation._diary import Diary, keeping_diary
 from sksbi.simulation._keep import Keeping
 from sksbi.simulation._report import explain, warn_dropped, warn_early
 from sksbi.simulation._runner import Chunk, Failure, Runner
+from sksbi.simulation._watchdog import Watchdog
 from sksbi.tables.simulated import Table, check_same_form, concatenate, fill, form_of, take
 from sksbi.utils.parallel import WorkerDied, running
 from sksbi.utils.types import Mask, Rows
@@ -80,7 +80,7 @@ class Run:
         self.failure: Failure | None = None
         self.form: tuple[str, int] | None = None
         self.sent: dict[int, int] = {}
-        self.hung: list[int] = []
+        self.watchdog = Watchdog(runner.timeout, self.sent if runner.vectorized else None)
         self.n_deaths = 0
         self.began, self.told = perf_counter(), False
         if self.keeping is not None:
@@ -151,7 +151,7 @@ class Run:
             n_jobs, at_once = 2, 1
         with (
             running(n_jobs, jobs(), in_order=False, at_once=at_once) as results,
-            self._watched(diary),
+            self.watchdog.watching(diary),
         ):
             if diary is not None:
                 diary.open()
@@ -159,24 +159,10 @@ class Run:
                 self._add(chunk)
                 bar.update(chunk.stop - chunk.start)
 
-    def _watched(self, diary: Diary | None) -> AbstractContextManager[None]:
-        """Kill workers that are at a row for too long."""
-        self.hung = []
-        timeout = self.runner.timeout
-        if timeout is None or diary is None:
-            return nullcontext()
-
-        def limit(row: int) -> float:
-            return timeout * (self.sent[row] - row if self.runner.vectorized else 1)
-
-        watchdog = Watchdog(diary.places, limit)
-        self.hung = watchdog.hung
-        return watchdog.watching(timeout)
-
     def _suspects(self, diary: Diary | None) -> tuple[list[Piece], bool]:
         """Find what ran when a process died, rows or whole chunks, and whether that is certain."""
-        if self.hung:
-            rows, are_sure = list(self.hung), True
+        if self.watchdog.hung:
+            rows, are_sure = list(self.watchdog.hung), True
         else:
             rows, are_sure = diary.read() if diary is not None else ([], False)
         whole = self.runner.vectorized
@@ -196,7 +182,7 @@ class Run:
         for start, stop in pieces:
             self.n_deaths += 1
             failure = Failure(start, RuntimeError(_DIED), "worker process died")
-            if start in self.hung:
+            if start in self.watchdog.hung:
                 failure = Failure.timed_out(start, cast(float, self.runner.timeout))
             bar.update(stop - start)
             self._add(Chunk.of_failure(start, stop, failure))

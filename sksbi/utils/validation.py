@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Hashable, Sequence
 from numbers import Integral, Real
 from typing import Any
 
@@ -135,7 +135,7 @@ def _explained(error: Exception, values: Any, name: str) -> Exception:
     message = shortened(str(error))
     if message.startswith("Complex data") and isinstance(values, pd.DataFrame):
         return kind(f"{name}: Complex data not supported, {_name_column(values)}give real numbers")
-    if isinstance(values, Mapping):
+    if type(values) is dict:  # some sparse matrices are dicts too
         return kind(
             f"{name} must be a table or an array, got a dict: make it a pandas.DataFrame, or a "
             "pandas.Series for one row"
