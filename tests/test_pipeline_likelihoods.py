@@ -205,7 +205,14 @@ def as_table(x: np.ndarray) -> pd.DataFrame:
     return pd.DataFrame(x.reshape(-1, x.shape[2]), index=index, columns=["a", "b"])
 
 
-@pytest.mark.parametrize("final", [NLE_, NRE_, Ensemble(NLE_, n_estimators=2, random_state=0)])
+@pytest.mark.parametrize(
+    "final",
+    [
+        NLE_,
+        NRE_,
+        pytest.param(Ensemble(NLE_, n_estimators=2, random_state=0), marks=pytest.mark.slow),
+    ],
+)
 @pytest.mark.parametrize("tables", [True, False])
 def test_trials_are_transformed_one_by_one(final: NLE, trials: tuple, tables: bool) -> None:
     """As if scaled by hand before; the steps learn from every trial."""

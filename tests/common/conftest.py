@@ -62,6 +62,17 @@ ESTIMATORS = [
 
 Pairs = tuple[pd.DataFrame, pd.DataFrame]
 
+CORE = ("NPE", "NRE", "ClassifierRatio", "Ensemble")
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Make tests with the mark "core" slow for other families: what they hold is one code."""
+    for item in items:
+        names = item.name.partition("[")[2].rstrip("]").split("-")
+        if item.get_closest_marker("core") and not set(names) & set(CORE):
+            item.add_marker(pytest.mark.slow)
+
 
 class PlainNames:
     """What takes its member's parameters by their plain names, as the tests do."""

@@ -400,6 +400,7 @@ CONTAINERS = {
 }
 
 
+@pytest.mark.core
 @pytest.mark.parametrize("convert", CONTAINERS.values(), ids=CONTAINERS)
 def test_containers(
     posterior: BaseEstimator,
@@ -420,6 +421,7 @@ def test_containers(
         np.testing.assert_allclose(result, expected, rtol=rounding(estimator))
 
 
+@pytest.mark.core
 @pytest.mark.parametrize("dtype", ["bool", "int8", "uint16", "int64", "float16", "float32"])
 def test_dtypes_of_x(posterior: BaseEstimator, arrays: Arrays, dtype: str) -> None:
     theta = arrays[0]
@@ -428,6 +430,7 @@ def test_dtypes_of_x(posterior: BaseEstimator, arrays: Arrays, dtype: str) -> No
     same(clone(posterior).fit(theta, x), clone(posterior).fit(theta, wide), wide[:3])
 
 
+@pytest.mark.core
 @pytest.mark.filterwarnings("ignore:theta's values of .* do not follow the prior")
 @pytest.mark.parametrize("dtype", ["bool", "int8", "int64", "float16", "float32"])
 def test_dtypes_of_theta(posterior: BaseEstimator, arrays: Arrays, dtype: str) -> None:

@@ -74,6 +74,7 @@ def test_a_pipeline_asks_after_its_steps(posterior: BaseEstimator, pairs: Pairs)
         fitted.sample(pd.Series(FAR), 10)
 
 
+@pytest.mark.core
 @pytest.mark.parametrize("method", ["summary", "map"])
 def test_what_else_asks_the_posterior_warns_too(
     posterior: BaseEstimator, pairs: Pairs, method: str

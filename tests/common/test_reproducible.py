@@ -74,7 +74,9 @@ def with_sgd(estimator: BaseEstimator) -> BaseEstimator:
 VARIANTS = {"as it is": clone, "noise": with_noise, "sgd": with_sgd}
 
 
-@pytest.mark.parametrize("vary", VARIANTS.values(), ids=VARIANTS)
+@pytest.mark.parametrize(
+    "vary", [clone, *(pytest.param(v, marks=pytest.mark.core) for v in (with_noise, with_sgd))]
+)
 def test_a_fit_is_repeated_bit_for_bit_beside_another(
     posterior: BaseEstimator, pairs: Pairs, vary: Callable[[BaseEstimator], BaseEstimator]
 ) -> None:
@@ -111,6 +113,7 @@ def untouched_global_generators() -> Iterator[None]:
     assert torch.equal(torch.get_rng_state(), torch_state)
 
 
+@pytest.mark.core
 @pytest.mark.parametrize("random_state", [0, None])
 @pytest.mark.parametrize("vary", VARIANTS.values(), ids=VARIANTS)
 def test_fit_leaves_the_global_generators(
@@ -185,6 +188,7 @@ KINDS = {
 }
 
 
+@pytest.mark.core
 @pytest.mark.parametrize("kind", KINDS.values(), ids=KINDS)
 def test_equal_random_states_give_equal_fits(
     posterior: BaseEstimator, pairs: Pairs, kind: Callable[[int], object]
@@ -212,6 +216,7 @@ def test_none_is_fresh_in_every_fit(posterior: BaseEstimator, pairs: Pairs) -> N
     assert (first != second).mean() > 0.9
 
 
+@pytest.mark.core
 @pytest.mark.parametrize("random_state", [5, np.int64(5)])
 def test_sampling_twice_with_an_int_in_the_constructor(
     posterior: BaseEstimator, pairs: Pairs, random_state: int
@@ -223,6 +228,7 @@ def test_sampling_twice_with_an_int_in_the_constructor(
     assert (estimator.sample(x, 5, random_state=6) != estimator.sample(x, 5)).all(axis=None)
 
 
+@pytest.mark.core
 @pytest.mark.parametrize("make", [lambda: None, lambda: np.random.default_rng(0)])
 def test_sampling_twice_without_one(
     posterior: BaseEstimator, pairs: Pairs, make: Callable[[], object]

@@ -69,6 +69,7 @@ def test_cross_validation_splits_theta_and_x_alike(posterior: BaseEstimator, pai
     assert list(result["estimator"][0].feature_names_in_) == ["mean", "sd"]
 
 
+@pytest.mark.core
 def test_grid_search_scores_and_refits_the_best(posterior: BaseEstimator, pairs: Pairs) -> None:
     """The one that learns is the best."""
     cv = KFold(2)
@@ -166,6 +167,7 @@ SEARCHED = {
 }
 
 
+@pytest.mark.core
 @pytest.mark.parametrize("name", SEARCHED)
 def test_parameters_of_every_part_are_searched(
     network: BaseEstimator, pairs: Pairs, name: str
@@ -308,6 +310,7 @@ def in_parallel(
     return split_scores(search), draws.to_numpy()
 
 
+@pytest.mark.core
 @pytest.mark.parametrize(
     "n", [600, pytest.param(10_000, marks=pytest.mark.slow)], ids=["600 rows", "10,000 rows"]
 )

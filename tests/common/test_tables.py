@@ -21,6 +21,7 @@ LIBRARIES = {
 }
 
 
+@pytest.mark.core
 @pytest.mark.parametrize("convert", LIBRARIES.values(), ids=LIBRARIES)
 def test_tables_of_any_library_give_the_same(
     posterior: BaseEstimator, fitted: BaseEstimator, pairs: Pairs, convert: Callable
@@ -120,6 +121,7 @@ def test_a_named_series_is_one_parameter(posterior: BaseEstimator, pairs: Pairs)
         clone(one).fit(theta.rename(None), x)
 
 
+@pytest.mark.core
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
 def test_tensors_with_gradients_are_detached(
     posterior: BaseEstimator, fitted_arrays: BaseEstimator, pairs: Pairs, dtype: torch.dtype

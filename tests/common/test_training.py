@@ -43,6 +43,7 @@ def test_rows_of_weight_zero_count_as_absent(posterior: BaseEstimator, pairs: Pa
         )
 
 
+@pytest.mark.core
 @pytest.mark.parametrize("scale", [2.0**-20, 1024.0])
 def test_the_scale_of_weights_does_not_matter(
     posterior: BaseEstimator, arrays: Arrays, scale: float

@@ -358,7 +358,7 @@ def test_one_parameter_and_one_observation_show_both_modes(flow: str) -> None:
 
 
 @pytest.mark.filterwarnings("ignore::sksbi.exceptions.MisspecificationWarning")
-@pytest.mark.parametrize("estimator", [NPE, NRE], ids=lambda kind: kind.__name__)
+@pytest.mark.parametrize("estimator", [NPE, pytest.param(NRE, marks=pytest.mark.slow)])
 def test_a_posterior_next_to_a_bound_is_followed_there(estimator: type) -> None:
     """Of x = log theta + noise most of it may lie in a millionth of the prior's mass."""
     rng = np.random.default_rng(0)

@@ -309,6 +309,7 @@ def test_bad_input_is_named(call: Any, message: str) -> None:
         call(NRE(PRIOR, max_epochs=1, random_state=0).fit(THETA[:400], x))
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:theta's values of .* do not follow the prior")
 def test_a_warm_start_remembers_how_likely_success_is() -> None:
     """Also where the next pairs hold no failures, and where the next fit breaks."""

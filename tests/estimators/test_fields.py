@@ -154,6 +154,7 @@ def test_bad_parameters_are_refused(family: type, parameters: dict, message: str
         family(PRIOR, **parameters).fit(*make_folded(50, 0))
 
 
+@pytest.mark.slow
 def test_posteriors_that_were_too_narrow_are_warned_of() -> None:
     rng = np.random.default_rng(0)
     theta = rng.normal(size=(250, 2))

@@ -47,7 +47,7 @@ def test_scores_sum_over_trials(five: NLE) -> None:
     np.testing.assert_allclose(five.log_likelihood(theta, x), np.sum(each, axis=0), rtol=1e-4)
 
 
-@pytest.mark.parametrize("n_trials", [1, 4, 40])
+@pytest.mark.parametrize("n_trials", [1, 4, pytest.param(40, marks=pytest.mark.slow)])
 def test_any_number_of_trials_gives_the_posterior(five: NLE, n_trials: int) -> None:
     _, x = trials(3, n_trials, 3)
     draws = five.sample(x, 2000, random_state=0)[..., 0]

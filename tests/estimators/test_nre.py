@@ -170,6 +170,7 @@ def test_the_score_of_sorted_rows_is_that_of_shuffled_rows(gauss: NRE) -> None:
         assert gauss.score(theta[order], x[order]) == pytest.approx(-losses.mean(), abs=tolerance)
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:theta's values of .* do not follow the prior")
 def test_weights_turn_the_prior_of_the_rows_into_the_prior_that_was_declared() -> None:
     """Without them, p(x) is that of the wider prior."""

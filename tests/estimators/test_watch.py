@@ -138,7 +138,7 @@ def test_as_an_error_it_leaves_nothing_fitted() -> None:
         npe.sample(np.zeros(17))
 
 
-@pytest.mark.parametrize("copied", [False, True])
+@pytest.mark.parametrize("copied", [pytest.param(False, marks=pytest.mark.slow), True])
 def test_members_that_disagree_within_the_range_of_x_are_warned_of(
     on_the_ring: NPE, copied: bool
 ) -> None:

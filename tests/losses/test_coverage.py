@@ -261,6 +261,7 @@ def error_and_density(estimator: NRE | NPE, seed: int) -> tuple[float, float]:
     return float(distance), float((own - cells.max(axis=1) - log_z).mean())
 
 
+@pytest.mark.slow
 def test_an_overconfident_ratio_is_brought_to_cover() -> None:
     """Over four seeds the error is 0.27 +- 0.01, and 0.03 +- 0.01 with the penalty."""
     pairs, options = bent(500, 0), OVERFITTED | {"random_state": 0}

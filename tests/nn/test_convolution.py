@@ -205,7 +205,7 @@ def noisy_images(position: NDArray, rng: np.random.Generator) -> NDArray[np.floa
         # The Fisher information: the integral of the slope's square, (t / w^2)^2 exp(-t^2 / w^2),
         # over the variance of the noise.
         (ConvNet1d, noisy_series, 6, 26, np.sqrt(np.pi) / (2 * WIDTH) / 0.2**2),
-        (ConvNet2d, noisy_images, 4, 12, np.pi / 2 / 0.3**2),
+        pytest.param(ConvNet2d, noisy_images, 4, 12, np.pi / 2 / 0.3**2, marks=pytest.mark.slow),
     ],
 )  # fmt: skip
 def test_it_learns_where_a_pulse_stands(

@@ -59,6 +59,7 @@ def test_the_probability_is_learnt(probability: Callable[[Array], Array], most: 
     assert -1e-3 < divergence(learnt(probability, 2000), probability) < most
 
 
+@pytest.mark.slow
 def test_a_correlated_prior_without_bounds() -> None:
     covariance = np.array([[1.0, 0.8, 0.0], [0.8, 1.0, -0.3], [0.0, -0.3, 1.0]])
     prior = check_prior(stats.multivariate_normal(np.zeros(3), covariance))

@@ -105,7 +105,8 @@ def test_the_same_seed_gives_the_same_and_rows_do_not_depend_on_their_batch() ->
 
 
 @pytest.mark.parametrize(
-    ("n", "width", "d"), [(20, 40, 1), (60, 1_500, 2), (300, 30, 12), (12, 26, 3)]
+    ("n", "width", "d"),
+    [(20, 40, 1), pytest.param(60, 1_500, 2, marks=pytest.mark.slow), (300, 30, 12), (12, 26, 3)],
 )
 def test_any_shape_gives_finite_statistics(n: int, width: int, d: int) -> None:
     rng = np.random.default_rng(0)
