@@ -278,6 +278,20 @@ def test_a_vectorized_chunk_is_replayed_as_it_ran(tmp_path):
         np.testing.assert_array_equal(replay(in_one_go, tmp_path, row), x[piece])
 
 
+def test_a_row_of_two_parts_is_replayed_from_the_one_that_counts(tmp_path):
+    """Another process may have run the whole of a chunk that was cut before."""
+    options = {"vectorized": True, "chunk_size": 20, "random_state": 0}
+    _, x = simulate(in_one_go, PRIOR, 30, **options, store=tmp_path)
+    simulate(in_one_go, PRIOR, 40, **options, store=tmp_path)
+    part = next(tmp_path.glob("part-*30-*40.npz"))
+    part.rename(part.with_name(part.name.replace("30-", "20-", 1)))  # as if rows 20 to 40 had run
+    assert SimulationStore(tmp_path).piece(35) == (20, 40)
+    assert SimulationStore(tmp_path).piece(25) == (20, 30)
+    assert SimulationStore(tmp_path).piece(40) is None
+    np.testing.assert_array_equal(replay(in_one_go, tmp_path, 25), x[20:30])
+    assert len(replay(in_one_go, tmp_path, 35)) == 20
+
+
 def test_failures_of_parameters_without_names(tmp_path):
     run_simulator(lambda t: t if t[0] else None, [[2.0], [0.0]], on_error="keep", store=tmp_path)
     table = failures(tmp_path)

@@ -195,6 +195,23 @@ class SimulationStore:
         name = f"part-{part.start:012d}-{part.stop:012d}.npz"
         write_part(self.path / name, part, self._key)
 
+    def piece(self, row: int) -> tuple[int, int] | None:
+        """
+        Find which rows ran together with one, by the names of files alone.
+
+        Parameters
+        ----------
+        row : int
+            The number of the row.
+
+        Returns
+        -------
+        tuple of (int, int) or None
+            The first of them, and the one after the last; None if it has not run.
+        """
+        found = (piece for _, piece in self._files(_PART))
+        return next(((start, stop) for start, stop in found if start <= row < stop), None)
+
     def parts(self, n_rows: int) -> Iterator[Part]:
         """
         Read what came of the first rows, each row once.

@@ -31,8 +31,10 @@ def deadline(seconds: float | None) -> Iterator[None]:
     before = signal.signal(signal.SIGALRM, ring)
     signal.setitimer(signal.ITIMER_REAL, seconds, seconds)  # again, if the simulator goes on
     try:
-        yield
-    finally:
-        armed = False
+        try:
+            yield
+        finally:
+            armed = False
+    finally:  # even if it rang just before the line above
         signal.setitimer(signal.ITIMER_REAL, 0)
-        signal.signal(signal.SIGALRM, before)
+        signal.signal(signal.SIGALRM, signal.SIG_DFL if before is None else before)

@@ -101,13 +101,13 @@ def replay(simulator: Callable[..., Any], store: str | Path, row: int) -> Any:
     """
     theta, kept = _begun(store)
     row = check_count(row, "row", low=0)
-    ran = [part for part in kept.parts(len(theta)) if part.start <= row < part.stop]
-    if not ran:
+    piece = kept.piece(row)
+    if piece is None:
         raise ValueError(f"row must be one of a simulation that has run in the store, got {row}.")
     settings = kept.settings()
     start, given = row, cast(Any, take_row(theta, row))
     if settings["vectorized"]:
-        start, given = ran[0].start, take(theta, slice(ran[0].start, ran[0].stop))
+        start, given = piece[0], take(theta, slice(*piece))
     if not takes_rng(simulator):
         return simulator(given)
     cutter = Cutter(settings["chunk_size"], 1, vectorized=settings["vectorized"])
