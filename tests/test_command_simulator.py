@@ -101,7 +101,7 @@ def test_files_are_read_and_written_in_a_folder_of_the_row():
         assert sorted(os.listdir()) == ["in.txt", "out.json"]
         """
     options = {"files": {"in.txt": "mass = {mass}\nrate = {rate}\n"}, "cwd": "{folder}"}
-    simulator = python(program, output="out.json", **options)
+    simulator = python(program, output=Path("out.json"), **options)
     assert call(simulator) == {"m": 0.1 + 0.2, "r": -1e-300}
     seen = []
     look = python(program, output="{folder}/out.json", parse=seen.append, **options)
@@ -231,3 +231,56 @@ def test_places_and_parameters_go_together():
         simulate(CommandSimulator("./sim {mass}"), PRIOR, 2)
     spaced = pd.Series({"a mass": 1.5})
     assert call(CommandSimulator([sys.executable, "-c", ECHO, "{a mass}"]), spaced) == {"0": "1.5"}
+
+
+def test_results_of_an_earlier_run_are_none_of_this_one(tmp_path):
+    """A run that writes nothing fails, although a file is there."""
+    program = """
+        import sys
+        if float(sys.argv[1]) > 0:
+            open(sys.argv[2], "w").write(sys.argv[1])
+        """
+    file = str(tmp_path / "{seed}.json")
+    simulator = python(program, "{theta_0}", file, output=file)
+    assert call(simulator, np.array([2.5])) == 2.5
+    with pytest.raises(CommandError, match="has written no file"):
+        call(simulator, np.array([-1.0]))
+
+
+@pytest.mark.parametrize(
+    ("options", "error", "words"),
+    [
+        ({"output": "out.json"}, ValueError, r"output must be another file for each row.*'out.js"),
+        ({"output": Path("out.json"), "cwd": "/tmp"}, ValueError, "output must be another file"),
+        ({"files": ["b.ini"]}, TypeError, r"files must be a dict of names and texts, got \['b"),
+        ({"files": {"b.ini": 3}}, TypeError, "files must be a dict of names and texts"),
+        ({"parse": ["json"]}, ValueError, "parse must be callable or one of"),
+    ],
+)
+def test_what_cannot_be_meant_is_refused_at_once(options, error, words):
+    with pytest.raises(error, match=words):
+        python("pass", "{mass}", **options)
+
+
+def test_files_may_stand_in_folders_of_their_own():
+    look = python(
+        "print(open('a/b.ini').read())",
+        files={"a/b.ini": "{mass:.1f} {rate:.1f}"},
+        cwd="{folder}",
+        parse="numbers",
+    )
+    assert call(look).tolist() == [0.3, 0.0]
+
+
+def test_no_parameter_is_named_as_the_folder():
+    with pytest.raises(ValueError, match="no parameter may have that name"):
+        call(python("print(1)", "{folder}"), pd.Series({"folder": 1.0}))
+
+
+@pytest.mark.parametrize("line", ["1,2,3", "1,2,", "1"])
+def test_a_row_has_as_many_fields_as_there_are_names(line):
+    """pandas would take the first for an index, or fill in NaN."""
+    program = "import sys; print('a,b'); print(sys.argv[1])"
+    n = len(line.split(","))
+    with pytest.raises(CommandError, match=f"row 1 has {n} fields under 2 names"):
+        call(python(program, line, "{mass}{rate}", parse="csv"))

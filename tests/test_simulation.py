@@ -935,7 +935,7 @@ def test_a_process_killed_from_outside_is_found_by_running_its_row_alone():
 
 
 def test_an_early_word_where_nothing_succeeds(monkeypatch):
-    monkeypatch.setattr("sksbi.simulation._run._PATIENCE", -1.0)
+    monkeypatch.setattr("sksbi.simulation._run.PATIENCE", -1.0)
     with (
         pytest.warns(
             SimulationWarning, match="No simulation has succeeded so far. 1 of 7 .*no luck"

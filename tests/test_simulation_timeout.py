@@ -61,6 +61,7 @@ def test_rows_that_hang_fail_and_the_others_are_as_ever(hang, n_jobs):
     np.testing.assert_array_equal(x, expected[~HANGS])
 
 
+@pytest.mark.filterwarnings("ignore:the simulator's code")
 def test_what_hangs_is_kept_as_a_failure(tmp_path):
     options = {
         "n_jobs": 2,
@@ -75,6 +76,7 @@ def test_what_hangs_is_kept_as_a_failure(tmp_path):
     np.testing.assert_array_equal(again, x)
 
 
+@pytest.mark.slow
 def test_a_vectorized_simulator_has_the_time_of_its_rows():
     def simulator(theta):
         time.sleep(0.12 * len(theta))  # longer than one row may take

@@ -6,7 +6,8 @@ A DataLoader, which collates row by row, costs more than the training step of a 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from itertools import pairwise
 from math import ceil
 from typing import Any
 
@@ -16,7 +17,9 @@ from torch.utils.data import Dataset
 
 from sksbi.utils.types import Rows
 
-__all__ = ["Batches", "TensorPairs", "count_passes"]
+__all__ = ["Batch", "Batches", "TensorPairs", "bounds_of", "count_passes"]
+
+Batch = tuple[Tensor, tuple[Tensor, Tensor]]  # context, and target with weights
 
 _MOST_PASSES = 10
 
@@ -53,10 +56,24 @@ class TensorPairs(Dataset[Any]):
         """The number of trials of a row."""
         return 1 if self.trials is None else getattr(self, self.trials).shape[1]
 
-    def __getitem__(self, rows: Tensor | slice) -> tuple[Tensor, tuple[Tensor, Tensor]]:
+    def __getitem__(self, rows: Tensor | slice) -> Batch:
         return self.pairs(rows, 0)
 
-    def pairs(self, rows: Tensor | slice, trial: Tensor | int) -> tuple[Tensor, Any]:
+    @classmethod
+    def joined(cls, parts: Sequence[TensorPairs]) -> TensorPairs:
+        """Put pairs after each other."""
+        context, target, weight = (
+            torch.cat([getattr(part, name) for part in parts])
+            for name in ("context", "target", "weight")
+        )
+        return cls(context, target, weight, parts[0].trials)
+
+    @property
+    def sample(self) -> TensorPairs:
+        """What those get who look at a few pairs: all of them."""
+        return self
+
+    def pairs(self, rows: Tensor | slice, trial: Tensor | int) -> Batch:
         """Take a pair of every row: its trial of this number, or of the number of each."""
         context, target = self.context, self.target
         at = (rows, trial)
@@ -75,6 +92,17 @@ class TensorPairs(Dataset[Any]):
         )
         return TensorPairs(context, target, self.weight.repeat_interleave(n))
 
+    def of_trials(self, n: int) -> TensorPairs:
+        """Bring the number of trials of a row to n: some are left out, or stand there again."""
+        if self.trials is None or self.n_trials == n:
+            return self
+        at = torch.arange(n, device=self.weight.device) % self.n_trials
+        context, target = (
+            part[:, at] if name == self.trials else part
+            for name, part in (("context", self.context), ("target", self.target))
+        )
+        return TensorPairs(context, target, self.weight, self.trials)
+
     def to(self, device: str) -> TensorPairs:
         """Move all tensors to a device."""
         context, target = self.context.to(device), self.target.to(device)
@@ -89,6 +117,63 @@ class TensorPairs(Dataset[Any]):
         """Take some rows."""
         at = torch.from_numpy(rows)
         return TensorPairs(self.context[at], self.target[at], self.weight[at], self.trials)
+
+    def epoch(
+        self, batch_size: int, *, shuffle: bool, generator: torch.Generator | None
+    ) -> Iterator[Batch]:
+        """
+        Go through all rows once, and of independent trials through ten of each at most.
+
+        Parameters
+        ----------
+        batch_size : int
+            The largest size of a batch.
+        shuffle : bool
+            Whether rows come in a random order.
+        generator : torch.Generator or None
+            Where that comes from.
+
+        Yields
+        ------
+        Tensor, (Tensor, Tensor)
+            Context, and target with weights.
+        """
+        n, n_trials, n_passes = len(self), self.n_trials, count_passes(self.n_trials)
+        bounds = bounds_of(n, batch_size)
+        if not shuffle:
+            for k in range(n_passes):
+                yield from (self.pairs(slice(start, stop), k) for start, stop in bounds)
+            return
+        device, numbers = self.weight.device, torch.zeros(n, dtype=torch.long)
+        if n_trials > 1:
+            numbers = torch.randint(n_trials, (n,), generator=generator)
+        for k in range(n_passes):
+            order = torch.randperm(n, generator=generator).to(device)
+            trial = ((numbers + k) % n_trials).to(device)
+            for start, stop in bounds:
+                rows = order[start:stop]
+                yield self.pairs(rows, trial[rows] if n_trials > 1 else 0)
+
+
+def bounds_of(n: int, batch_size: int) -> list[tuple[int, int]]:
+    """
+    Cut rows into batches of nearly equal size.
+
+    Parameters
+    ----------
+    n : int
+        The number of rows.
+    batch_size : int
+        The largest size of a batch.
+
+    Returns
+    -------
+    list of (int, int)
+        The first row of each, and the one after the last.
+    """
+    n_batches = ceil(n / batch_size)
+    edges = [n * i // n_batches for i in range(n_batches + 1)]
+    return list(pairwise(edges))
 
 
 def count_passes(n_trials: int) -> int:
@@ -114,7 +199,7 @@ class Batches:
 
     Parameters
     ----------
-    dataset : TensorPairs
+    dataset : TensorPairs or StreamedPairs
         What to iterate over.
     batch_size : int
         The largest size of a batch.
@@ -126,7 +211,7 @@ class Batches:
 
     def __init__(
         self,
-        dataset: TensorPairs,
+        dataset: Any,
         batch_size: int,
         shuffle: bool = False,
         generator: torch.Generator | None = None,
@@ -138,21 +223,8 @@ class Batches:
     def __len__(self) -> int:
         return self.passes * ceil(len(self.dataset) / self.batch_size)
 
-    def __iter__(self) -> Iterator[tuple[Tensor, tuple[Tensor, Tensor]]]:
-        n, n_trials = len(self.dataset), self.dataset.n_trials
-        n_batches = len(self) // self.passes
-        edges = [n * i // n_batches for i in range(n_batches + 1)]
-        bounds = list(zip(edges[:-1], edges[1:], strict=True))
-        if not self.shuffle:
-            for k in range(self.passes):
-                yield from (self.dataset.pairs(slice(start, stop), k) for start, stop in bounds)
-            return
-        device, numbers = self.dataset.weight.device, torch.zeros(n, dtype=torch.long)
-        if n_trials > 1:
-            numbers = torch.randint(n_trials, (n,), generator=self.generator)
-        for k in range(self.passes):
-            order = torch.randperm(n, generator=self.generator).to(device)
-            trial = ((numbers + k) % n_trials).to(device)
-            for start, stop in bounds:
-                rows = order[start:stop]
-                yield self.dataset.pairs(rows, trial[rows] if n_trials > 1 else 0)
+    def __iter__(self) -> Iterator[Batch]:
+        epoch: Iterator[Batch] = self.dataset.epoch(
+            self.batch_size, shuffle=self.shuffle, generator=self.generator
+        )
+        return epoch

@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike
 from sksbi.utils.failures import are_failed
 from sksbi.utils.types import Array, Rows
 
-__all__ = ["Pairs"]
+__all__ = ["Pairs", "row_numbers"]
 
 _FEWEST = 2
 
@@ -81,9 +81,19 @@ class Pairs:
     def __len__(self) -> int:
         return len(self.theta)
 
-    def succeeded(self) -> Pairs:
+    @property
+    def some(self) -> Pairs:
+        """A sample of them, of a size that does not grow with theirs: in memory all of them."""
+        return self
+
+    def succeeded(self, at_least: int = _FEWEST) -> Pairs:
         """
         Set the failed simulations aside, whose x is all NaN; without any, nothing is copied.
+
+        Parameters
+        ----------
+        at_least : int, default=2
+            How many of the others there must be.
 
         Returns
         -------
@@ -93,19 +103,20 @@ class Pairs:
         Raises
         ------
         ValueError
-            If some have failed, and fewer than two have not.
+            If some have failed, and too few have not.
         """
         failed = are_failed(self.x)
         if not failed.any():
             return self
         n = len(failed) - np.count_nonzero(failed)
-        if n < _FEWEST:
+        if n < at_least:
             raise ValueError(
-                f"x must hold at least {_FEWEST} simulations that succeeded, got {n} of "
+                f"x must hold at least {at_least} simulations that succeeded, got {n} of "
                 f"{len(failed)}: rows that are NaN throughout count as failed ones."
             )
-        weight = self.weight / self.weight[~failed].max()  # so that equal weights become one
-        weight = weight / weight[~failed].mean()
+        measure = ~failed if n else failed
+        weight = self.weight / self.weight[measure].max()  # so that equal weights become one
+        weight = weight / weight[measure].mean()
         rest, aside = (
             Pairs(self.theta[rows], self.x[rows], weight[rows], self.row[rows])
             for rows in (~failed, failed)
@@ -155,9 +166,7 @@ class Pairs:
         IndexError
             If there are no such rows.
         """
-        wanted = np.asarray(wanted)
-        n_rows = len(self) if self.n_rows is None else self.n_rows
-        numbers = np.arange(n_rows)[wanted if wanted.size else wanted.astype(np.intp)]
+        numbers = row_numbers(wanted, len(self) if self.n_rows is None else self.n_rows)
         return np.searchsorted(self.row, numbers[np.isin(numbers, self.row)])
 
     def take(self, rows: Rows) -> Pairs:
@@ -177,3 +186,28 @@ class Pairs:
         n_rows = len(self) if self.n_rows is None else self.n_rows
         some = self.theta[rows], self.x[rows], self.weight[rows], self.row[rows]
         return Pairs(*some, n_rows=n_rows)
+
+
+def row_numbers(wanted: ArrayLike, n: int) -> Rows:
+    """
+    Tell which rows of n a user means.
+
+    Parameters
+    ----------
+    wanted : array-like of int or bool
+        Numbers of rows, negative ones from the end, or a mask.
+    n : int
+        How many there are.
+
+    Returns
+    -------
+    ndarray of int
+        Their numbers.
+
+    Raises
+    ------
+    IndexError
+        If there are no such rows.
+    """
+    wanted = np.asarray(wanted)
+    return np.arange(n)[wanted if wanted.size else wanted.astype(np.intp)]

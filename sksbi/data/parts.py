@@ -11,6 +11,7 @@ from __future__ import annotations
 import io
 import json
 import os
+import secrets
 import zipfile
 from collections.abc import Hashable
 from dataclasses import dataclass
@@ -60,14 +61,16 @@ class Part:
     lost: list[Lost]
 
 
-def make_folder(path: Path) -> None:
+def make_folder(path: Path, name: str = "store") -> None:
     """
-    Make the folder of a store, and those above it.
+    Make a folder, and those above it.
 
     Parameters
     ----------
     path : Path
         The folder; it may be there already.
+    name : str, default="store"
+        The argument that says where, for errors.
 
     Raises
     ------
@@ -79,7 +82,7 @@ def make_folder(path: Path) -> None:
     try:
         path.mkdir(parents=True, exist_ok=True)
     except (FileExistsError, NotADirectoryError) as error:
-        raise ValueError(f"store must be a folder, got {path}, where a file is.") from error
+        raise ValueError(f"{name} must be a folder, got {path}, where a file is.") from error
 
 
 def write_part(path: Path, part: Part, key: str) -> None:
@@ -102,7 +105,7 @@ def write_part(path: Path, part: Part, key: str) -> None:
     buffer = io.BytesIO()
     text = np.frombuffer(json.dumps(described).encode(), dtype=np.uint8)
     np.savez(buffer, allow_pickle=False, described=text, **arrays)
-    replace_file(path, buffer.getvalue())
+    replace_file(path, buffer.getvalue(), named=False)
 
 
 def read_part(path: Path, key: str) -> Part:
@@ -133,7 +136,9 @@ def read_part(path: Path, key: str) -> Part:
         values = _restore(described, arrays)
         rows, numbers = arrays["rows"].astype(np.intp), arrays["lost"].tolist()
         lost = [(row, *kind) for row, kind in zip(numbers, described["kinds"], strict=True)]
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
+    except OSError as error:
+        raise ValueError(f"store must hold parts that can be read, got {error}.") from error
+    except (ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
         raise ValueError(
             f"store must hold whole parts, but {path} cannot be read ({error}): delete this file, "
             "and its rows are simulated again, with the same numbers."
@@ -145,7 +150,7 @@ def read_part(path: Path, key: str) -> Part:
     return Part(described["start"], described["stop"], rows, values, lost)
 
 
-def replace_file(path: Path, content: bytes) -> None:
+def replace_file(path: Path, content: bytes, *, named: bool = True) -> None:
     """
     Write a file in one step, in place of what may be there.
 
@@ -155,13 +160,17 @@ def replace_file(path: Path, content: bytes) -> None:
         The file.
     content : bytes
         What it is to hold.
+    named : bool, default=True
+        Whether to wait until the disk knows the file by its name, too. Else one of the last may be
+        missing after the machine, and not only the process, has died.
     """
     temporary = _written_beside(path, content)
     try:
         os.replace(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)
-    _bring_to_disk(path.parent)
+    if named:
+        _bring_to_disk(path.parent)
 
 
 def create_file(path: Path, content: bytes) -> None:
@@ -190,7 +199,7 @@ def create_file(path: Path, content: bytes) -> None:
 
 def _written_beside(path: Path, content: bytes) -> Path:
     """Write a temporary file, and wait until the disk has it."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.{secrets.token_hex(4)}")
     try:
         with temporary.open("wb") as file:
             file.write(content)
@@ -225,6 +234,7 @@ def _describe(values: Table | None) -> tuple[dict[str, Any], dict[str, np.ndarra
     arrays: dict[str, np.ndarray] = {}
     texts = []
     for number, (_, column) in enumerate(values.items()):
+        column = _without_categories(column)
         if isinstance(column.dtype, np.dtype) and column.dtype.kind in "biuf":
             arrays[f"column_{number}"] = column.to_numpy()
             continue
@@ -233,6 +243,14 @@ def _describe(values: Table | None) -> tuple[dict[str, Any], dict[str, np.ndarra
         text = np.where(missing, "", column.to_numpy(dtype=object)).astype(str)
         arrays |= {f"column_{number}": text, f"missing_{number}": missing}
     return {"form": "table", "names": names, "texts": texts}, arrays
+
+
+def _without_categories(column: pd.Series) -> pd.Series:
+    """Take categories that are numbers as numbers."""
+    dtype = column.dtype
+    if isinstance(dtype, pd.CategoricalDtype) and dtype.categories.dtype.kind in "biuf":
+        return column.astype(float if column.isna().any() else dtype.categories.dtype)
+    return column
 
 
 def _restore(described: dict[str, Any], arrays: dict[str, np.ndarray]) -> Table | None:

@@ -6,11 +6,12 @@ A store of simulations: a folder that fills while a simulator runs.
     theta-000000000000-6f2c91d0.npy        the first parameters
     store.json                             what was run: entropy, names, the file above
     theta-000000001000.npy                 the parameters of rows that were asked for later
-    part-000000000000-000000000100.npz     what came of these rows
+    part-000000000000-000000000100-3.npz   what came of these rows, of which three have failed
 
 Files are written once and never changed, and the list of files is the index. So nothing is lost
-when a process is killed, and a run that is started again finds what is done. A run has begun when
-store.json is there: of several processes that begin at once, one writes it.
+when a process is killed, a run that is started again finds what is done, and a store of millions of
+rows is opened without a look into its parts. A run has begun when store.json is there: of several
+processes that begin at once, one writes it.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ import json
 import re
 import secrets
 from collections.abc import Iterator
+from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -32,11 +34,36 @@ from sksbi.data.parts import Part, create_file, make_folder, read_part, write_pa
 from sksbi.tables.simulated import Table, take
 from sksbi.utils.types import Rows
 
-__all__ = ["SimulationStore"]
+__all__ = ["Entry", "SimulationStore"]
 
-_FORMAT, _HEAD = 1, "store.json"
-_THETA, _PART = re.compile(r"theta-(\d{12})\.npy"), re.compile(r"part-(\d{12})-(\d{12})\.npz")
+_FORMAT, _HEAD = 2, "store.json"
+_THETA = re.compile(r"theta-(\d{12})\.npy")
+_PART = re.compile(r"part-(\d{12})-(\d{12})-(\d+)\.npz")
 _FIRST = re.compile(r"theta-0{12}-[0-9a-f]{8}\.npy")
+
+
+@dataclass(frozen=True)
+class Entry:
+    """
+    A part in the index of a store.
+
+    Parameters
+    ----------
+    path : Path
+        Its file.
+    start, stop : int
+        The first of its rows that count, and the one after the last: parts may overlap.
+    whole : bool
+        Whether these are all of its rows.
+    n_lost : int
+        How many rows of the file have failed.
+    """
+
+    path: Path
+    start: int
+    stop: int
+    whole: bool
+    n_lost: int
 
 
 class SimulationStore:
@@ -61,7 +88,7 @@ class SimulationStore:
     """
 
     def __init__(self, path: str | Path) -> None:
-        self.path = Path(path)
+        self.path = Path(path).expanduser().absolute()
         self._key = self._first = ""
 
     @property
@@ -146,7 +173,25 @@ class SimulationStore:
         ValueError
             If a file is damaged, or one is missing.
         """
+        theta = np.concatenate(self.theta_files())
         names = self.settings()["names"]
+        return theta if names is None else pd.DataFrame(theta, columns=names)
+
+    def theta_files(self) -> list[np.ndarray]:
+        """
+        Open the files of the parameters, without reading them.
+
+        Returns
+        -------
+        list of memmap of shape (k, D)
+            The parameters, in the order of the rows.
+
+        Raises
+        ------
+        ValueError
+            If a file is damaged, or one is missing.
+        """
+        self.settings()
         parts: list[np.ndarray] = []
         for path, (start,) in [(self.path / self._first, (0,)), *self._files(_THETA)]:
             if start != sum(map(len, parts)):
@@ -155,14 +200,13 @@ class SimulationStore:
                     f"after {sum(map(len, parts))} rows: a file is missing, put it back."
                 )
             try:
-                parts.append(np.load(path, allow_pickle=False))
+                parts.append(np.load(path, mmap_mode="r", allow_pickle=False))
             except (OSError, ValueError, EOFError) as error:
                 raise ValueError(
                     f"store must hold whole files, but {path} cannot be read ({error}), and with "
                     "it the parameters are lost: begin a new store."
                 ) from error
-        theta = np.concatenate(parts)
-        return theta if names is None else pd.DataFrame(theta, columns=names)
+        return parts
 
     def extend(self, start: int, theta: Table) -> None:
         """
@@ -183,7 +227,7 @@ class SimulationStore:
         np.save(buffer, np.asarray(theta), allow_pickle=False)
         create_file(self.path / name, buffer.getvalue())
 
-    def add(self, part: Part) -> None:
+    def add(self, part: Part) -> bool:
         """
         Keep what came of some rows.
 
@@ -191,9 +235,16 @@ class SimulationStore:
         ----------
         part : Part
             The rows.
+
+        Returns
+        -------
+        bool
+            Whether somebody else has done so already.
         """
-        name = f"part-{part.start:012d}-{part.stop:012d}.npz"
+        name = f"part-{part.start:012d}-{part.stop:012d}-{len(part.lost)}.npz"
+        was_there = (self.path / name).exists()
         write_part(self.path / name, part, self._key)
+        return was_there
 
     def piece(self, row: int) -> tuple[int, int] | None:
         """
@@ -210,7 +261,56 @@ class SimulationStore:
             The first of them, and the one after the last; None if it has not run.
         """
         found = (piece for _, piece in self._files(_PART))
-        return next(((start, stop) for start, stop in found if start <= row < stop), None)
+        return next(((start, stop) for start, stop, _ in found if start <= row < stop), None)
+
+    def index(self, n_rows: int) -> list[Entry]:
+        """
+        List what came of the first rows, each row once, by the names of files alone.
+
+        Parameters
+        ----------
+        n_rows : int
+            How many are wanted.
+
+        Returns
+        -------
+        list of Entry
+            The parts, in the order of their rows; rows between them have not run.
+        """
+        found, end = [], 0
+        for path, (start, stop, n_lost) in self._files(_PART):
+            if start < n_rows and stop > end:
+                first, last = max(start, end), min(stop, n_rows)
+                found.append(Entry(path, first, last, (first, last) == (start, stop), n_lost))
+                end = last
+        return found
+
+    def read(self, entry: Entry) -> Part:
+        """
+        Read what came of some rows.
+
+        Parameters
+        ----------
+        entry : Entry
+            One of :meth:`index`.
+
+        Returns
+        -------
+        Part
+            The rows of the entry.
+
+        Raises
+        ------
+        ValueError
+            If the file is damaged, or belongs to another store.
+        """
+        part = read_part(entry.path, self._key or self._read_key())
+        return part if entry.whole else _between(part, entry.start, entry.stop)
+
+    def _read_key(self) -> str:
+        """Find what all parts of this store know it by."""
+        self.settings()
+        return self._key
 
     def parts(self, n_rows: int) -> Iterator[Part]:
         """
@@ -226,17 +326,8 @@ class SimulationStore:
         Part
             The parts, in the order of their rows; rows between them have not run.
         """
-        self.settings()
-        end = 0
-        for path, (start, stop) in self._files(_PART):
-            if start >= n_rows or stop <= end:
-                continue
-            part = read_part(path, self._key)
-            first, last = max(start, end), min(stop, n_rows)
-            if (first, last) != (start, stop):
-                part = _between(part, first, last)
-            end = last
-            yield part
+        for entry in self.index(n_rows):
+            yield self.read(entry)
 
     def _files(self, pattern: re.Pattern[str]) -> list[tuple[Path, tuple[int, ...]]]:
         """List the files of a kind by the numbers in their names."""

@@ -11,8 +11,21 @@ from a global generator, such as ``np.random.normal``, is not reproducible.
 
 from __future__ import annotations
 
+from sksbi.data import LazyTable, open_pairs, pack
 from sksbi.simulation._command import CommandSimulator
-from sksbi.simulation._replay import failures, replay
+from sksbi.simulation._forever import simulate_forever
+from sksbi.simulation._replay import failures, forget_failures, replay
 from sksbi.simulation._simulate import run_simulator, simulate
 
-__all__ = ["CommandSimulator", "failures", "replay", "run_simulator", "simulate"]
+__all__ = [
+    "CommandSimulator",
+    "LazyTable",
+    "failures",
+    "forget_failures",
+    "open_pairs",
+    "pack",
+    "replay",
+    "run_simulator",
+    "simulate",
+    "simulate_forever",
+]

@@ -49,8 +49,10 @@ class CommandSimulator:
         line of names; one row gives named values, more give an array of shape (rows, columns).
         "numbers": numbers between spaces, commas or lines. A callable is given the text, or the
         Path of ``output``, and gives what a simulator gives.
-    output : str or None, default=None
+    output : str, Path or None, default=None
         The file that the program writes, as in ``"{folder}/out.json"``; None takes what it prints.
+        It must be another for each row, or rows that run at the same time would read each other's:
+        have ``{folder}`` in it or in ``cwd``, or ``{seed}``. One that is there before is removed.
     files : dict or None, default=None
         Files that the program reads, ``{name: text}``: they are written into ``{folder}`` before
         each run, with values in place of braces as in ``command``.
@@ -87,7 +89,7 @@ class CommandSimulator:
         command: str | Sequence[str],
         *,
         parse: str | Callable[[Any], Any] = "json",
-        output: str | None = None,
+        output: str | Path | None = None,
         files: Mapping[str, str] | None = None,
         timeout: float | None = None,
         cwd: str | Path | None = None,
@@ -101,12 +103,18 @@ class CommandSimulator:
         self.cwd = cwd
         self.env = env
         self._arguments = _arguments(command)
-        if not callable(parse) and parse not in PARSERS:
+        if not callable(parse) and not (isinstance(parse, str) and parse in PARSERS):
             raise ValueError(f"parse must be callable or one of {[*PARSERS]}, got {parse!r}.")
         if timeout is not None:
             check_real(timeout, "timeout")
-        texts = (files or {}).values()
-        self._places = [*self._arguments, output or "", str(cwd or ""), *texts]
+        self._places = [*self._arguments, str(output or ""), str(cwd or ""), *_texts(files)]
+        if output is not None and not any(
+            _stands_in(name, [str(output), str(cwd or "")]) for name in ("folder", "seed")
+        ):
+            raise ValueError(
+                "output must be another file for each row, as in '{folder}/out.json', or with "
+                f"cwd='{{folder}}', got {str(output)!r}: rows would read each other's results."
+            )
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.command!r})"
@@ -133,10 +141,21 @@ class CommandSimulator:
                 folder = tempfile.TemporaryDirectory(prefix="sksbi-", ignore_cleanup_errors=True)
                 values["folder"] = stack.enter_context(folder)
             for name, text in (self.files or {}).items():
-                Path(values["folder"], name).write_text(_fill(text, values), encoding="utf-8")
+                path = Path(values["folder"], name)
+                path.parent.mkdir(parents=True, exist_ok=True)
+                path.write_text(_fill(text, values), encoding="utf-8")
             arguments = [_fill(argument, values) for argument in self._arguments]
+            written = self._written(values)
+            if written is not None:
+                written.unlink(missing_ok=True)  # one of an earlier run would count as this one's
             printed = self._run(arguments, values)
-            return self._read(arguments, printed, values)
+            return self._read(arguments, printed if written is None else written)
+
+    def _written(self, values: dict[str, Any]) -> Path | None:
+        """Tell which file the program is to write."""
+        if self.output is None:
+            return None
+        return Path(_fill(str(self.cwd or ""), values), _fill(str(self.output), values))
 
     def _values(self, theta: pd.Series | Array, seed: int) -> dict[str, Any]:
         """List what is put in place of names."""
@@ -147,6 +166,11 @@ class CommandSimulator:
             raise ValueError(
                 f"command must have a place for every parameter, got {self.command!r} without "
                 f"{{{unused[0]}}}."
+            )
+        if "folder" in values:
+            raise ValueError(
+                "command has the row's own folder in place of {folder}, so no parameter may have "
+                "that name: rename it."
             )
         return {"seed": seed} | values
 
@@ -179,13 +203,10 @@ class CommandSimulator:
             out.seek(0)
             return out.read().decode("utf-8", errors="replace")
 
-    def _read(self, arguments: list[str], printed: str, values: dict[str, Any]) -> Any:
+    def _read(self, arguments: list[str], what: str | Path) -> Any:
         """Read results from what was printed, or from a file."""
-        what: str | Path = printed
-        if self.output is not None:
-            what = Path(_fill(str(self.cwd or ""), values), _fill(self.output, values))
-            if not what.exists():
-                raise CommandError(f"{_shown(arguments)} has written no file {what}.")
+        if isinstance(what, Path) and not what.exists():
+            raise CommandError(f"{_shown(arguments)} has written no file {what}.")
         try:
             if callable(self.parse):
                 return self.parse(what)
@@ -209,7 +230,12 @@ class _Number(float):
 def _arguments(command: str | Sequence[str]) -> list[str]:
     """Cut a command into arguments."""
     if isinstance(command, str):
-        arguments = shlex.split(command)
+        try:
+            arguments = shlex.split(command)
+        except ValueError as error:
+            raise ValueError(
+                f"command cannot be cut into arguments, {error}: {command!r}"
+            ) from None
     elif isinstance(command, Sequence) and all(isinstance(one, str | Path) for one in command):
         arguments = [str(one) for one in command]
     else:
@@ -217,6 +243,18 @@ def _arguments(command: str | Sequence[str]) -> list[str]:
     if not arguments:
         raise ValueError(f"command must name a program, got {command!r}.")
     return arguments
+
+
+def _texts(files: Mapping[str, str] | None) -> list[str]:
+    """Check files, and list what is written into them."""
+    if files is None:
+        return []
+    is_text = isinstance(files, Mapping) and all(
+        isinstance(part, str) for item in files.items() for part in item
+    )
+    if not is_text:
+        raise TypeError(f"files must be a dict of names and texts, got {files!r}.")
+    return [*files.values()]
 
 
 def _stands_in(name: str, texts: list[str]) -> bool:

@@ -43,6 +43,10 @@ class Cutter:
         chunk, place = divmod(start, self._fixed)
         return (chunk, place) if place else (chunk,)
 
+    def align(self, row: int) -> int:
+        """Go back to the first row of a vectorised chunk, whose numbers depend on it."""
+        return row // self._fixed * self._fixed if self._vectorized and self._fixed else row
+
     def learn(self, n_rows: int, seconds: float) -> None:
         """Take in how long some rows took; those that failed at once are none of them."""
         if n_rows:

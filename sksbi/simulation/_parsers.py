@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 from collections.abc import Callable, Hashable
 from io import StringIO
@@ -40,7 +41,11 @@ def _spread(found: dict[str, Any]) -> dict[str, Any]:
 
 def read_csv(text: str) -> dict[Hashable, Any] | Array:
     """Read a table."""
-    table = pd.read_csv(StringIO(text), skipinitialspace=True)
+    lines = [line for line in csv.reader(StringIO(text), skipinitialspace=True) if line]
+    for number, line in enumerate(lines[1:], 1):
+        if len(line) != len(lines[0]):
+            raise ValueError(f"row {number} has {len(line)} fields under {len(lines[0])} names")
+    table = pd.read_csv(StringIO(text), skipinitialspace=True, index_col=False)
     if table.empty:
         raise ValueError("there is no row under the names")
     return table.iloc[0].to_dict() if len(table) == 1 else table.to_numpy()

@@ -20,7 +20,7 @@ import pandas as pd
 from sksbi.data.parts import Lost
 from sksbi.simulation._deadline import TimedOut, deadline
 from sksbi.tables.returned import check_table, check_value
-from sksbi.tables.simulated import Table, Value, gaps, stack, take, take_row
+from sksbi.tables.simulated import Table, Value, form_of, gaps, stack, take, take_row
 from sksbi.utils.types import Rows
 
 __all__ = ["PLACE", "Chunk", "Failure", "Runner", "takes_rng"]
@@ -95,6 +95,12 @@ class Chunk:
         """Make a chunk of which nothing came."""
         lost = [failure.lost(row) for row in range(start, stop)]
         return cls(start, stop, failure=failure, lost=lost)
+
+    @property
+    def form(self) -> tuple[str, int]:
+        """The shape or the names of the results, in words, and the first row that has one."""
+        table = cast(Table, self.values)
+        return form_of(table if isinstance(table, pd.DataFrame) else table[0]), int(self.rows[0])
 
 
 @dataclass(frozen=True, eq=False)  # dask hashes it, and not every simulator has a hash by value

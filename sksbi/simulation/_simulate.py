@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
-from numbers import Integral
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +10,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
 
-from sksbi.data import SimulationStore
+from sksbi.data import LazyTable, SimulationStore
 from sksbi.priors import check_prior
 from sksbi.simulation._keep import (
     check_same_run,
@@ -21,18 +19,17 @@ from sksbi.simulation._keep import (
     settings_of,
     theta_of,
 )
+from sksbi.simulation._options import Options, draw_entropy
 from sksbi.simulation._run import Run
-from sksbi.simulation._runner import Runner, takes_rng
 from sksbi.tables.simulated import Table
 from sksbi.utils.containers import as_floats, plain
 from sksbi.utils.random import check_generator
-from sksbi.utils.settings import check_flag
 from sksbi.utils.types import RandomState
-from sksbi.utils.validation import check_count, check_memory, check_real
+from sksbi.utils.validation import check_count, check_memory
 
 __all__ = ["run_simulator", "simulate"]
 
-_ON_ERROR = ("drop", "raise", "keep")
+Simulated = tuple[Table | LazyTable, Table | LazyTable]  # lazy where there is a store
 
 
 def simulate(
@@ -48,7 +45,7 @@ def simulate(
     store: str | Path | None = None,
     random_state: RandomState = None,
     verbose: int = 0,
-) -> tuple[Table, Table]:
+) -> Simulated:
     """
     Draw parameters from the prior and run the simulator with each.
 
@@ -88,7 +85,8 @@ def simulate(
     store : str, Path or None, default=None
         A folder that keeps the results as they come, see Notes. What it holds is not simulated
         again: after a crash, or a ``kill``, the same call goes on where it stopped, and gives the
-        same numbers as a run that was never stopped; with a larger ``n_samples`` it adds rows.
+        same numbers as a run that was never stopped; with a larger ``n_samples`` it adds rows, by
+        generators of their own, so that the first stay as they are.
     random_state : None, int, numpy.random.RandomState or numpy.random.Generator, default=None
         Source of the parameters and of every generator that the simulator receives.
     verbose : int, default=0
@@ -99,7 +97,9 @@ def simulate(
     theta : DataFrame or ndarray of shape (n, D)
         The parameters; a DataFrame if the prior has names.
     x : ndarray of shape (n,) or (n, ...), or DataFrame of shape (n, L)
-        The results: numbers give (n,), arrays (n, ...), dicts and Series a DataFrame.
+        The results: numbers give (n,), arrays (n, ...), dicts and Series a DataFrame. With
+        ``store`` both are a :class:`sksbi.simulation.LazyTable`, which stays on the disk, and which
+        ``fit`` and everything else takes as it is; ``x.load()`` reads it.
 
     Raises
     ------
@@ -151,18 +151,18 @@ def simulate(
     n_samples = check_count(n_samples, "n_samples")
     prior = check_prior(prior)
     check_memory(n_samples, "n_samples", n_samples * prior.n_features)
-    options = _Options(vectorized, chunk_size, n_jobs, on_error, timeout, verbose)
+    options = Options(vectorized, chunk_size, n_jobs, on_error, timeout, verbose)
     kept = None if store is None else _kept(store)
     if kept is None or not kept.exists:
         rng = check_generator(random_state)
         theta = theta_of(prior, n_samples, rng)
-        entropy = _entropy(rng)
+        entropy = draw_entropy(rng)
         if kept is None:
             return _run(simulator, theta, entropy, options, None)
-        kept.create(settings_of(prior, random_state, entropy, **options.of_numbers()), theta)
+        kept.create(settings_of(prior, random_state, entropy, **options.of(simulator)), theta)
     found = kept.settings()  # another process may have begun it
     entropy = found["entropy"]
-    check_same_run(found, settings_of(prior, random_state, entropy, **options.of_numbers()))
+    check_same_run(found, settings_of(prior, random_state, entropy, **options.of(simulator)))
     return _run(simulator, find_theta(kept, prior, n_samples, entropy), entropy, options, kept)
 
 
@@ -179,7 +179,7 @@ def run_simulator(
     check: Callable[[Table], Any] | None = None,
     random_state: RandomState = None,
     verbose: int = 0,
-) -> tuple[Table, Table]:
+) -> Simulated:
     """
     Run the simulator with given parameters, such as draws from a posterior.
 
@@ -214,7 +214,7 @@ def run_simulator(
     theta : DataFrame or ndarray of shape (m, D)
         The parameters of the rows in x; a DataFrame has a fresh RangeIndex.
     x : ndarray of shape (m,) or (m, ...), or DataFrame of shape (m, L)
-        The results.
+        The results. With ``store`` both are lazy, as in :func:`sksbi.simulate`.
 
     Raises
     ------
@@ -229,72 +229,32 @@ def run_simulator(
     [[1.0], [4.0]]
     """
     theta = _check_theta(theta)
-    options = _Options(vectorized, chunk_size, n_jobs, on_error, timeout, verbose)
+    options = Options(vectorized, chunk_size, n_jobs, on_error, timeout, verbose)
     kept = None if store is None else _kept(store)
     if kept is None or not kept.exists:
-        entropy = _entropy(check_generator(random_state))
+        entropy = draw_entropy(check_generator(random_state))
         if kept is None:
             return _run(simulator, theta, entropy, options, None, check)
-        kept.create(settings_of(None, random_state, entropy, **options.of_numbers()), theta)
+        kept.create(settings_of(None, random_state, entropy, **options.of(simulator)), theta)
     found = kept.settings()
     entropy = found["entropy"]
-    check_same_run(found, settings_of(None, random_state, entropy, **options.of_numbers()))
+    check_same_run(found, settings_of(None, random_state, entropy, **options.of(simulator)))
     extend_with(kept, theta)
     return _run(simulator, theta, entropy, options, kept, check)
-
-
-@dataclass(frozen=True)
-class _Options:
-    """How to run a simulator, checked."""
-
-    vectorized: bool
-    chunk_size: int | None
-    n_jobs: int | None
-    on_error: str
-    timeout: float | None
-    verbose: int
-
-    def __post_init__(self) -> None:
-        check_flag(self.vectorized, "vectorized")
-        if self.chunk_size is not None:
-            check_count(self.chunk_size, "chunk_size")
-        _check_n_jobs(self.n_jobs)
-        if self.timeout is not None:
-            check_real(self.timeout, "timeout")
-        if self.on_error not in _ON_ERROR:
-            raise ValueError(f"on_error must be one of {_ON_ERROR}, got {self.on_error!r}.")
-
-    def of_numbers(self) -> dict[str, Any]:
-        """List those that the numbers depend on."""
-        chunk_size = self.chunk_size if self.vectorized else None
-        flag = bool(self.vectorized)
-        return {"vectorized": flag, "chunk_size": chunk_size, "on_error": self.on_error}
 
 
 def _run(
     simulator: Callable[..., Any],
     theta: Table,
     entropy: list[int],
-    options: _Options,
+    options: Options,
     store: SimulationStore | None,
     check: Callable[[Table], Any] | None = None,
-) -> tuple[Table, Table]:
+) -> Simulated:
     """Run all rows that are not in the store."""
-    runner = Runner(
-        simulator=simulator,
-        vectorized=bool(options.vectorized),
-        takes_rng=takes_rng(simulator),
-        on_error=options.on_error,
-        entropy=entropy,
-        timeout=options.timeout,
-    )
+    runner = options.runner(simulator, entropy)
     run = Run(runner, theta, options.chunk_size, options.n_jobs, options.verbose, store, check)
     return run.finish()
-
-
-def _entropy(rng: np.random.Generator) -> list[int]:
-    """Draw what every row's generator is made from."""
-    return rng.integers(2**32, size=4).tolist()
 
 
 def _kept(store: str | Path) -> SimulationStore:
@@ -302,17 +262,6 @@ def _kept(store: str | Path) -> SimulationStore:
     if not isinstance(store, str | Path):
         raise TypeError(f"store must be None or the path of a folder, got {store!r}.")
     return SimulationStore(store)
-
-
-def _check_n_jobs(n_jobs: object) -> None:
-    """Check that the number of jobs is None or an integer other than 0."""
-    rule = "n_jobs must be None or an int other than 0, such as -1 for all cores"
-    if n_jobs is None:
-        return
-    if not isinstance(n_jobs, Integral) or isinstance(n_jobs, bool):
-        raise TypeError(f"{rule}, got {n_jobs!r} of type {type(n_jobs).__name__}.")
-    if n_jobs == 0:
-        raise ValueError(f"{rule}, got 0.")
 
 
 def _check_theta(theta: ArrayLike | pd.DataFrame) -> Table:

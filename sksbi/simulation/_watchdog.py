@@ -78,6 +78,6 @@ class Watchdog:
 
     def _patience(self, row: int) -> float:
         """Say how long a worker may be at a row; it should have ended by itself before that."""
-        n_rows = 1 if self._chunks is None else self._chunks[row] - row
+        n_rows = 1 if self._chunks is None else self._chunks.get(row, row + 1) - row
         factor, more = _GRACE
         return factor * cast(float, self._timeout) * n_rows + more

@@ -96,7 +96,8 @@ def check_same_form(first: str, first_row: int, other: str, row: int) -> None:
     if first != other:
         raise ValueError(
             "All results of the simulator must have the same shape or names, got "
-            f"{first} at row {first_row} and {other} at row {row}."
+            f"{first} at row {first_row} and {other} at row {row}. A simulation that has no such "
+            "result may raise an error: then it counts as failed."
         )
 
 
@@ -137,7 +138,7 @@ def _join(parts: list[pd.Series], rows: np.ndarray, name: Hashable) -> np.ndarra
     """Put the parts of a column on top of each other."""
     if all(_is_number(part.dtype) for part in parts):
         return np.concatenate([part.to_numpy() for part in parts])
-    joined = pd.concat(parts, ignore_index=True)
+    joined = pd.concat(parts, ignore_index=True).infer_objects()
     if any(_is_number(part.dtype) for part in parts):
         check_text(joined.tolist(), rows.tolist(), name)
     return joined

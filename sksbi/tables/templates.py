@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import reprlib
+import warnings
 from collections.abc import Mapping
 from typing import Any
 
@@ -198,12 +199,13 @@ def _cast_numbers(column: pd.Series, dtype: Any) -> pd.Series:
     if dtype.kind == "f":
         return column.astype(dtype)
     try:
-        with np.errstate(invalid="ignore"):
+        with np.errstate(invalid="ignore"), warnings.catch_warnings():
+            warnings.simplefilter("error", DeprecationWarning)
             cast = column.astype(dtype)
         if (cast == column)[~missing].all():
             return cast
-    except (TypeError, ValueError, OverflowError):
-        pass  # a fraction in Int64, or a number out of range
+    except (TypeError, ValueError, OverflowError, DeprecationWarning):
+        pass  # a fraction in Int64, or a number out of range, of which NumPy 1 only warns
     return column.astype(np.float64)
 
 

@@ -13,6 +13,8 @@ from numpy.typing import NDArray
 from scipy.sparse import issparse
 from torch import Tensor
 
+from sksbi.utils.lazy import Loadable
+
 __all__ = ["as_floats", "as_rows", "plain", "shape_of", "tensor_to_numpy", "without_na"]
 
 _PLAIN = np.ndarray, np.generic, pd.DataFrame, pd.Series, pd.Index, str, int, float, type(None)
@@ -34,7 +36,8 @@ def plain(values: Any, name: str) -> Any:
     object
         Arrays for tensors, detached and on the CPU, and for masked arrays, NaN where masked; a
         DataFrame or Series of pandas for tables and columns of other libraries, and for structured
-        arrays; in lists and dicts the same; everything else as it is.
+        arrays; what a lazy table of ours has, read; in lists and dicts the same; everything else as
+        it is.
 
     Raises
     ------
@@ -48,6 +51,8 @@ def plain(values: Any, name: str) -> Any:
     >>> plain(np.ma.array([1, 2], mask=[False, True]), "x")
     array([ 1., nan])
     """
+    if isinstance(values, Loadable):
+        return values.load()
     if isinstance(values, np.ma.MaskedArray):
         return _unmasked(values)
     if isinstance(values, Tensor):

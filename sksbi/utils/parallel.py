@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import atexit
+import threading
 import warnings
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from functools import cache
 from typing import Any
+from weakref import WeakSet
 
 from joblib import Parallel
 from joblib.externals.loky.process_executor import TerminatedWorkerError
 from joblib.parallel import LokyBackend, get_active_backend
 
-__all__ = ["WorkerDied", "running", "workers_may_die"]
+__all__ = ["Results", "WorkerDied", "close_at_exit", "running", "workers_may_die"]
+
+_OPEN = WeakSet[Any]()
 
 WorkerDied = TerminatedWorkerError  # what loky raises; other backends wait for ever, or restart
 
@@ -34,10 +40,69 @@ def workers_may_die() -> bool:
     return isinstance(get_active_backend()[0], LokyBackend)
 
 
+def close_at_exit(thing: Any) -> None:
+    """
+    Close what runs jobs when the interpreter ends, if that has not happened before.
+
+    joblib's workers would first come to the end of what they are at. They are waited for before
+    functions of :mod:`atexit` run, hence the other list, in which the last is the first.
+
+    Parameters
+    ----------
+    thing : object
+        It has a method ``close``, and is not kept alive.
+    """
+    _register()
+    _OPEN.add(thing)
+
+
+@cache
+def _register() -> None:
+    """Have what is open closed at the end."""
+    getattr(threading, "_register_atexit", atexit.register)(_close_all)
+
+
+def _close_all() -> None:
+    """Close what is still open."""
+    for thing in list(_OPEN):
+        thing.close()
+
+
+class Results:
+    """
+    Results of jobs, one by one.
+
+    Parameters
+    ----------
+    parallel : joblib.Parallel
+        What runs them.
+    results : iterable
+        What it gave.
+    """
+
+    def __init__(self, parallel: Parallel, results: Iterable[Any]) -> None:
+        self._parallel, self._results = parallel, iter(results)
+
+    def __iter__(self) -> Results:
+        return self
+
+    def __next__(self) -> Any:
+        return next(self._results)
+
+    @property
+    def all_ended(self) -> bool:
+        """Whether all jobs that were sent so far have ended well."""
+        return self._parallel.n_completed_tasks >= self._parallel.n_dispatched_tasks
+
+    def close(self) -> None:
+        """Cancel what has not run."""
+        getattr(self._results, "close", list)()
+
+
 @contextmanager
 def running(
     n_jobs: int | None, jobs: Iterable[Any], *, in_order: bool = True, at_once: int | None = None
-) -> Iterator[Iterable[Any]]:
+) -> Iterator[Results]:
     """
     Run jobs; the results come one by one where the backend can do that.
 
@@ -55,7 +120,7 @@ def running(
 
     Yields
     ------
-    iterable
+    Results
         The results. Leaving the block, by an error too, cancels what has not run.
 
     Examples
@@ -74,10 +139,10 @@ def running(
         parallel = Parallel(return_as=kind, **options)
     except ValueError:  # joblib's multiprocessing backend only gives lists
         parallel = Parallel(**options)
-    results = parallel(jobs)
+    results = Results(parallel, parallel(jobs))
     try:
         yield results
     finally:
         with warnings.catch_warnings():  # an error cancels the other jobs: joblib would tell
             warnings.filterwarnings("ignore", message=".*adjusting the input task")
-            getattr(results, "close", list)()
+            results.close()

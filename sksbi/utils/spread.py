@@ -34,8 +34,8 @@ def standard_deviation(values: Array, axis: int = 0, ddof: int = 1) -> Array:
     --------
     >>> import numpy as np
     >>> from sksbi.utils.spread import standard_deviation
-    >>> standard_deviation(np.array([1e-200, 3e-200]), ddof=0)
-    np.float64(1e-200)
+    >>> print(standard_deviation(np.array([1e-200, 3e-200]), ddof=0))
+    1e-200
     """
     exponent = np.frexp(np.abs(values).max(axis=axis, keepdims=True))[1]
     sd = np.ldexp(values, -exponent).std(axis=axis, ddof=ddof)

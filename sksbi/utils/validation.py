@@ -71,9 +71,7 @@ def check_numbers(
     """
     values = plain(values, name)
     if isinstance(values, pd.DataFrame):
-        columns = list(values.columns)
-        if not columns:
-            raise ValueError(f"{name} must have at least one column, got shape {values.shape}.")
+        columns = _distinct_columns(values, name)
     refuse_dates(values, name)
     finite = options.pop("ensure_all_finite", True)
     options = {"dtype": np.float64} | options | {"input_name": name, "ensure_all_finite": False}
@@ -89,6 +87,19 @@ def check_numbers(
         place = name_place(at, columns, getattr(values, "index", None))
         raise ValueError(f"{name} contains {kind} {place}, and must be finite: {way_out}.")
     return array
+
+
+def _distinct_columns(table: pd.DataFrame, name: str) -> list[Hashable]:
+    """Read the names of the columns, of which there must be some, each once."""
+    if not len(table.columns):
+        raise ValueError(f"{name} must have at least one column, got shape {table.shape}.")
+    again = table.columns[table.columns.duplicated()]
+    if len(again):
+        times = int((table.columns == again[0]).sum())
+        raise ValueError(
+            f"{name} must have columns of different names, got {again[0]!r} {times} times."
+        )
+    return list(table.columns)
 
 
 def name_place(

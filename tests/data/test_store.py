@@ -113,7 +113,9 @@ def test_a_truncated_part_is_named(store):
     store.add(part(0, 3))
     (path,) = store.path.glob("part*")
     path.write_bytes(path.read_bytes()[:-40])
-    with pytest.raises(ValueError, match=r"part-000000000000-000000000003\.npz.*delete this file"):
+    with pytest.raises(
+        ValueError, match=r"part-000000000000-000000000003-0\.npz.*delete this file"
+    ):
         list(store.parts(10))
 
 
@@ -177,9 +179,9 @@ def test_a_damaged_head_is_told(tmp_path, content):
 
 def test_a_newer_format_is_refused(tmp_path):
     """It is said which version wrote it."""
-    head = {"format": 2, "version": "9.0", "settings": {}, "theta": ""}
+    head = {"format": 3, "version": "9.0", "settings": {}, "theta": ""}
     (tmp_path / "store.json").write_text(json.dumps(head))
-    with pytest.raises(ValueError, match="format 2 by sksbi 9.0"):
+    with pytest.raises(ValueError, match="format 3 by sksbi 9.0"):
         SimulationStore(tmp_path).settings()
 
 

@@ -19,7 +19,7 @@ COLUMNS = {
     "words": (["a", None, "b"], pd.Series(["a", None, "b"], dtype=object)),
     "dates": (
         [datetime.datetime(2020, 1, 2), None, datetime.datetime(2021, 1, 1)],
-        pd.Series(pd.to_datetime(["2020-01-02", None, "2021-01-01"])),
+        pd.Series(pd.to_datetime(["2020-01-02", None, "2021-01-01"])).astype("datetime64[us]"),
     ),
 }
 

@@ -8,9 +8,11 @@ import pytest
 from scipy import stats
 from sklearn.base import clone
 from sklearn.linear_model import LogisticRegression
+from sklearn.model_selection import GridSearchCV
 from sklearn.preprocessing import StandardScaler
 
 from sksbi import NPE, NRE, CalibratedPosterior, ClassifierRatio, simulate
+from sksbi.exceptions import TrainingWarning
 from sksbi.metrics import c2st_score
 from sksbi.pipeline import make_pipeline
 
@@ -65,3 +67,10 @@ def test_the_line_is_the_users(call: Callable, fitted: dict[str, object]) -> Non
         call(**fitted)
     assert caught
     assert {one.filename for one in caught} == {__file__}
+
+
+def test_the_line_of_a_search_is_the_users_too(fitted: dict[str, object]) -> None:
+    search = GridSearchCV(clone(fitted["npe"]), {"max_epochs": [1]}, cv=2)
+    with pytest.warns(TrainingWarning, match="nothing can be learnt from fewer") as caught:
+        search.fit(THETA[:14], X[:14])
+    assert {one.filename for one in caught if one.category is TrainingWarning} == {__file__}
