@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from copy import deepcopy
 from math import inf, isfinite
 from typing import Any
@@ -49,6 +50,37 @@ class Watch(Callback):
                     "callbacks__gradient_clipping__gradient_clip_value, or look for outliers in x."
                 )
         epoch["batches"] = epoch["batches"][-1:]
+
+
+class EachEpoch(Callback):
+    """Tell whoever listens of every epoch, and stop where they ask for it."""
+
+    def __init__(self) -> None:
+        self.listen(None)
+
+    def listen(self, begin: Callable[[], Callable[[], bool]] | None) -> None:
+        """
+        Take who listens.
+
+        Parameters
+        ----------
+        begin : callable or None
+            Called where an epoch begins; what it returns is called where that ends, and returns
+            whether to stop.
+        """
+        self._begin = begin
+        self._end: Callable[[], bool] | None = None
+        self.stopped_ = False
+
+    def on_epoch_begin(self, net: NeuralNet, **_: object) -> None:
+        """Tell."""
+        self._end = None if self._begin is None else self._begin()
+
+    def on_epoch_end(self, net: NeuralNet, **_: object) -> None:
+        """Tell, and stop as skorch's early stopping does."""
+        self.stopped_ = self._end is not None and self._end()
+        if self.stopped_:
+            raise KeyboardInterrupt
 
 
 class GradientClipping(Callback):
@@ -194,6 +226,21 @@ class WeightAveraging(Callback):
         if not self.averaged_:
             self._swap()
 
+    def go_on(self, moving: Sequence[torch.Tensor], steps: int) -> None:
+        """
+        Take the weights in place for an average, and move others.
+
+        Parameters
+        ----------
+        moving : sequence of Tensor
+            The weights that moved.
+        steps : int
+            The number of steps that the average is of.
+        """
+        self.steps_ = steps
+        for p, other in zip(self.parameters_, moving, strict=True):
+            p.data.copy_(other)
+
     def restart(self) -> None:
         """Go on from the average, which is in place."""
         for p, other in zip(self.parameters_, self.other_, strict=True):
@@ -267,6 +314,18 @@ class Progress(Callback):
         losses = {k: f"{epoch[k]:.3f}" for k in ("train_loss", "valid_loss") if k in epoch}
         self.bar_.set_postfix(losses, refresh=False)
         self.bar_.update()
+
+    def skip(self, epochs: int) -> None:
+        """
+        Begin the bar after some epochs.
+
+        Parameters
+        ----------
+        epochs : int
+            How many there were before.
+        """
+        self.bar_.initial = self.bar_.n = self.bar_.last_print_n = epochs
+        self.bar_.refresh()
 
     def close(self) -> None:
         """Leave the bar as it is."""

@@ -18,17 +18,19 @@ import torch
 from skorch import NeuralNet
 from skorch.callbacks import EarlyStopping as SkorchEarlyStopping
 from skorch.helper import predefined_split
-from torch import nn
+from torch import Tensor, nn
 
-from sksbi.data import Batches, TensorPairs
+from sksbi.data import Batches, StreamedPairs, TensorPairs
 from sksbi.losses.criterion import WeightedMean
 from sksbi.training.callbacks import (
     BestWeights,
+    EachEpoch,
     GradientClipping,
     Progress,
     Watch,
     WeightAveraging,
 )
+from sksbi.training.checkpoint import Checkpoint
 from sksbi.training.compilation import compile_networks
 from sksbi.training.optimizers import find_optimizer
 from sksbi.training.passed_on import (
@@ -37,8 +39,9 @@ from sksbi.training.passed_on import (
     check_passed_on,
     for_skorch,
 )
-from sksbi.training.schedule import EarlyStopping, OneCycle
+from sksbi.training.schedule import EarlyStopping, InverseRoot, OneCycle
 from sksbi.training.state import load_state, pack_state
+from sksbi.training.stream import GoOn
 from sksbi.utils.batches import EVALUATION_BATCH
 from sksbi.utils.random import borrowed_global_generator
 from sksbi.utils.validation import check_count
@@ -50,12 +53,16 @@ _OPTIONAL = {"best_weights": BestWeights, "progress": Progress, "early_stopping"
 
 
 def _named_callbacks(
-    user: Sequence[Any] | None, steps: int, patience: int | None, verbose: int, keep_best: bool
+    user: Sequence[Any] | None,
+    steps: int | None,
+    patience: int | None,
+    verbose: int,
+    keep_best: bool,
 ) -> list[Any]:
     """List the callbacks that have names, then the user's own, copied."""
     callbacks = [
         ("watch", Watch()),
-        ("lr_scheduler", OneCycle(steps)),
+        ("lr_scheduler", InverseRoot() if steps is None else OneCycle(steps)),
         ("gradient_clipping", GradientClipping()),
         ("weight_averaging", WeightAveraging()),
     ]
@@ -88,6 +95,7 @@ def build_net(
     valid: TensorPairs | None,
     generator: torch.Generator | None,
     keep_best: bool = False,
+    endless: bool = False,
 ) -> NeuralNet:
     """
     Put a skorch net around a module, ready to train.
@@ -110,6 +118,8 @@ def build_net(
         Where the order of the rows comes from.
     keep_best : bool, default=False
         Whether :func:`go_back_to_best` is to be possible.
+    endless : bool, default=False
+        Whether the schedule plans no end.
 
     Returns
     -------
@@ -124,7 +134,9 @@ def build_net(
     batch_size = check_count(passed_on.get(count_name, batch_size), count_name)
     steps = max_epochs * n_passes * ceil(n_train / batch_size)
     patience = None if valid is None else patience
-    named = _named_callbacks(callbacks, steps, patience, verbose, keep_best)
+    named = _named_callbacks(callbacks, None if endless else steps, patience, verbose, keep_best)
+    named += [("go_on", GoOn())] * endless
+    named.append(("each_epoch", EachEpoch()))
     check_callback_names(passed_on, named, _OPTIONAL)
     net = NeuralNet(
         module,
@@ -153,7 +165,14 @@ def build_net(
         ) from error
 
 
-def train(net: NeuralNet, pairs: TensorPairs) -> None:
+def train(
+    net: NeuralNet,
+    pairs: TensorPairs | StreamedPairs,
+    checkpoint: Checkpoint | None = None,
+    *,
+    draws_globally: bool = False,
+    epoch: Callable[[], Callable[[], bool]] | None = None,
+) -> None:
     """
     Train a net until its epochs are over or a callback stops it.
 
@@ -161,8 +180,15 @@ def train(net: NeuralNet, pairs: TensorPairs) -> None:
     ----------
     net : skorch.NeuralNet
         The net, trained in place.
-    pairs : TensorPairs
+    pairs : TensorPairs or StreamedPairs
         The training set, on the net's device.
+    checkpoint : Checkpoint or None, default=None
+        From where training goes on, and where it is kept.
+    draws_globally : bool, default=False
+        Whether training draws from torch's global generator; only a checkpoint needs to know.
+    epoch : callable or None, default=None
+        Called where an epoch begins; what it returns is called where that ends, and stops the
+        training if it returns True.
 
     Raises
     ------
@@ -172,8 +198,12 @@ def train(net: NeuralNet, pairs: TensorPairs) -> None:
         If the loss is no number.
     """
     net.notify("on_train_begin", X=pairs, y=None)
+    _listen(net, epoch)
     try:
-        net.fit_loop(pairs)
+        if checkpoint is None:
+            net.fit_loop(pairs)
+        else:
+            checkpoint.run(net, pairs, draws_globally=draws_globally)
     except KeyboardInterrupt:
         if not _stopped_early(net):
             raise
@@ -181,23 +211,38 @@ def train(net: NeuralNet, pairs: TensorPairs) -> None:
         for _, callback in net.callbacks_:
             if isinstance(callback, Progress):
                 callback.close()
+        _listen(net, None)
+    if checkpoint is not None:
+        checkpoint.end()
     net.notify("on_train_end", X=pairs, y=None)
     net.train_split = None
 
 
+def _listen(net: NeuralNet, epoch: Callable[[], Callable[[], bool]] | None) -> None:
+    """Let somebody know of every epoch, or nobody."""
+    for _, callback in net.callbacks_:
+        if isinstance(callback, EachEpoch):
+            callback.listen(epoch)
+
+
 def _stopped_early(net: NeuralNet) -> bool:
     """Tell skorch's early stopping, which raises KeyboardInterrupt, from a real one."""
-    stopping = [c for _, c in net.callbacks_ if isinstance(c, SkorchEarlyStopping)]
-    return any(getattr(c, "stopped_", c.misses_ >= c.patience) for c in stopping)
+    callbacks = [callback for _, callback in net.callbacks_]
+    stopping = [c for c in callbacks if isinstance(c, SkorchEarlyStopping)]
+    return any(isinstance(c, EachEpoch) and c.stopped_ for c in callbacks) or any(
+        getattr(c, "stopped_", c.misses_ >= c.patience) for c in stopping
+    )
 
 
 def begin(
     net: NeuralNet,
-    pairs: TensorPairs,
+    pairs: TensorPairs | StreamedPairs,
     resumed: NeuralNet | None,
     seed: int,
     *,
     compile_first: bool,
+    checkpoint: Checkpoint | None = None,
+    epoch: Callable[[], Callable[[], bool]] | None = None,
 ) -> None:
     """
     Start a net where it can, compile it if asked to, and train it.
@@ -206,7 +251,7 @@ def begin(
     ----------
     net : skorch.NeuralNet
         The net, trained in place.
-    pairs : TensorPairs
+    pairs : TensorPairs or StreamedPairs
         The training set, on the net's device.
     resumed : skorch.NeuralNet or None
         The net whose training goes on; None: it begins.
@@ -214,22 +259,27 @@ def begin(
         Seeds torch's global generator, if training draws from it.
     compile_first : bool
         Whether to compile the networks.
+    checkpoint : Checkpoint or None, default=None
+        From where training goes on, and where it is kept.
+    epoch : callable or None, default=None
+        Called where an epoch begins; what it returns is called where that ends, and stops the
+        training if it returns True.
     """
     if resumed is not None:
         same = type(resumed.optimizer_) is type(net.optimizer_)
         load_state(net, pack_state(resumed, optimizer=same))
         _hold_start(net, pairs)
     elif hasattr(net.module_, "start"):
-        some = pairs.flat(_MOST_STARTING)
+        some = pairs.sample.flat(_MOST_STARTING)
         net.module_.start(some.target, some.context, some.weight)
     if compile_first:
-        compile_networks(net, pairs)
-    is_global = draws_globally(net, pairs)
+        compile_networks(net, pairs.sample)
+    is_global = draws_globally(net, pairs.sample)
     with borrowed_global_generator(seed) if is_global else nullcontext():
-        train(net, pairs)
+        train(net, pairs, checkpoint, draws_globally=is_global, epoch=epoch)
 
 
-def _hold_start(net: NeuralNet, pairs: TensorPairs) -> None:
+def _hold_start(net: NeuralNet, pairs: TensorPairs | StreamedPairs) -> None:
     """Take the weights that a training goes on from as the best so far."""
     best = dict(net.callbacks_).get("best_weights")
     if best is None or net.train_split is None:
@@ -282,10 +332,17 @@ def draws_globally(net: NeuralNet, pairs: TensorPairs) -> bool:
     Returns
     -------
     bool
-        Whether a step on a copy of the module moved the generator.
+        Whether a step on a copy of the module moved the generator, of the CPU or of the GPU.
     """
     with borrowed_global_generator(0), torch.no_grad():
-        before = torch.get_rng_state()
+        before = _states_of_generators(net.device)
         x, target = pairs[: net.batch_size]
         deepcopy(net.criterion_)(deepcopy(net.module_).train()(x), target)
-        return not torch.equal(before, torch.get_rng_state())
+        after = _states_of_generators(net.device)
+        return not all(map(torch.equal, before, after))
+
+
+def _states_of_generators(device: str) -> list[Tensor]:
+    """Take the states of the global generators that training on a device may draw from."""
+    on_gpu = torch.device(device).type == "cuda"
+    return [torch.get_rng_state(), *([torch.cuda.get_rng_state(device)] if on_gpu else [])]

@@ -17,7 +17,7 @@ from skorch import NeuralNet
 from skorch.callbacks import Callback
 from skorch.callbacks import EarlyStopping as SkorchEarlyStopping
 
-__all__ = ["EarlyStopping", "OneCycle"]
+__all__ = ["EarlyStopping", "InverseRoot", "OneCycle"]
 
 _FIRST, _LAST = 0.04, 1e-5
 _FEWEST_EPOCHS, _SHARE = 4, 0.5
@@ -118,6 +118,64 @@ class OneCycle(Callback):
         """Set the rate of every group."""
         for group, highest in zip(net.optimizer_.param_groups, self.highest_, strict=True):
             group["lr"] = highest * self._share()
+
+
+class InverseRoot(Callback):
+    r"""
+    The learning rate of a training without end: a short rise, then a fall that never comes to zero.
+
+    In step t it is :math:`(1 + t / T)^{-1/2}` of the highest: the steps add up without bound, so
+    that nothing stays out of reach, and their noise dies away, first in the averaged weights.
+
+    Parameters
+    ----------
+    steps : int, default=200
+        The number T of steps after which the rate begins to fall in earnest.
+    warm_up : int, default=20
+        The number of steps in which it rises.
+
+    References
+    ----------
+    .. [1] Acceleration of stochastic approximation by averaging (Polyak and Juditsky, 1992)
+       https://doi.org/10.1137/0330046
+
+    Examples
+    --------
+    >>> from sksbi import NPE
+    >>> from sksbi.training.schedule import InverseRoot
+    >>> npe = NPE(callbacks__lr_scheduler=InverseRoot(steps=1_000))
+    """
+
+    def __init__(self, steps: int = 200, warm_up: int = 20) -> None:
+        self.steps = steps
+        self.warm_up = warm_up
+
+    def on_train_begin(self, net: NeuralNet, **_: object) -> None:
+        """Begin with a low rate."""
+        self.highest_ = [group["lr"] for group in net.optimizer_.param_groups]
+        self.go_on(net, 0)
+
+    def on_batch_end(self, net: NeuralNet, training: bool = False, **_: object) -> None:
+        """Change the rate after every step."""
+        if training:
+            self.go_on(net, self.step_ + 1)
+
+    def go_on(self, net: NeuralNet, step: int) -> None:
+        """
+        Set the rate of a step.
+
+        Parameters
+        ----------
+        net : skorch.NeuralNet
+            The net.
+        step : int
+            The number of steps before it.
+        """
+        self.step_ = step
+        risen = _FIRST + (1 - _FIRST) * min(1.0, step / max(1, self.warm_up))
+        share = risen * (1 + step / self.steps) ** -0.5
+        for group, highest in zip(net.optimizer_.param_groups, self.highest_, strict=True):
+            group["lr"] = highest * share
 
 
 class EarlyStopping(SkorchEarlyStopping):

@@ -34,7 +34,7 @@ def extend_history(history: list[dict[str, Any]], net: NeuralNet) -> list[dict[s
     return history + [{"epoch": len(history) + 1 + i} | row for i, row in enumerate(rows)]
 
 
-def pack_state(net: NeuralNet, *, optimizer: bool) -> dict[str, Any]:
+def pack_state(net: NeuralNet, *, optimizer: bool, stream: bool = False) -> dict[str, Any]:
     """
     Reduce a net to NumPy arrays.
 
@@ -44,6 +44,8 @@ def pack_state(net: NeuralNet, *, optimizer: bool) -> dict[str, Any]:
         The net.
     optimizer : bool
         Whether to keep the state of the optimizer, most of the size.
+    stream : bool, default=False
+        Whether to keep what a training without end goes on from, if it is one.
 
     Returns
     -------
@@ -51,6 +53,8 @@ def pack_state(net: NeuralNet, *, optimizer: bool) -> dict[str, Any]:
         Weights and, if asked for, the state of the optimizer.
     """
     state = {"module": to_numpy(dict(net.module_.state_dict()))}
+    if stream and hasattr(net, "stream_"):
+        state["stream"] = to_numpy(net.stream_)
     if optimizer:
         state["optimizer"] = to_numpy(net.optimizer_.state_dict())
     return state
@@ -68,6 +72,8 @@ def load_state(net: NeuralNet, state: Mapping[str, Any]) -> None:
         The state.
     """
     net.module_.load_state_dict(to_torch(state["module"]))
+    if "stream" in state:
+        net.stream_ = to_torch(state["stream"])
     if "optimizer" in state:
         # lr, weight_decay, ... are the net's own: they may have been changed since.
         settings = {"param_groups": net.optimizer_.state_dict()["param_groups"]}

@@ -82,6 +82,7 @@ def warn_of_worse_than_nothing(
     what: str,
     trained: float,
     lr: float,
+    longer: str = "train longer (max_epochs)",
 ) -> None:
     """
     Warn where held-out losses are worse than without any x, by two standard errors.
@@ -103,6 +104,8 @@ def warn_of_worse_than_nothing(
         What the network lost in its last epoch on the rows that it was trained on.
     lr : float
         The highest learning rate.
+    longer : str, optional
+        How to learn more.
     """
     known = np.isfinite(losses) & np.isfinite(uninformed)
     losses, uninformed, weights = losses[known], uninformed[known], weights[known]
@@ -114,7 +117,7 @@ def warn_of_worse_than_nothing(
     error = float(np.sqrt((share**2) @ (worse - mean) ** 2))
     if mean > _ERRORS * error:
         by_heart = "It learnt its rows by heart: stop earlier (patience)"
-        little = f"It learnt little: train longer (max_epochs), with a smaller lr (it is {lr:g})"
+        little = f"It learnt little: {longer}, with a smaller lr (it is {lr:g})"
         advice = by_heart if trained < share @ uninformed else little
         warn_user(
             f"on {len(worse)} simulations held out, the loss is {share @ losses:.4g}, and that of "

@@ -434,8 +434,9 @@ def test_history_goes_on_counting_and_keeps_the_last_batch_only() -> None:
 
 @pytest.mark.parametrize("interrupt_in", [None, 2])
 def test_progress_shows_epochs_and_the_loss_and_is_closed(
-    interrupt_in: int | None, capsys: pytest.CaptureFixture
+    interrupt_in: int | None, capsys: pytest.CaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setenv("COLUMNS", "120")
     net = build(verbose=1, callbacks=[Recorder(interrupt_in)])
     try:
         run_training(net, TRAIN)
