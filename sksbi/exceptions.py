@@ -7,6 +7,7 @@ from typing import Any, Self
 
 __all__ = [
     "CommandError",
+    "LoadError",
     "MisspecificationWarning",
     "SamplingWarning",
     "SimulationInterrupted",
@@ -31,6 +32,26 @@ class CommandError(RuntimeError):
     ... except CommandError as error:
     ...     print(error)
     The command ./sim 3.0 ended with exit status 1
+    """
+
+
+class LoadError(ValueError):
+    """
+    A file is none that sksbi wrote, is damaged, or names what is not trusted.
+
+    Raised by :func:`sksbi.load`, before anything in the file is run.
+
+    Examples
+    --------
+    >>> from sksbi import load
+    >>> from sksbi.exceptions import LoadError
+    >>> from tempfile import NamedTemporaryFile
+    >>> with NamedTemporaryFile(suffix=".sksbi") as file:
+    ...     try:
+    ...         load(file.name)
+    ...     except LoadError:
+    ...         print("not a file of sksbi")
+    not a file of sksbi
     """
 
 

@@ -101,7 +101,7 @@ REPLAY = '''
 import pickle, sys
 from pathlib import Path
 
-import joblib, numpy as np, skops.io, torch
+import joblib, numpy as np, skops.io, sksbi, torch
 
 from answers import answers
 
@@ -114,6 +114,8 @@ for file in sorted(folder.glob("*.saved")):
     name, form = file.name.split(".")[:2]
     if form == "skops":
         loaded = skops.io.load(file, trusted=trusted[name])
+    elif form == "sksbi":
+        loaded = sksbi.load(file, trusted=trusted["users"])
     else:
         loaded = joblib.load(file) if form == "joblib" else pickle.loads(file.read_bytes())
     for key, value in answers(loaded, data["theta"], data["x"]).items():
@@ -260,10 +262,13 @@ ESTIMATORS: dict[str, Callable[[object], BaseEstimator]] = {
 WITH_TENSORS = ["torch_twin", "torch_mixture", "module"]
 FORMS = {
     "pickle": ESTIMATORS.keys() - {"lambda"},
-    "joblib": ESTIMATORS.keys() - {"lambda"},
-    "cloudpickle": ESTIMATORS.keys(),
+    # Both are pickle underneath.
+    "joblib": {"npe", "nre_pipeline", "ensemble", "classifier", "quantiles"},
+    "cloudpickle": {"lambda", "custom", "module"},
     "skops": ESTIMATORS.keys() - {"lambda", *WITH_TENSORS},
+    "sksbi": ESTIMATORS.keys() - {"lambda"},
 }
+USERS = [f"sksbi_user_parts.{name}" for name in ("Summary", "Wide", "small_flow", "small_ratio")]
 SAVED = [(name, form) for name in ESTIMATORS for form, names in FORMS.items() if name in names]
 
 
@@ -298,7 +303,7 @@ def _pairs(name: str) -> tuple[np.ndarray, np.ndarray]:
 
 def save(estimator: BaseEstimator, form: str, file: Path) -> None:
     """Save in one format."""
-    writers = {"joblib": joblib.dump, "skops": skops.io.dump}
+    writers = {"joblib": joblib.dump, "skops": skops.io.dump, "sksbi": sksbi.save}
     if form in writers:
         writers[form](estimator, file)
     else:
@@ -310,11 +315,13 @@ def replayed(folder: Path, fitted: dict[str, BaseEstimator]) -> dict[str, np.nda
     """Save everything, and let a fresh process load it and compute."""
     for name, form in SAVED:
         save(fitted[name], form, folder / f"{name}.{form}.saved")
-    trusted = {name: trusted_types(fitted[name]) for name in FORMS["skops"]}
+    trusted = {name: trusted_types(fitted[name]) for name in FORMS["skops"]} | {"users": USERS}
     (folder / "trusted.pkl").write_bytes(pickle.dumps(trusted))
     np.savez(folder / "data.npz", theta=THETA, x=X)
     root = str(Path(sksbi.__file__).parents[1])
-    command = [sys.executable, "-W", "error", str(folder / "replay.py"), str(folder)]
+    # torch 2.6 leaves a folder of its own to the end of the process.
+    strict = ["-W", "error", "-W", "ignore:Implicitly cleaning up:ResourceWarning"]
+    command = [sys.executable, *strict, str(folder / "replay.py"), str(folder)]
     environment = os.environ | {"PYTHONPATH": root}
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
