@@ -2,5 +2,6 @@
 
 from sksbi.diagnostics.diagnosis import Diagnosis, diagnose
 from sksbi.diagnostics.export import to_inference_data
+from sksbi.diagnostics.models import diagnose_models
 
-__all__ = ["Diagnosis", "diagnose", "to_inference_data"]
+__all__ = ["Diagnosis", "diagnose", "diagnose_models", "to_inference_data"]

@@ -11,7 +11,9 @@ from sksbi.diagnostics.results import HeldOutChecks
 from sksbi.diagnostics.verdicts import (
     contraction_verdict,
     coverage_verdict,
+    normaliser_verdict,
     rank_verdict,
+    typical_verdict,
     z_verdict,
 )
 from sksbi.inspection import MisspecificationDisplay
@@ -22,12 +24,13 @@ __all__ = ["table_of_checks"]
 Row = tuple[str, str, float, float, str]
 
 _ALPHA = 0.05
-_LEAST = 0.01
 _CONSTANT = "theta is constant in these pairs"
 
 
 def table_of_checks(
-    checks: HeldOutChecks, observed: MisspecificationDisplay | str | None
+    checks: HeldOutChecks,
+    observed: MisspecificationDisplay | str | None,
+    log_z: Array | None = None,
 ) -> pd.DataFrame:
     """
     Judge all checks; of one that cannot be done the verdict says why.
@@ -38,6 +41,8 @@ def table_of_checks(
         The numbers of the held-out draws.
     observed : MisspecificationDisplay, str or None
         The distances of observations, or why they cannot be told.
+    log_z : ndarray of shape (k,) or None, default=None
+        What prior times ratio integrates to at some observations, as logarithms.
 
     Returns
     -------
@@ -45,6 +50,7 @@ def table_of_checks(
         Index: check, of. Columns: value, p_value, verdict.
     """
     rows = [*_coverage(checks), *_tarp(checks), *_ranks(checks), *_shape(checks)]
+    rows += _normaliser(log_z) if log_z is not None else []
     rows += _observed(observed) if observed is not None else []
     table = pd.DataFrame(rows, columns=["check", "of", "value", "p_value", "verdict"])
     return table.set_index(["check", "of"])
@@ -113,6 +119,16 @@ def _shape(checks: HeldOutChecks) -> Iterator[Row]:
         yield "contraction", name, float(np.median(column)), np.nan, verdict
 
 
+def _normaliser(log_z: Array) -> Iterator[Row]:
+    """Check what prior times ratio integrates to: value is the median distance from 1, as logs."""
+    known = log_z[np.isfinite(log_z)]
+    if len(known) == 0:
+        yield _not_done("normaliser", "all", "prior times ratio could not be integrated")
+        return
+    value = float(np.median(np.abs(known)))
+    yield "normaliser", "all", value, np.nan, normaliser_verdict(np.exp(known), value)
+
+
 def _places(checks: HeldOutChecks) -> Iterator[tuple[str, int | None]]:
     """Name the parameters, and give their place among those that vary, None for a constant one."""
     places = np.cumsum(checks.varies) - 1
@@ -138,6 +154,4 @@ def _observed(observed: MisspecificationDisplay | str) -> Iterator[Row]:
         return
     for name, p_value in zip(observed.names, observed.p_values, strict=True):
         of = "x_observed" if len(observed.names) == 1 else f"x_observed {name}"
-        typical = p_value > _LEAST
-        verdict = "like the simulations" if typical else "unlike the simulations: do not trust it"
-        yield "misspecification", of, float(p_value), float(p_value), verdict
+        yield "misspecification", of, float(p_value), float(p_value), typical_verdict(p_value)

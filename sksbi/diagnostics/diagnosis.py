@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import pandas as pd
 
+from sksbi.data import some_pairs
 from sksbi.diagnostics.checks import table_of_checks
 from sksbi.diagnostics.figure import draw_checks
 from sksbi.diagnostics.results import HeldOutChecks
+from sksbi.exceptions import MisspecificationWarning, SamplingWarning
 from sksbi.inspection import MisspecificationDisplay
 from sksbi.inspection._estimators import sample_many
 from sksbi.inspection._style import import_pyplot
-from sksbi.utils.failures import without_failures
+from sksbi.utils.containers import as_rows
+from sksbi.utils.failures import rows_of, without_failures
 from sksbi.utils.random import check_generator, draw_seed
 from sksbi.utils.settings import check_flag
-from sksbi.utils.types import RandomState, Row, Table
+from sksbi.utils.types import Array, RandomState, Row, Table
 from sksbi.utils.validation import check_count, count_rows
 
 if TYPE_CHECKING:
@@ -25,7 +29,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Diagnosis", "diagnose"]
 
-_FEWEST = 10
+_MOST_INTEGRALS = 20
+_FEWEST, _MOST = 10, 10_000  # the latter of pairs on the disk
 _N_NEIGHBORS = 10
 _REFUSED = "x_observed must be finite, got one that {}, which the estimator does not take"
 
@@ -80,7 +85,7 @@ def diagnose(
         of width of a third.
     x : array-like, Series or DataFrame of shape (n, ...)
         What was simulated from them, in the form of fit's x; rows that are NaN throughout, failed
-        simulations, are left out.
+        simulations, are left out. Of pairs on the disk, 10,000 are taken at random.
     x_observed : array-like, scalar, Series, dict or DataFrame, default=None
         One observation, or a batch, whose posterior is wanted.
     n_samples : int, default=1000
@@ -98,7 +103,9 @@ def diagnose(
         A pair. ``table`` has the index levels check and of (a parameter, or "all") and the columns
         value, p_value and verdict; the value is the coverage of 90% regions ("coverage"), the
         largest distance of a distribution function from the exact one ("tarp", "ranks"), the mean
-        z-score, the median contraction, and the p-value of x_observed ("misspecification").
+        z-score, the median contraction, of a ratio the median distance of the logarithm of its
+        integral with the prior from 0 ("normaliser"), and the p-value of x_observed
+        ("misspecification").
         ``figure`` shows them. Of a check that cannot be done, as where a parameter is the same in
         all pairs, or x or x_observed hold NaN or categories that the estimator takes, the verdict
         says so, and the value is NaN.
@@ -134,7 +141,7 @@ def diagnose(
     """
     if check_flag(plot, "plot"):
         import_pyplot()
-    theta, x = without_failures(theta, x)
+    theta, x = without_failures(*some_pairs(theta, x, _MOST))
     n, n_samples = count_rows(theta, "theta"), check_count(n_samples, "n_samples")
     if n < _FEWEST or n_samples < _FEWEST:
         raise ValueError(
@@ -146,9 +153,21 @@ def diagnose(
     observed = None if x_observed is None else _compare(estimator, x, x_observed, seed)
     held_out = sample_many(estimator, theta, x, n_samples, generator, verbose)
     checks = HeldOutChecks(held_out, seed)
-    table = table_of_checks(checks, observed)
+    table = table_of_checks(checks, observed, _integrals(estimator, x, seed))
     distances = None if isinstance(observed, str) else observed
     return Diagnosis(table, draw_checks(checks, distances) if plot else None)
+
+
+def _integrals(estimator: Any, x: Table, seed: int) -> Array | None:
+    """Integrate prior times ratio at some observations, if it is a ratio that was learnt."""
+    last = estimator.steps[-1][1] if hasattr(estimator, "steps") else estimator
+    if getattr(last, "_estimates", None) != "ratio" or not hasattr(estimator, "log_evidence"):
+        return None
+    rows = np.arange(min(_MOST_INTEGRALS, count_rows(x, "x")))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", SamplingWarning)
+        warnings.simplefilter("ignore", MisspecificationWarning)
+        return np.asarray(estimator.log_evidence(rows_of(as_rows(x, "x"), rows), random_state=seed))
 
 
 def _compare(estimator: Any, x: Table, x_observed: Row, seed: int) -> MisspecificationDisplay | str:

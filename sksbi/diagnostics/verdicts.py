@@ -4,15 +4,25 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.integrate import trapezoid
 
 from sksbi.utils.types import Array
 
-__all__ = ["contraction_verdict", "coverage_verdict", "rank_verdict", "z_verdict"]
+__all__ = [
+    "contraction_verdict",
+    "coverage_verdict",
+    "normaliser_verdict",
+    "rank_verdict",
+    "typical_verdict",
+    "z_verdict",
+]
 
 FINE = "no deviation found"
 
 _INFORMATIVE = 0.05
 _CLEAR = 2.0
+_LEAST = 0.01
+_FAR = 0.25
 
 
 def rank_verdict(ranks: NDArray[np.intp], n_draws: int, p_value: float, alpha: float) -> str:
@@ -83,7 +93,7 @@ def coverage_verdict(levels: Array, coverage: Array, n: int, p_value: float, alp
     figures = f"90% regions cover {100 * at:.0f} ± {100 * error:.0f}%"
     if p_value > alpha:
         return f"{FINE}: {figures}"
-    mean = np.trapezoid(coverage - levels, levels)
+    mean = trapezoid(coverage - levels, levels)
     return f"{'overconfident' if mean < 0 else 'conservative'}: {figures}"
 
 
@@ -110,6 +120,30 @@ def contraction_verdict(contraction: Array) -> str:
     return f"hardly narrower than the prior: {figures}" if middle < least else figures
 
 
+def normaliser_verdict(z: Array, distance: float) -> str:
+    """
+    Say whether prior times ratio integrates to one.
+
+    It does if the ratio is right. That it does not moves no draw by itself, for draws take any
+    constant; but a ratio that is wrong by a factor of its mean is hardly right elsewhere.
+
+    Parameters
+    ----------
+    z : ndarray of shape (k,)
+        The integrals.
+    distance : float
+        The median of the absolute values of their logarithms.
+
+    Returns
+    -------
+    str
+        The verdict.
+    """
+    low, high = np.quantile(z, [0.05, 0.95])
+    figures = f"prior times ratio integrates to {low:.2f} to {high:.2f}"
+    return figures if distance <= _FAR else f"the ratio is far off: {figures}, and 1 is right"
+
+
 def z_verdict(z: Array, p_value: float, alpha: float) -> str:
     """
     Say how far posterior means are off.
@@ -132,3 +166,20 @@ def z_verdict(z: Array, p_value: float, alpha: float) -> str:
         return FINE
     error = z.std(ddof=1) / np.sqrt(len(z))
     return f"biased: means are off by {z.mean():+.2f} ± {error:.2f} posterior sd"
+
+
+def typical_verdict(p_value: float) -> str:
+    """
+    Say whether an observation is like the simulations.
+
+    Parameters
+    ----------
+    p_value : float
+        The share of simulations that are as far from the others.
+
+    Returns
+    -------
+    str
+        The verdict.
+    """
+    return "like the simulations" if p_value > _LEAST else "unlike the simulations: do not trust it"

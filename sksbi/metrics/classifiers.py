@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 from sklearn.base import BaseEstimator, clone
-from sklearn.ensemble import HistGradientBoostingClassifier
-from sklearn.linear_model import LogisticRegression
-from sklearn.neural_network import MLPClassifier
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import PolynomialFeatures, StandardScaler
 
@@ -43,9 +40,13 @@ def build_classifier(classifier: str | BaseEstimator, n_features: int, seed: int
     """
     if isinstance(classifier, str):
         if classifier == "mlp":
+            from sklearn.neural_network import MLPClassifier
+
             n_hidden = 10 * n_features
             return MLPClassifier((n_hidden, n_hidden), max_iter=10_000, random_state=seed)
         if classifier == "quadratic":
+            from sklearn.linear_model import LogisticRegression
+
             return make_pipeline(
                 StandardScaler(),
                 PolynomialFeatures(),
@@ -53,6 +54,8 @@ def build_classifier(classifier: str | BaseEstimator, n_features: int, seed: int
                 LogisticRegression(max_iter=1000),
             )
         if classifier == "boosting":
+            from sklearn.ensemble import HistGradientBoostingClassifier
+
             return HistGradientBoostingClassifier(random_state=seed)
         raise ValueError(
             "classifier must be 'mlp', 'quadratic', 'boosting' or a scikit-learn classifier, got "

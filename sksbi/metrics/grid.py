@@ -184,8 +184,8 @@ def grid_held_out(
     >>> nre = nre.fit(theta[:300], x[:300])
     >>> log_probs = grid_held_out(nre, theta[300:], x[300:], n_points=100)
     >>> levels, coverage = expected_coverage(*log_probs, grid=True)
-    >>> levels[0], levels[-1]
-    (np.float64(0.0), np.float64(1.0))
+    >>> float(levels[0]), float(levels[-1])
+    (0.0, 1.0)
     """
     prior, names, d = _about(estimator)
     low, high, fixed = _box(bounds, prior, names, d)

@@ -12,8 +12,6 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import ArrayLike
-from sklearn.covariance import LedoitWolf
-from sklearn.neighbors import NearestNeighbors
 
 from sksbi.metrics.kernel import gaussian_kernel, median_distance
 from sksbi.preprocessing import RobustViews
@@ -128,6 +126,9 @@ def neighbor_distances(
     >>> away.shape, bool(asked > away.max())
     ((1000,), True)
     """
+    from sklearn.covariance import LedoitWolf
+    from sklearn.neighbors import NearestNeighbors
+
     n_neighbors = check_count(n_neighbors, "n_neighbors")
     columns, observed, single = _check(x, x_observed)
     order = check_generator(random_state).permutation(len(columns))

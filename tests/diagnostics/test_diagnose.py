@@ -31,6 +31,44 @@ def table_of(posterior, pairs, **options):
     return diagnose(posterior, *pairs, n_samples=400, plot=False, **options).table
 
 
+class Ratio:
+    """A posterior by a ratio, of which prior times ratio integrates to the same everywhere."""
+
+    _estimates = "ratio"
+
+    def __init__(self, posterior, log_z):
+        self.posterior, self.log_z = posterior, log_z
+
+    def __getattr__(self, name):
+        return getattr(self.posterior, name)
+
+    def log_evidence(self, x, random_state=None):
+        return np.full(len(x), self.log_z)
+
+
+@pytest.mark.parametrize(
+    ("log_z", "verdict"),
+    [
+        (0.1, "prior times ratio integrates to 1.11 to 1.11"),
+        (-0.7, "the ratio is far off: prior times ratio integrates to 0.50 to 0.50, and 1 is"),
+        (np.nan, "not done: prior times ratio could not be integrated"),
+    ],
+)
+def test_a_ratio_is_held_against_its_integral(make_posterior, pairs, log_z, verdict):
+    table = table_of(Ratio(make_posterior(), log_z), pairs)
+    assert table.loc[("normaliser", "all"), "verdict"].startswith(verdict)
+    np.testing.assert_allclose(table.loc[("normaliser", "all"), "value"], abs(log_z))
+
+
+def test_a_learnt_ratio_integrates_to_about_one():
+    rng = np.random.default_rng(0)
+    theta = rng.normal(size=(2_000, 1))
+    x = theta + 0.5 * rng.normal(size=(2_000, 1))
+    ratio = ClassifierRatio(prior={"a": stats.norm(0, 1)}, random_state=0)
+    table = table_of(ratio.fit(theta[:1_900], x[:1_900]), (theta[1_900:], x[1_900:]))
+    assert table.loc[("normaliser", "all"), "value"] < 0.25
+
+
 def verdicts(table, check):
     """List the verdicts of a check."""
     return table.loc[check, "verdict"].tolist()

@@ -113,6 +113,7 @@ def test_what_is_drawn_for_all_checks_keeps_the_densities_of_log_prob(pairs):
     np.testing.assert_allclose(held_out.log_prob_theta, estimator.log_prob(theta, x))
 
 
+@pytest.mark.slow
 def test_simulations_that_fail_leave_the_score_that_of_theta_given_x_and_success():
     """Where theta < 0 nine in ten fail: what is left has 1/10 of the density there."""
     rng = np.random.default_rng(1)
