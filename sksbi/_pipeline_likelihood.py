@@ -19,6 +19,7 @@ from sksbi.preprocessing.steps import (
 )
 from sksbi.tables.emulated import in_form_of, read_parameters
 from sksbi.utils.failures import are_failed, rows_of
+from sksbi.utils.settings import check_flag
 from sksbi.utils.types import Array, RandomState, Table
 from sksbi.utils.validation import check_weights
 
@@ -70,6 +71,59 @@ class LikelihoodOfStepsMixin(TrialsOfStepsMixin):
         log_q = final.log_likelihood(theta, transformed, iid=iid)
         ladj = self._log_abs_det(steps, *self._rows(x, iid))
         return log_q + (ladj[:, None] if log_q.ndim == 2 else ladj)
+
+    @available_if(_has("log_evidence"))  # type: ignore[untyped-decorator]
+    def log_evidence(
+        self,
+        x: Any,
+        *,
+        iid: bool = False,
+        return_std: bool = False,
+        sampler: Any = None,
+        random_state: RandomState = None,
+    ) -> Any:
+        """
+        Integrate prior times likelihood, or prior times ratio, over theta.
+
+        Parameters
+        ----------
+        x : object
+            One observation or a batch, in the form of fit's x.
+        iid : bool, default=False
+            Whether an observation consists of independent trials, as in ``sample``.
+        return_std : bool, default=False
+            Whether to return the standard error of the integration too.
+        sampler : "nested", NestedSampling or None, default=None
+            What integrates, as the last step has it.
+        random_state : None, int, RandomState or Generator, default=None
+            As in ``sample``.
+
+        Returns
+        -------
+        log_evidence : float, a batch: ndarray of shape (m,)
+            Natural logarithms, of a likelihood in the units of x before the steps.
+        std : float, a batch: ndarray of shape (m,)
+            With ``return_std`` alone: their standard errors.
+
+        Raises
+        ------
+        TypeError
+            As :meth:`log_likelihood`, or if the sampler does not integrate.
+        ValueError
+            If x does not look like fit's, or there is no prior.
+        """
+        check_is_fitted(self)
+        steps, final = list_steps(self.steps[:-1]), self.steps[-1][1]
+        of_x = bool(steps) and hasattr(final, "log_likelihood")
+        if of_x:
+            _check_density(steps, final)
+        transformed = self._transform_observations(x, {"iid": iid})
+        options = {"iid": iid, "sampler": sampler, "random_state": random_state}
+        log_z, std = final.log_evidence(transformed, return_std=True, **options)
+        if of_x:
+            ladj = self._log_abs_det(steps, *self._rows(x, iid))
+            log_z = log_z + (ladj if np.ndim(log_z) else float(ladj[0]))
+        return (log_z, std) if check_flag(return_std, "return_std") else log_z
 
     @available_if(_has("emulate"))  # type: ignore[untyped-decorator]
     def emulate(

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from sklearn.utils.metaestimators import available_if
 
+from sksbi.estimators.doubt import warn_of_evidence
 from sksbi.estimators.proposal import Proposal
 from sksbi.posteriors.base import PosteriorAt, Record, TrialsRecord
 from sksbi.posteriors.factor import Factor, Ratio
@@ -17,12 +18,14 @@ from sksbi.posteriors.success import (
     Success,
     learn_success,
 )
+from sksbi.posteriors.tried import Tried
 from sksbi.posteriors.unnormalised import PriorTimes
 from sksbi.priors import Prior
-from sksbi.samplers import ImportanceResampling, build_sampler
+from sksbi.samplers import ImportanceResampling, NestedSampling, build_sampler
 from sksbi.tables.layout import ObservationLayout, Observations
 from sksbi.tables.theta import warn_of_other_theta
 from sksbi.utils.masks import Masks
+from sksbi.utils.settings import check_flag
 from sksbi.utils.types import Array
 from sksbi.utils.validation import check_count, check_memory
 
@@ -87,11 +90,82 @@ class ChainsMixin:
             )
         return chains[0] if observations.single else chains
 
+    @available_if(_has_sampler)
+    def log_evidence(self, x, *, iid=False, return_std=False, sampler=None, random_state=None):
+        """
+        Integrate prior times likelihood, or prior times ratio, over theta.
+
+        Of a likelihood that is the evidence p(x), by which models are compared: the difference of
+        two is the logarithm of their Bayes factor. Of a ratio it is 0 if the ratio is right, and so
+        tells how wrong the ratio is; :class:`sksbi.ModelComparison` compares models then.
+
+        Parameters
+        ----------
+        x : array-like, scalar, dict, Series or DataFrame
+            One observation or a batch, as in ``sample``.
+        iid : bool, default=False
+            Whether an observation consists of independent trials, as in ``sample``.
+        return_std : bool, default=False
+            Whether to return the standard error of the integration too. The error of the learnt
+            likelihood is not part of it.
+        sampler : "nested", NestedSampling or None, default=None
+            What integrates. None: importance sampling from a mixture that is fitted to chains, in a
+            second or less; nested sampling takes up to a minute, and finds modes that no draw of
+            the prior is near. It needs nautilus-sampler: ``pip install "sksbi[nested]"``.
+        random_state : None, int, RandomState or Generator, default=None
+            As in ``sample``.
+
+        Returns
+        -------
+        log_evidence : float, a batch: ndarray of shape (m,)
+            Natural logarithms, in the units of x; of discrete x, of probabilities. NaN where the
+            integral could not be told.
+        std : float, a batch: ndarray of shape (m,)
+            With ``return_std`` alone: their standard errors.
+
+        Raises
+        ------
+        ValueError, TypeError
+            If there is no prior, x does not look like fit's, or the sampler does not integrate.
+        ImportError
+            If nautilus is missing and asked for.
+
+        Warns
+        -----
+        MisspecificationWarning
+            If an observation is far from everything that was simulated.
+        SamplingWarning
+            If an integral could not be told.
+        """
+        return_std = check_flag(return_std, "return_std")
+        integrator = _check_integrator(sampler)
+        observations, posterior = self._ask(x, iid, method="log_evidence")
+        found = posterior.evidence(self._generator(random_state), integrator)
+        warn_of_evidence(found.log_z, found.effective, observations)
+        answers = found.log_z, 1 / np.sqrt(found.effective)
+        if observations.single:
+            answers = tuple(float(values[0]) for values in answers)
+        return answers if return_std else answers[0]
+
+
+def _check_integrator(sampler: object) -> NestedSampling | None:
+    """Take what integrates."""
+    if sampler is None or isinstance(sampler, NestedSampling):
+        return sampler
+    if isinstance(sampler, str) and sampler == "nested":
+        return NestedSampling()
+    raise TypeError(
+        "sampler must be None, 'nested' or a sksbi.samplers.NestedSampling, as others do not "
+        f"integrate, got {sampler!r}."
+    )
+
 
 class SamplerMixin(ChainsMixin):
     """The posterior as prior times a factor, by the sampler that is a parameter."""
 
     _success: Success | None
+    _tried: Tried | None
+    _streams = False  # in a call of partial_fit
     prior_: Prior | None
     sampler: str | Callable[..., Any]
     theta_columns_: list[Any] | None
@@ -105,12 +179,27 @@ class SamplerMixin(ChainsMixin):
     def _learn_success(self, pairs, generator):
         """Learn the probability that a simulation succeeds, if some have failed."""
         self._success = self._success if self._resumes() else None
-        if self.prior_ is not None and np.ptp(pairs.weight) == 0:
-            theta = pairs.with_failures().theta
-            warn_of_other_theta(theta, self.prior_, self.parameter_names_)
-        if pairs.failed is not None:
+        if not (self._streams and self._resumes()):
+            self._tried = None
+        everything = pairs.with_failures()
+        if self.prior_ is not None and np.ptp(everything.weight) == 0:
+            warn_of_other_theta(everything.theta, self.prior_, self.parameter_names_)
+        if self._streams:
+            self._try_more(pairs, generator)
+        elif pairs.failed is not None:
             own = generator.spawn(1)[0]
             self._success = learn_success(pairs.with_failures(), self.prior_, own)
+
+    def _try_more(self, pairs, generator):
+        """Learn the same from the simulations of all calls, whenever they are half as many more."""
+        own = generator.spawn(1)[0]
+        tried = Tried.of(pairs, own)
+        if self._tried is not None:
+            tried = self._tried.followed_by(tried)
+        if tried.is_to_be_learnt:
+            self._success = learn_success(tried.pairs(), self.prior_, own)
+            tried = tried.learnt()
+        self._tried = tried
 
     def _prior_times(
         self,

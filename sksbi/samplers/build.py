@@ -9,6 +9,7 @@ from sksbi.samplers.base import Sampler
 from sksbi.samplers.ensemble import AffineInvariantEnsemble
 from sksbi.samplers.importance import ImportanceResampling
 from sksbi.samplers.metropolis_hastings import MetropolisHastings
+from sksbi.samplers.nested import NestedSampling
 from sksbi.samplers.slice import SliceSampler
 from sksbi.utils.choose import choose
 
@@ -19,6 +20,7 @@ _SAMPLERS: dict[str, type[Sampler]] = {
     "emcee": AffineInvariantEnsemble,
     "importance": ImportanceResampling,
     "metropolis_hastings": MetropolisHastings,
+    "nested": NestedSampling,
     "slice": SliceSampler,
 }
 
@@ -36,7 +38,7 @@ def sampler_names() -> list[str]:
     --------
     >>> from sksbi.samplers import sampler_names
     >>> sampler_names()
-    ['auto', 'emcee', 'importance', 'metropolis_hastings', 'slice']
+    ['auto', 'emcee', 'importance', 'metropolis_hastings', 'nested', 'slice']
     """
     return sorted(_SAMPLERS)
 

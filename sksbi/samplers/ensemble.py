@@ -23,6 +23,7 @@ from sksbi.samplers._chains import (
     pick_draws,
 )
 from sksbi.samplers.base import ChainStatistics, LogProb, Sampler, checked
+from sksbi.samplers.target import one_target
 from sksbi.utils.random import draw_seed
 from sksbi.utils.types import Array
 
@@ -132,7 +133,7 @@ class AffineInvariantEnsemble(Sampler):
         n_kept = count_steps(n_samples, n_chains)
         z = _distinct_starts(checked(log_prob), initial, generator)
         one_by_one = [
-            self._run_one(_one_target(log_prob, i, len(z)), z[i], n_kept, generator)
+            self._run_one(one_target(log_prob, i, len(z)), z[i], n_kept, generator)
             for i in tqdm(range(len(z)), desc="Targets", disable=not verbose)
         ]
         chains = np.stack(one_by_one)
@@ -166,16 +167,6 @@ def _distinct_starts(log_prob: LogProb, initial: Array, generator: np.random.Gen
     z, _ = live_starts(log_prob, initial, generator)
     moved = z + _JITTER * (z.std() or 1.0) * generator.standard_normal(z.shape)
     return np.where(np.isfinite(log_prob(moved))[..., None], moved, z)
-
-
-def _one_target(log_prob: LogProb, i: int, m: int) -> Callable[[Array], Array]:
-    """Give the log density of target i, (chains, D) -> (chains,)."""
-    select = getattr(log_prob, "select", None)
-    if select is not None:
-        alone = checked(select(i))
-        return lambda z: alone(z[None])[0]
-    together = checked(log_prob)
-    return lambda z: together(np.tile(z, (m, 1, 1)))[i]
 
 
 def _import_emcee() -> Any:

@@ -14,11 +14,19 @@ from typing import Protocol
 
 import numpy as np
 
-from sksbi.samplers.base import checked, real_numbers
+from sksbi.samplers.base import LogProb, checked, real_numbers
 from sksbi.utils.types import Array, Rows
 from sksbi.utils.validation import check_count
 
-__all__ = ["Reference", "Target", "check_weights", "chunks", "resample_reference", "systematic"]
+__all__ = [
+    "Reference",
+    "Target",
+    "check_weights",
+    "chunks",
+    "one_target",
+    "resample_reference",
+    "systematic",
+]
 
 _POINTS_PER_CALL = 100_000
 
@@ -164,6 +172,33 @@ def resample_reference(
     parts = [log_ratio(np.tile(candidates[part], (m, 1, 1))) for part in chunks(n_candidates, m)]
     chosen = systematic(np.concatenate(parts, axis=1), n_chains, generator)
     return candidates[generator.permuted(chosen, axis=1)]
+
+
+def one_target(log_prob: LogProb, i: int, m: int) -> LogProb:
+    """
+    Give the log density of one target.
+
+    Parameters
+    ----------
+    log_prob : callable
+        The log densities of all m, (m, chains, D) -> (m, chains). Its ``select(i)`` is asked, if
+        there is one, for that of target i alone, (1, chains, D) -> (1, chains).
+    i : int
+        Which.
+    m : int
+        Their number.
+
+    Returns
+    -------
+    callable
+        Its log density, (chains, D) -> (chains,).
+    """
+    select = getattr(log_prob, "select", None)
+    if select is not None:
+        alone = checked(select(i))
+        return lambda z: alone(z[None])[0]
+    together = checked(log_prob)
+    return lambda z: together(np.tile(z, (m, 1, 1)))[i]
 
 
 def chunks(n: int, m: int) -> list[slice]:

@@ -11,6 +11,7 @@ from sksbi.samplers import (
     AffineInvariantEnsemble,
     ImportanceResampling,
     MetropolisHastings,
+    NestedSampling,
     SliceSampler,
     Target,
 )
@@ -22,14 +23,20 @@ SAMPLERS = {
     "slice": SliceSampler(n_warmup=30, thin=10),
     "emcee": AffineInvariantEnsemble(n_warmup=50, thin=20),
     "importance": ImportanceResampling(50_000),
+    "nested": NestedSampling(300),
 }
 QUICK = {name: clone(sampler) for name, sampler in SAMPLERS.items()}
 for _sampler in QUICK.values():
     if hasattr(_sampler, "thin"):
         _sampler.set_params(n_warmup=8, thin=2)
-    else:
-        _sampler.set_params(n_candidates=2000)
-CHAINS = {name: sampler for name, sampler in QUICK.items() if name != "importance"}
+QUICK["importance"].set_params(n_candidates=2000)
+QUICK["nested"].set_params(n_live=50)
+CHAINS = {name: s for name, s in QUICK.items() if hasattr(s, "thin")}
+
+
+def names(table):
+    """List samplers, of which nested sampling takes seconds a call."""
+    return [pytest.param(n, marks=pytest.mark.slow) if n == "nested" else n for n in table]
 
 
 class Normal:
@@ -92,6 +99,7 @@ def starts(sampler, n, m=1, seed=0):
 
 # Gaussian steps alone do not find their way from mode to mode.
 PAIRS = [(s, d) for s in SAMPLERS for d in DENSITIES if (s, d) != ("gaussian", "two_modes")]
+PAIRS = [pytest.param(*p, marks=pytest.mark.slow) if p[0] == "nested" else p for p in PAIRS]
 
 
 @pytest.mark.parametrize(("name", "density"), PAIRS)
@@ -102,7 +110,7 @@ def test_moments_are_exact(name, density):
     assert draws.shape == (m, n, 2)
     truth = exact(density, 400_000)
     ess = np.minimum(statistics.ess.sum(axis=0), m * n)
-    if name == "importance":
+    if name not in CHAINS:
         assert np.isnan(statistics.r_hat).all()
     else:
         assert statistics.r_hat.max() < 1.4
@@ -123,6 +131,7 @@ def test_moments_are_exact(name, density):
         ("slice", "two_modes"),
         ("emcee", "banana"),
         ("importance", "two_modes"),
+        pytest.param("nested", "two_modes", marks=pytest.mark.slow),
     ],
 )
 def test_a_network_cannot_tell_draws_from_exact_ones(name, density):
@@ -134,7 +143,7 @@ def test_a_network_cannot_tell_draws_from_exact_ones(name, density):
     assert score < 0.5 + 4 * np.sqrt(0.25 / (2 * n))
 
 
-@pytest.mark.parametrize("name", QUICK)
+@pytest.mark.parametrize("name", names(QUICK))
 def test_seeds_repeat_and_the_global_generator_stays(name):
     sampler, target = QUICK[name], make_target(gaussian)
     before = np.random.get_state()  # noqa: NPY002
@@ -148,7 +157,7 @@ def test_seeds_repeat_and_the_global_generator_stays(name):
     assert before[2:] == after[2:]
 
 
-@pytest.mark.parametrize("name", QUICK)
+@pytest.mark.parametrize("name", names(QUICK))
 def test_copies_draw_the_same(name):
     sampler, target = QUICK[name], make_target(gaussian)
     initial = starts(sampler, 150)
@@ -158,7 +167,7 @@ def test_copies_draw_the_same(name):
         np.testing.assert_array_equal(copy(target, initial, 150, 3), expected)
 
 
-@pytest.mark.parametrize("name", QUICK)
+@pytest.mark.parametrize("name", names(QUICK))
 @pytest.mark.parametrize("n", [1, 99, 101, 250])
 def test_any_number_of_draws_comes_back(name, n):
     sampler = QUICK[name]
@@ -170,7 +179,7 @@ def test_any_number_of_draws_comes_back(name, n):
     assert np.isfinite(statistics.ess).all()
 
 
-@pytest.mark.parametrize("name", SAMPLERS)
+@pytest.mark.parametrize("name", names(SAMPLERS))
 def test_many_targets_at_once_are_each_its_own(name):
     centers = np.array([-1.0, 0.0, 1.0])[:, None, None]
     scales = np.array([0.3, 1.0, 0.3])[:, None, None]
@@ -196,7 +205,7 @@ def test_many_targets_at_once_are_each_its_own(name):
 
 
 @pytest.mark.parametrize("hole", [np.nan, -np.inf])
-@pytest.mark.parametrize("name", QUICK)
+@pytest.mark.parametrize("name", names(QUICK))
 def test_what_has_no_density_is_never_drawn(name, hole):
     def density(z):
         return np.where(z[..., 0] > 0.5, -z[..., 0], hole)
@@ -229,7 +238,7 @@ def test_a_target_without_any_start_is_named(name):
         CHAINS[name](density, starts(CHAINS[name], 10, m=3), 10, 0)
 
 
-@pytest.mark.parametrize("name", QUICK)
+@pytest.mark.parametrize("name", names(QUICK))
 def test_the_first_draws_are_as_good_as_all(name):
     target = make_target(two_modes)
     sampler = SAMPLERS["importance"] if name == "importance" else QUICK[name]
@@ -251,7 +260,7 @@ def test_an_interrupt_ends_it(name):
         QUICK[name](make_target(density), starts(QUICK[name], 10), 10, 0)
 
 
-@pytest.mark.parametrize("name", QUICK)
+@pytest.mark.parametrize("name", names(QUICK))
 def test_a_bar_is_shown_when_asked_for(name, capsys):
     sampler, target = QUICK[name], make_target(gaussian)
     sampler.run(target, starts(sampler, 10), 10, 0)
@@ -261,7 +270,7 @@ def test_a_bar_is_shown_when_asked_for(name, capsys):
 
 
 def test_the_starts_are_not_overwritten():
-    for sampler in QUICK.values():
+    for sampler in CHAINS.values():
         initial = starts(sampler, 10)
         before = initial.copy()
         sampler(make_target(gaussian), initial, 10, 0)
@@ -317,7 +326,7 @@ def test_bad_arguments_are_refused(name, change, error, match):
 def test_bad_parameters_are_refused(name):
     with pytest.raises(ValueError, match="'n_chains' .* Got 0"):
         clone(QUICK[name]).set_params(n_chains=0).count_chains(10)
-    bad = "n_candidates" if name == "importance" else "thin"
+    bad = {"importance": "n_candidates", "nested": "n_live"}.get(name, "thin")
     with pytest.raises(ValueError, match=f"'{bad}' .* Got 0"):
         clone(QUICK[name]).set_params(**{bad: 0})(gaussian, np.ones((1, 9, 2)), 5)
 
@@ -334,7 +343,7 @@ def test_numbers_of_chains():
 def test_a_density_that_is_no_real_number_is_refused(name, value):
     target = Target(lambda z: np.full(z.shape[:-1], value), Normal(2.5))
     with pytest.raises(TypeError, match="log_prob must be real numbers, got"):
-        QUICK[name](Bare(target) if name != "importance" else target, np.ones((1, 9, 2)), 5, 0)
+        QUICK[name](Bare(target) if name in CHAINS else target, np.ones((1, 9, 2)), 5, 0)
 
 
 class Bare:
@@ -350,7 +359,8 @@ class Bare:
 @pytest.mark.parametrize("name", QUICK)
 def test_advice_names_parameters_that_there_are(name):
     advice = QUICK[name].advise()
-    named = {word for word in ("n_warmup", "thin", "n_chains", "n_candidates") if word in advice}
+    parameters = ("n_warmup", "thin", "n_chains", "n_candidates", "n_live")
+    named = {word for word in parameters if word in advice}
     assert named
     assert named <= set(QUICK[name].get_params())
-    assert ("chains" in advice) or name == "importance"
+    assert ("chains" in advice) or name not in CHAINS

@@ -7,6 +7,7 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 from scipy import stats
+from scipy.integrate import trapezoid
 
 from sksbi.samplers import ImportanceResampling, Target, importance
 from sksbi.samplers._defensive import Defended
@@ -100,7 +101,7 @@ def test_the_effective_size_of_a_right_proposal_is_the_known_one() -> None:
     p = stats.norm.pdf(z)
     # One in ten comes from what is fitted to draws of the proposal, and twice as wide: about this.
     q = 0.8 * p + 0.1 * stats.t(5, 0, 2).pdf(z) + 0.1 * stats.t(5, 0, 3).pdf(z)
-    expected = 100_000 / np.trapezoid(p**2 / q, z)
+    expected = 100_000 / trapezoid(p**2 / q, z)
     np.testing.assert_allclose(statistics.ess, expected, rtol=0.02)
 
 
@@ -109,7 +110,7 @@ def test_the_density_of_candidates_integrates_to_one_and_is_theirs() -> None:
     source = Defended(Normal(1, 0.5, 1), Normal(0, 3, 1), (1, 50_000, 1), generator)
     grid = np.linspace(-200, 200, 400_001)
     density = np.exp(source.log_prob(grid[None, :, None])[0])
-    assert np.trapezoid(density, grid) == pytest.approx(1, abs=1e-4)
+    assert trapezoid(density, grid) == pytest.approx(1, abs=1e-4)
     z = source.sample(slice(0, 50_000), generator)[0, :, 0]
     cdf = np.cumsum(density) * (grid[1] - grid[0])
     assert stats.kstest(z, lambda v: np.interp(v, grid, cdf)).pvalue > 1e-3
