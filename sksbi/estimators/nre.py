@@ -124,6 +124,11 @@ class NRE(SamplerMixin, RatioMixin, RatioNetworkMixin, ObservedMixin, NeuralEsti
         Whether to compile the embedding and the networks by ``torch.compile`` before training,
         which takes up to minutes and a compiler. For large embeddings and GPUs: on the CPU the
         default flow gains nothing by it. What is saved and loaded is not compiled.
+    checkpoint : str, Path or None, default=None
+        A folder where the state of the training is kept, written every few seconds and at the end:
+        see :ref:`checkpoints`. A fit that was killed, started again, goes on from there, and gives
+        the numbers that it would have given; one that had ended trains nothing. It takes a
+        ``random_state``. None: nothing is kept.
     warm_start : bool, default=False
         Whether fit goes on from the present weights and scalings. Ctrl-C in fit then raises, and
         keeps the best weights so far: the estimator is fitted, and the next fit goes on from them.
@@ -229,6 +234,7 @@ class NRE(SamplerMixin, RatioMixin, RatioNetworkMixin, ObservedMixin, NeuralEsti
         callbacks=None,
         device="auto",
         compile=False,
+        checkpoint=None,
         warm_start=False,
         verbose=0,
         random_state=None,
@@ -253,6 +259,7 @@ class NRE(SamplerMixin, RatioMixin, RatioNetworkMixin, ObservedMixin, NeuralEsti
         self.callbacks = callbacks
         self.device = device
         self.compile = compile
+        self.checkpoint = checkpoint
         self.warm_start = warm_start
         self.verbose = verbose
         self.random_state = random_state
@@ -274,6 +281,6 @@ class NRE(SamplerMixin, RatioMixin, RatioNetworkMixin, ObservedMixin, NeuralEsti
 
     def _posterior(self):
         """Assemble the posterior."""
-        ratio = NetworkRatio(self.net_.module_, self._theta_space, self._x_space)
+        ratio = NetworkRatio(self.net_.module_, self._theta_space, self._x_space, self._reach)
         record = NormaliserRecord(ratio, self._some_x)
         return self._prior_times(ratio, record, self._n_trials)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
+import numpy as np
 import torch
 
 from sksbi.data import Batches
@@ -13,13 +16,18 @@ from sksbi.utils.types import Array
 
 __all__ = ["RatioNetworkMixin"]
 
+_REACH = 0.1
+
 
 class RatioNetworkMixin:
     """Judging and recording a ratio, for an estimator whose network is a ConditionalRatio."""
 
     x_layout_: ObservationLayout
     _n_trials: int
+    _reach: Array | None = None  # of what earlier versions saved
     _some_x: Array
+    _streams: bool
+    _resumes: Callable[[], bool]
     _uninformed = "a ratio that is one everywhere"
 
     def _held_out_losses(self, net, spaces, valid):
@@ -39,8 +47,16 @@ class RatioNetworkMixin:
         return losses(module), losses(lambda _: lambda u: u.new_zeros(u.shape[:-1]))
 
     def _remember(self, net, spaces, valid, seed, pairs, rows):
-        """Keep x, over which ratios average to one."""
+        """Keep x, over which ratios average to one, and how far theta reached."""
         layout = self.x_layout_
         self._n_trials = layout.count_trials(pairs.x)
         weight = pairs.weight.repeat(self._n_trials)
-        self._some_x = keep_rows(layout.flat(pairs.x), weight)
+        before = self._some_x if self._streams and self._resumes() else None
+        self._some_x = keep_rows(layout.flat(pairs.x), weight, before)
+        u, _ = spaces[0].to_network(pairs.theta)
+        low, high = u.min(axis=0), u.max(axis=0)
+        reach = np.stack([low - _REACH * (high - low), high + _REACH * (high - low)])
+        if self._resumes() and self._reach is not None:
+            low, high = self._reach
+            reach = np.stack([np.minimum(reach[0], low), np.maximum(reach[1], high)])
+        self._reach = reach

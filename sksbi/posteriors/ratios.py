@@ -35,12 +35,20 @@ class NetworkRatio(Ratio):
         The map between theta and the network's units.
     x_space : ObservationSpace
         The map from x to what the network sees.
+    reach : ndarray of shape (2, D) or None, default=None
+        Beyond these, in the network's units, theta counts as there: no simulation tells what a
+        ratio does farther out, and a network's may outgrow the prior, all the sooner for trials.
     """
 
     def __init__(
-        self, network: ConditionalRatio, theta_space: ParameterSpace, x_space: ObservationSpace
+        self,
+        network: ConditionalRatio,
+        theta_space: ParameterSpace,
+        x_space: ObservationSpace,
+        reach: Array | None = None,
     ) -> None:
         self.network, self.theta_space, self.x_space = network, theta_space, x_space
+        self.reach = reach
 
     @property
     def n_units(self) -> int:
@@ -52,8 +60,9 @@ class NetworkRatio(Ratio):
         return self.units_from_unbounded(self.theta_space.to_unbounded(theta))
 
     def units_from_unbounded(self, z: Array) -> Array:
-        """Bring points of the prior's unbounded space to the network's units."""
-        return self.theta_space.unbounded_to_network(z)
+        """Bring points of the prior's unbounded space to the network's units, within its reach."""
+        u = self.theta_space.unbounded_to_network(z)
+        return u if self.reach is None else np.clip(u, *self.reach)
 
     def marginal(self, columns: Sequence[int]) -> NetworkRatio:
         """
@@ -75,7 +84,8 @@ class NetworkRatio(Ratio):
             If the prior has no such marginal.
         """
         space = self.theta_space.marginal(columns)
-        return NetworkRatio(self.network.marginal(columns), space, self.x_space)
+        reach = None if self.reach is None else self.reach[:, list(columns)]
+        return NetworkRatio(self.network.marginal(columns), space, self.x_space, reach)
 
     def at(self, x: Array) -> FactorAt:
         """Encode and embed trials."""
