@@ -40,6 +40,7 @@ from sksbi.utils.containers import plain
 from sksbi.utils.failures import refuse_failures
 from sksbi.utils.interrupts import unchanged_on
 from sksbi.utils.signature import answers_to_X_y
+from sksbi.utils.tasks import fit_task, new_task, with_callbacks, within
 from sksbi.utils.validation import check_numbers
 
 __all__ = ["Pipeline", "make_pipeline"]
@@ -107,6 +108,7 @@ class Pipeline(LikelihoodOfStepsMixin, ReadableMixin, sklearn.pipeline.Pipeline)
         super().__init__(steps, memory=memory, verbose=verbose)
 
     @answers_to_X_y
+    @with_callbacks
     def fit(self, theta, x=None, **params):
         """
         Fit the transformers on x, then the estimator.
@@ -151,7 +153,8 @@ class Pipeline(LikelihoodOfStepsMixin, ReadableMixin, sklearn.pipeline.Pipeline)
         transformers = self._transformers()
         ours, theirs = _split_metadata(self, params, transformers)
         # Transformers of one fit and an estimator of another would give wrong answers.
-        with unchanged_on(BaseException, self, *_estimators_in(self)):
+        before = unchanged_on(BaseException, self, *_estimators_in(self))
+        with fit_task(self, *given, 1), before:
             rows, n_trials = rows_in_fit(x) if self._has_trials else (x, 1)
             targets, theirs = _for_trials(theta, theirs, n_trials)
             with _naming_the_step(self.steps):
@@ -172,7 +175,8 @@ class Pipeline(LikelihoodOfStepsMixin, ReadableMixin, sklearn.pipeline.Pipeline)
         name, final = self.steps[-1]
         fitted, interrupt = self._validating_as_transformed(final), None
         try:
-            fitted = fitted.fit(theta, x, **params)
+            with within(new_task(self, name), self, fitted):
+                fitted = fitted.fit(theta, x, **params)
         except KeyboardInterrupt as error:
             is_kept = getattr(fitted, "interrupted_", False)
             if not is_kept or fitted.net_ is getattr(final, "net_", None):
@@ -310,6 +314,12 @@ class Pipeline(LikelihoodOfStepsMixin, ReadableMixin, sklearn.pipeline.Pipeline)
         return self._in_units_of_x(score, x, ours.get("sample_weight"))
 
     def __getattr__(self, name):
+        if name == "partial_fit":
+            raise AttributeError(
+                f"{type(self).__name__!r} object has no attribute 'partial_fit', as most "
+                "transformers would have to learn from all rows at once: transform x by those of "
+                "an earlier fit, and call partial_fit of an estimator of its own."
+            )
         # What the last step's own family is asked about x, and no other.
         final = vars(self)["steps"][-1][1] if "steps" in vars(self) else None
         method = None if name.startswith("_") else getattr(type(final), name, None)

@@ -6,6 +6,7 @@ from sksbi.estimators.calibrated_posterior import CalibratedPosterior
 from sksbi.estimators.classifier_ratio import ClassifierRatio
 from sksbi.estimators.ensemble import Ensemble
 from sksbi.estimators.fmpe import FMPE
+from sksbi.estimators.model_comparison import ModelComparison
 from sksbi.estimators.nle import NLE
 from sksbi.estimators.npe import NPE
 from sksbi.estimators.npse import NPSE
@@ -24,6 +25,7 @@ __all__ = [
     "CalibratedPosterior",
     "ClassifierRatio",
     "Ensemble",
+    "ModelComparison",
     "PosteriorRegressor",
     "QuantilePosterior",
 ]

@@ -19,7 +19,7 @@ from sklearn.utils.metadata_routing import UNUSED
 from sklearn.utils.metaestimators import available_if
 
 from sksbi._version import __version__
-from sksbi.data import Pairs
+from sksbi.data import Pairs, PairsOnDisk, of_all, template, too_large
 from sksbi.estimators.asking import AskingMixin
 from sksbi.estimators.marginal import MarginalPosterior
 from sksbi.estimators.readable import ReadableMixin
@@ -38,6 +38,7 @@ from sksbi.utils.columns import find_columns
 from sksbi.utils.interrupts import unchanged_on
 from sksbi.utils.random import check_generator, draw_seed
 from sksbi.utils.signature import answers_to_X_y
+from sksbi.utils.tasks import CallbackSupportMixin, fit_task, with_callbacks
 from sksbi.utils.validation import check_weights
 from sksbi.utils.warn import warn_user
 
@@ -57,7 +58,7 @@ def _has_marginals(estimator):
     return True
 
 
-class BaseInference(ReadableMixin, AskingMixin, BaseEstimator, ABC):
+class BaseInference(ReadableMixin, AskingMixin, CallbackSupportMixin, BaseEstimator, ABC):
     """
     Base of all estimators of p(theta | x).
 
@@ -82,7 +83,8 @@ class BaseInference(ReadableMixin, AskingMixin, BaseEstimator, ABC):
 
     _estimates = "posterior"
     _takes_any_table, _may_miss = False, True
-    _has_trials = False
+    _has_trials, _reads_disk = False, False
+    _n_tasks: int | None = 0
 
     __metadata_request__fit = {"theta": UNUSED, "x": UNUSED}
     __metadata_request__score = {"theta": UNUSED, "x": UNUSED}
@@ -110,6 +112,7 @@ class BaseInference(ReadableMixin, AskingMixin, BaseEstimator, ABC):
         """Forget what was learnt, or hold that a warm start can go on from it."""
 
     @answers_to_X_y
+    @with_callbacks
     def fit(self, theta, x, sample_weight=None):
         """
         Learn from simulated pairs; scikit-learn has theta in X's place and x in y's.
@@ -158,8 +161,9 @@ class BaseInference(ReadableMixin, AskingMixin, BaseEstimator, ABC):
             )
         self._validate_params()
         # What a fit goes on from must not be mixed with what a broken one has read.
-        with unchanged_on(BaseException if self._resumes() else KeyboardInterrupt, self):
-            interrupt = self._learn(theta, x, sample_weight)
+        before = unchanged_on(BaseException if self._resumes() else KeyboardInterrupt, self)
+        with fit_task(self, theta, x, self._n_tasks), before:
+            interrupt = self._learn(theta, x, sample_weight, self._fit)
         if interrupt is not None:
             raise interrupt
         return self
@@ -171,10 +175,45 @@ class BaseInference(ReadableMixin, AskingMixin, BaseEstimator, ABC):
         name = type(self).__name__
         validate_parameter_constraints(self._parameter_constraints, plain, caller_name=name)
 
-    def _learn(self, theta, x, sample_weight):
+    def _learn(self, theta, x, sample_weight, learn):
         """Read tables, and learn from them; return what interrupted that and is to be raised."""
         resumes = self._resumes()
         self._prepare()
+        large = too_large(theta, x) if self._reads_disk and learn == self._fit else None
+        if large is None:
+            array, x_array = self._learn_tables(theta, x, sample_weight)
+        else:
+            self._learn_template(*large)
+        n_rows = len(array) if large is None else len(large[0])
+        weights = check_weights(sample_weight, n_rows)
+        self.seed_ = draw_seed(check_generator(self.random_state))
+        generator = np.random.default_rng(self.seed_)
+        if large is None:
+            pairs = Pairs.of_positive_weight(array, x_array, weights).succeeded()
+        else:
+            weights = None if sample_weight is None else weights
+            pairs = PairsOnDisk(*large, self._read_pairs, weights)
+            hashed = getattr(self, "checkpoint", None) is not None
+            pairs.scan(generator, hashed=hashed, verbose=getattr(self, "verbose", 0))
+        if self.prior_ is not None:
+            warn_of_far_theta(pairs.some.theta, self.prior_, self.parameter_names_)
+        self._learn_success(pairs.some, generator)
+        interrupt = learn(pairs, generator)
+        x, before = self.x_layout_.flat(pairs.some.x), self.typical_x_ if resumes else None
+        self.typical_x_ = TypicalObservations(x) if before is None else before.joined(x)
+        return interrupt
+
+    def _learn_template(self, theta, x):
+        """Learn what lazy tables look like, from some of their rows."""
+        *some, rows = template(theta, x)
+        try:
+            self._learn_tables(*some, None)
+        except (ValueError, TypeError) as error:
+            raise of_all(error, rows) from error
+
+    def _learn_tables(self, theta, x, sample_weight):
+        """Learn what theta and x look like, from all or some of them, and read these as arrays."""
+        resumes = self._resumes()
         given, theta = theta, theta_table(theta)
         array = read_theta(self, theta, reset=not resumes, minimum=2)
         layout, x_array = ObservationLayout.learn(
@@ -195,17 +234,14 @@ class BaseInference(ReadableMixin, AskingMixin, BaseEstimator, ABC):
             self.prior_ = check_prior(self.prior, n_features=array.shape[1])
             array = check_against_prior(theta, array, self.prior_)
         self.theta_columns_ = list(theta.columns) if isinstance(theta, pd.DataFrame) else None
+        return array, x_array
+
+    def _read_pairs(self, theta, x):
+        """Read some rows of what tables look like as known."""
+        array = read_theta(self, theta)
         if self.prior_ is not None:
-            warn_of_far_theta(array, self.prior_, self.parameter_names_)
-        weights = check_weights(sample_weight, len(array))
-        self.seed_ = draw_seed(check_generator(self.random_state))
-        pairs = Pairs.of_positive_weight(array, x_array, weights).succeeded()
-        generator = np.random.default_rng(self.seed_)
-        self._learn_success(pairs, generator)
-        interrupt = self._fit(pairs, generator)
-        x, before = layout.flat(pairs.x), self.typical_x_ if resumes else None
-        self.typical_x_ = TypicalObservations(x) if before is None else before.joined(x)
-        return interrupt
+            array = check_against_prior(theta, array, self.prior_)
+        return array, self.x_layout_.read(x, simulated=True).values
 
     def _learn_success(self, pairs, generator):
         """Learn from failed simulations what the family needs: a density needs nothing."""
@@ -253,4 +289,5 @@ class BaseInference(ReadableMixin, AskingMixin, BaseEstimator, ABC):
 
     def _resumes(self):
         """Tell whether fit goes on from the present state."""
-        return getattr(self, "warm_start", False) and self.__sklearn_is_fitted__()
+        goes_on = getattr(self, "warm_start", False) or getattr(self, "_streams", False)
+        return goes_on and self.__sklearn_is_fitted__()

@@ -24,7 +24,8 @@ from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted
 
 from sksbi.estimators.base import BaseInference
-from sksbi.estimators.folds import set_aside
+from sksbi.estimators.folds import choose_aside, set_aside
+from sksbi.estimators.kept import check_can_be_found
 from sksbi.estimators.likelihood import LikelihoodMixin
 from sksbi.estimators.members import PooledMixin, check_member, fit_clones
 from sksbi.estimators.npe import NPE
@@ -190,7 +191,7 @@ class CalibratedPosterior(  # type: ignore[override]
         """Fit where there is something to fit, and score what was set aside."""
         if self.cv == "prefit" or isinstance(self.estimator, FrozenEstimator):
             self.estimators_ = [self._prefitted()]
-            folds = [np.arange(len(pairs))]
+            folds = [choose_aside(pairs, len(pairs), generator)]
         else:
             splits = set_aside(self.cv, pairs, draw_seed(generator))
             members = [fold for fold, _ in splits]
@@ -200,14 +201,13 @@ class CalibratedPosterior(  # type: ignore[override]
         scores = []
         scored = ((e, rows) for e, rows in zip(self.estimators_, folds, strict=True) if len(rows))
         for member, rows in scored:
-            posterior = member._posterior().at(pairs.x[rows], trials=self._has_trials)
-            ranks = density_ranks(
-                posterior, pairs.theta[rows], self.n_samples_, generator, self.verbose
-            )
+            some = pairs.some.take(rows)
+            posterior = member._posterior().at(some.x, trials=self._has_trials)
+            ranks = density_ranks(posterior, some.theta, self.n_samples_, generator, self.verbose)
             scores.append(ranks)
         scores, rows = np.concatenate(scores), np.concatenate(folds)
         order = np.argsort(scores, kind="stable")
-        self.weights_ = pairs.weight[rows][order]
+        self.weights_ = pairs.some.weight[rows][order]
         self.scores_ = scores[order]
 
     def _prefitted(self):
@@ -221,14 +221,15 @@ class CalibratedPosterior(  # type: ignore[override]
     def _fit_members(self, pairs, folds, generator):
         """Fit a clone to every complement of a fold."""
         estimator = NPE() if self.estimator is None else self._inner()
-        _check_draws(estimator, fits=True)
+        _check_fits(estimator, self.random_state)
         return fit_clones(
             estimator,
-            [self._as_tables(pairs.take(fold)) for fold in folds],
+            [self._as_tables(pairs, fold) for fold in folds],
             generator,
             n_jobs=self.n_jobs,
             verbose=self.verbose if len(folds) > 1 else 0,
             unit="fold",
+            around=self,
         )
 
     def _needed_rank(self, level):
@@ -359,9 +360,16 @@ def _check_same_problem(fitting, fitted):
             )
 
 
-def _check_draws(estimator, *, fits=False):
+def _check_fits(estimator, random_state):
+    """Check that the estimator can be fitted."""
+    check_member(estimator, "CalibratedPosterior")
+    check_can_be_found(random_state, estimator, "CalibratedPosterior")
+    _check_draws(estimator)
+
+
+def _check_draws(estimator):
     """Check that the estimator is one of p(theta | x), with what it needs to draw."""
-    if fits or not hasattr(estimator, "_estimates"):  # what rounds leave has it, too
+    if not hasattr(estimator, "_estimates"):  # what rounds leave has it, too
         check_member(estimator, "CalibratedPosterior")
     if estimator._estimates != "posterior" and estimator.prior is None:
         raise ValueError(

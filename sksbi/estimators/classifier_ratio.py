@@ -24,8 +24,6 @@ import pandas as pd
 import sklearn
 from scipy.special import logit
 from sklearn.base import MetaEstimatorMixin
-from sklearn.calibration import CalibratedClassifierCV
-from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
 from sklearn.utils.validation import has_fit_parameter
 
@@ -185,9 +183,7 @@ class ClassifierRatio(SamplerMixin, RatioMixin, MetaEstimatorMixin, BaseInferenc
         self._check_gives_probabilities()
         labelled = self._label(pairs, generator)
         warn_of_few(len(pairs))
-        classifier = (
-            HistGradientBoostingClassifier() if self.classifier is None else self.classifier
-        )
+        classifier = _boosted_trees() if self.classifier is None else self.classifier
         classifier = seeded_copy(classifier, generator)
         if not has_fit_parameter(classifier, "sample_weight") and np.ptp(labelled.weight) > 0:
             labelled = labelled.resampled(generator)
@@ -235,6 +231,8 @@ class ClassifierRatio(SamplerMixin, RatioMixin, MetaEstimatorMixin, BaseInferenc
     def _train(self, classifier, pairs, labelled):
         """Fit the classifier, with the calibration around it."""
         if self.calibration is not None:
+            from sklearn.calibration import CalibratedClassifierCV
+
             folds = [np.flatnonzero(labelled.fold == k) for k in range(labelled.fold.max() + 1)]
             rows = np.arange(len(labelled.label))
             classifier = CalibratedClassifierCV(
@@ -326,6 +324,13 @@ class _LabelledPairs:
         rows = np.concatenate(chosen)
         parts = (self.theta_rows, self.x_rows, self.label, np.ones(len(self.label)), self.fold)
         return _LabelledPairs(*(part[rows] for part in parts))
+
+
+def _boosted_trees():
+    """Make the default classifier."""
+    from sklearn.ensemble import HistGradientBoostingClassifier
+
+    return HistGradientBoostingClassifier()
 
 
 def _others(fold, n_marginal, generator):

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import torch
 
 from sksbi.data import Batches
-from sksbi.posteriors.record import HeldOutRecord, record_held_out
+from sksbi.posteriors.record import HeldOutRecord, record_held_out, record_later
 from sksbi.utils.batches import EVALUATION_BATCH
 from sksbi.utils.types import Array
 
@@ -19,6 +19,7 @@ class DensityMixin:
 
     _record: HeldOutRecord | None
     _losses_of_prior: Callable[..., Array]
+    _streams: bool
 
     def _held_out_losses(self, net, spaces, valid):
         """Compute minus log-densities in the network's units: its own, and the prior's."""
@@ -31,4 +32,5 @@ class DensityMixin:
     def _remember(self, net, spaces, valid, seed, pairs, rows):
         """Record how the members agree, and how their mixture covers, on the rows held out."""
         valid = None if valid is None else valid.to(net.device)
-        self._record = record_held_out(net.module_.eval(), valid, seed)
+        record = record_later if self._streams else record_held_out
+        self._record = record(net.module_.eval(), valid, seed)

@@ -11,9 +11,10 @@ from sksbi.posteriors.base import Doubt
 from sksbi.preprocessing import TypicalObservations
 from sksbi.samplers import ChainStatistics
 from sksbi.tables.layout import Observations
+from sksbi.utils.types import Array
 from sksbi.utils.warn import warn_user
 
-__all__ = ["warn_of_doubts", "warn_of_outliers", "warn_of_sampling"]
+__all__ = ["warn_of_doubts", "warn_of_evidence", "warn_of_outliers", "warn_of_sampling"]
 
 _FEWEST_TO_JUDGE = 8
 _MOST_R_HAT, _LEAST_ESS = 1.3, 0.1
@@ -122,3 +123,30 @@ def warn_of_sampling(
             f"{ess.min():.0f}. See sample(..., return_report=True); {statistics.advice}.",
             SamplingWarning,
         )
+
+
+def warn_of_evidence(log_z: Array, effective: Array, observations: Observations) -> None:
+    """
+    Warn of observations whose evidence could not be told.
+
+    Parameters
+    ----------
+    log_z : ndarray of shape (m,)
+        The logarithms; NaN where they could not.
+    effective : ndarray of shape (m,)
+        How many independent points they rest on.
+    observations : Observations
+        Theirs.
+    """
+    unknown = np.flatnonzero(np.isnan(log_z))
+    if len(unknown) == 0:
+        return
+    first = unknown[0]
+    where = "" if observations.single else f" of observation {observations.index[first]}"
+    others = f", and of {len(unknown) - 1} others" if len(unknown) > 1 else ""
+    warn_user(
+        f"the evidence{where}{others} could not be told: its points are worth "
+        f"{effective[first]:.0f} independent ones, and 200 are needed, so it is NaN. "
+        "sampler='nested' looks everywhere.",
+        SamplingWarning,
+    )

@@ -21,6 +21,7 @@ from sklearn.base import MetaEstimatorMixin
 from sklearn.utils._param_validation import HasMethods, Interval
 
 from sksbi.estimators.base import BaseInference
+from sksbi.estimators.kept import check_can_be_found
 from sksbi.estimators.likelihood import LikelihoodMixin
 from sksbi.estimators.members import PooledMixin, check_member, fit_clones
 from sksbi.estimators.npe import NPE
@@ -158,6 +159,7 @@ class Ensemble(  # type: ignore[override]
         """Fit the members, each with its own seed."""
         estimator = NPE() if self.estimator is None else self.estimator
         check_member(estimator, type(self).__name__)
+        check_can_be_found(self.random_state, estimator, type(self).__name__)
         self.estimators_ = fit_clones(
             estimator,
             [self._as_tables(pairs.with_failures())] * self.n_estimators,
@@ -165,4 +167,5 @@ class Ensemble(  # type: ignore[override]
             n_jobs=self.n_jobs,
             verbose=self.verbose,
             unit="member",
+            around=self,
         )

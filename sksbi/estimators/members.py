@@ -11,19 +11,20 @@ from joblib import delayed
 from sklearn.base import BaseEstimator, clone
 from tqdm.auto import tqdm
 
-from sksbi.data import Pairs
+from sksbi.data import LazyTable, Pairs, PairsOnDisk
 from sksbi.estimators.base import BaseInference
 from sksbi.posteriors.base import Posterior
 from sksbi.tables.emulated import observed_table
 from sksbi.tables.layout import ObservationLayout
 from sksbi.utils.parallel import running
 from sksbi.utils.random import draw_seeds
-from sksbi.utils.types import Array, Table
+from sksbi.utils.tasks import new_task, within
+from sksbi.utils.types import Array, Rows, Table
 from sksbi.utils.validation import check_instance
 
 __all__ = ["PooledMixin", "check_member", "fit_clones"]
 
-Part = tuple[Table, Table, Array]  # theta, x and weights
+Part = tuple[Table | LazyTable, Table | LazyTable, Array | None]  # theta, x and weights
 
 
 class PooledMixin:
@@ -36,6 +37,7 @@ class PooledMixin:
         The fitted members.
     """
 
+    _n_tasks: int | None = None
     estimators_: list[BaseInference]
     estimator: BaseEstimator | None
     theta_columns_: list[Any] | None
@@ -61,13 +63,21 @@ class PooledMixin:
         """Whether they take single values that are missing."""
         return getattr(self.estimator, "_may_miss", True)
 
+    @property
+    def _reads_disk(self) -> bool:
+        """Whether they learn from what stays on the disk."""
+        return getattr(self.estimator, "_reads_disk", False)
+
     def _posterior(self) -> Posterior:
         """Pool the members' posteriors."""
         first, *others = (member._posterior() for member in self.estimators_)
         return first.pooled(others)
 
-    def _as_tables(self, pairs: Pairs) -> Part:
-        """Give theta and x, as tables where the user gave tables, and weights."""
+    def _as_tables(self, pairs: Pairs | PairsOnDisk, rows: Rows | None = None) -> Part:
+        """Give theta and x, all or some, as tables where the user gave tables, and weights."""
+        if isinstance(pairs, PairsOnDisk):
+            return pairs.part(rows)
+        pairs = pairs if rows is None else pairs.take(rows)
         theta: Table = pairs.theta
         if self.theta_columns_ is not None:
             theta = pd.DataFrame(pairs.theta, columns=self.theta_columns_)
@@ -106,6 +116,7 @@ def fit_clones(
     n_jobs: int | None,
     verbose: int,
     unit: str,
+    around: BaseEstimator,
 ) -> list[BaseInference]:
     """
     Fit clones of an estimator, each with seeds of its own.
@@ -123,7 +134,9 @@ def fit_clones(
     verbose : int
         Whether to show a progress bar.
     unit : str
-        What the bar counts.
+        What the bar counts, and tasks are called.
+    around : estimator
+        Whose members they are.
 
     Returns
     -------
@@ -132,7 +145,11 @@ def fit_clones(
     """
     members = [clone(estimator) for _ in parts]
     members = [member.set_params(**draw_seeds(member, generator)) for member in members]
-    jobs = (delayed(_fit)(*job) for job in zip(members, parts, strict=True))
+    tasks = [new_task(around, unit) for _ in parts]
+    jobs = (
+        delayed(_fit)(member, part, None if task is None else around, task)
+        for member, part, task in zip(members, parts, tasks, strict=True)
+    )
     bar = tqdm(total=len(members), desc="fit", unit=unit, disable=not verbose)
     fitted = []
     with bar, running(n_jobs, jobs) as results:
@@ -142,6 +159,7 @@ def fit_clones(
     return fitted
 
 
-def _fit(member: BaseInference, part: Part) -> BaseInference:
+def _fit(member: BaseInference, part: Part, around: Any, task: Any) -> BaseInference:
     """Fit a member, wherever joblib runs this."""
-    return member.fit(*part)
+    with within(task, around, member):
+        return member.fit(*part)

@@ -4,44 +4,48 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from copy import deepcopy
+from functools import partial
 from math import ceil
 from numbers import Integral, Real
-from pickle import PicklingError
+from pathlib import Path
 
-import joblib
 import numpy as np
 import pandas as pd
 import torch
 from sklearn.utils._param_validation import HasMethods, Interval
 
 from sksbi import training
-from sksbi.data import Pairs, count_passes
+from sksbi.data import Pairs, StreamedPairs, count_passes
 from sksbi.estimators.base import BaseInference
+from sksbi.estimators.kept import check_can_be_found, find_checkpoint
 from sksbi.estimators.passed_on import PassedOnMixin
+from sksbi.estimators.streaming import StreamingMixin
 from sksbi.losses import Atomic, build_criterion
 from sksbi.losses.masked import MaskedCriterion
 from sksbi.priors import Prior
 from sksbi.tables.names import check_pairs
 from sksbi.tables.theta import check_against_prior, read_theta
 from sksbi.utils.devices import check_device, device_or_cpu
+from sksbi.utils.fingerprint import fingerprint
 from sksbi.utils.masks import Masks
 from sksbi.utils.random import (
     borrowed_global_generator,
     draw_seed,
     torch_generator,
 )
+from sksbi.utils.tasks import begun
 from sksbi.utils.validation import check_lengths
 
 __all__ = ["NeuralEstimator", "read_validation"]
 
 _SETTINGS = ("optimizer", "lr", "batch_size", "max_epochs", "patience", "callbacks", "verbose")
-_TRAINING = (*_SETTINGS, "device", "iterator_train__", "callbacks__")
+_TRAINING = (*_SETTINGS, "device", "endless", "iterator_train__", "callbacks__")
 _KEPT = (
     "The {} keeps the best weights so far, and its next fit goes on from them (warm_start=True)."
 )
 
 
-class NeuralEstimator(PassedOnMixin, BaseInference):
+class NeuralEstimator(StreamingMixin, PassedOnMixin, BaseInference):
     """
     Base of the estimators that train a network with skorch.
 
@@ -69,6 +73,7 @@ class NeuralEstimator(PassedOnMixin, BaseInference):
     _least_epochs: int
     _least_steps: int
     _least_rows: int
+    _reads_disk, _n_tasks = True, None
     _decay: float = 0.0
     _most_decay: float = 0.5
     _parameter_constraints = {
@@ -85,6 +90,7 @@ class NeuralEstimator(PassedOnMixin, BaseInference):
         "patience": [Interval(Integral, 1, None, closed="left"), None],
         "callbacks": [list, tuple, None],
         "compile": ["boolean"],
+        "checkpoint": [str, Path, None],
         "warm_start": ["boolean"],
         "verbose": ["verbose"],
     }
@@ -109,15 +115,19 @@ class NeuralEstimator(PassedOnMixin, BaseInference):
         resumed = self.net_ if self._resumes() else None
         least = self._least_rows
         rows = training.divide(self.validation_fraction, pairs, least, generator)
+        some = pairs.some
         if resumed:
             spaces = self._theta_space, self._x_space
-            seen = self._encode(spaces, pairs)
+            seen = self._encode(spaces, some)
         else:
             # What a transformer draws is not to move the weights and the order of the rows.
             own = generator.spawn(1)[0]
-            spaces, seen = self._learn_spaces(pairs, rows[0], own)
-        train, valid = self._split(spaces, seen, *rows)
+            spaces, seen = self._learn_spaces(some, rows.train, own)
+        train, valid = self._split(spaces, seen, rows.train, rows.valid)
         training.warn_of_few(len(pairs))
+        if rows.wanted is not None:
+            encode = partial(_encode_chunk, self, spaces)
+            train = StreamedPairs(pairs, rows.wanted, encode, train)
         if valid is not None and least > 1:
             # Rows of a batch are paired with each other: sorted ones would meet their likes only.
             valid = valid.take(np.random.default_rng(0).permutation(len(valid)))
@@ -126,19 +136,20 @@ class NeuralEstimator(PassedOnMixin, BaseInference):
             spec, draw_seed(generator), len(train), valid, torch_generator(generator)
         )
         if isinstance(net.criterion_.criterion, Atomic):
-            net.criterion_.criterion.show(*self._atoms(spaces[0], pairs))
-        seed = draw_seed(generator)
-        interrupt = None
+            net.criterion_.criterion.show(*self._atoms(spaces[0], some))
+        options = {"compile_first": self.compile, "epoch": partial(begun, self, "epoch")}
+        options["checkpoint"] = find_checkpoint(self, pairs, net, (train, valid), resumed)
+        seed, interrupt = draw_seed(generator), None
         try:
-            training.begin(net, train.to(net.device), resumed, seed, compile_first=self.compile)
+            training.begin(net, train.to(net.device), resumed, seed, **options)
             _judge(self, net, spaces, valid)
-            self._remember(net, spaces, valid, seed, pairs, rows[1])
+            self._remember(net, spaces, valid, seed, some, rows.valid)
         except KeyboardInterrupt as error:
             if not training.go_back_to_best(net):
                 raise
             error.add_note(_KEPT.format(type(self).__name__))
             interrupt = error
-            self._remember(net, spaces, valid, seed, pairs, rows[1])
+            self._remember(net, spaces, valid, seed, some, rows.valid)
         self._theta_space, self._x_space = spaces
         self._spec, self.net_ = spec, net
         self._history = training.extend_history(self._history if resumed else [], net)
@@ -154,6 +165,8 @@ class NeuralEstimator(PassedOnMixin, BaseInference):
 
     def _prepare(self):
         """Forget what was learnt, or hold that what shapes the network is as it was."""
+        if not getattr(self, "_streams", False):
+            check_can_be_found(self.random_state, self, type(self).__name__)
         if not self._resumes():
             vars(self).pop("_history", None)
             return
@@ -164,9 +177,9 @@ class NeuralEstimator(PassedOnMixin, BaseInference):
         for name in (*_shaping(self), *sorted(passed_on)):
             if not _same(now.get(name), before.get(name)):
                 raise ValueError(
-                    f"warm_start goes on with what was fitted, and {name} was set to "
-                    f"{now.get(name)!r} since; it was {before.get(name)!r}. Set it back, or set "
-                    "warm_start=False to begin anew."
+                    f"warm_start and partial_fit go on with what was fitted, but {name} was set to "
+                    f"{now.get(name)!r} since; it was {before.get(name)!r}. Set it back, or begin "
+                    "anew by fit with warm_start=False."
                 )
 
     @abstractmethod
@@ -174,7 +187,7 @@ class NeuralEstimator(PassedOnMixin, BaseInference):
         """Fit the maps between the user's units and the network's; apply them to all pairs."""
 
     @abstractmethod
-    def _encode(self, spaces, pairs):
+    def _encode(self, spaces, pairs, generator=None):
         """Apply the maps: what the network sees of pairs."""
 
     @abstractmethod
@@ -203,7 +216,7 @@ class NeuralEstimator(PassedOnMixin, BaseInference):
     def _make_spec(self, spaces, pairs, resumed):
         """Note all that it takes to build the net again, in this fit or after loading."""
         sizes = {"n_rows": len(pairs), "n_passes": count_passes(pairs.n_trials)}
-        sizes |= self._sizes(spaces, pairs)
+        sizes |= self._sizes(spaces, pairs.sample)
         names = (*_shaping(self)[1:], *_SETTINGS, "device")
         spec = {name: getattr(self, name) for name in names} | self._passed_on()
         spec = deepcopy(spec) | sizes
@@ -227,7 +240,8 @@ class NeuralEstimator(PassedOnMixin, BaseInference):
         max_epochs = spec["max_epochs"] or _default_epochs(
             n_steps, self._least_epochs, self._least_steps
         )
-        if self._decay and spec["optimizer"] == "muon":
+        endless = spec.get("endless", False)
+        if self._decay and spec["optimizer"] == "muon" and not endless:
             decay = min(self._most_decay, self._decay / (n_passes * spec["n_rows"]))
             passed_on = {"optimizer__weight_decay": decay} | passed_on
         with borrowed_global_generator(seed):
@@ -243,7 +257,8 @@ class NeuralEstimator(PassedOnMixin, BaseInference):
                 | {"batch_size": batch_size, "max_epochs": max_epochs},
                 device=device,
                 passed_on=passed_on,
-                keep_best=self.warm_start,
+                keep_best=self.warm_start and not endless,
+                endless=endless,
                 n_train=n_train,
                 n_passes=n_passes,
                 valid=None if valid is None else valid.to(device),
@@ -253,7 +268,7 @@ class NeuralEstimator(PassedOnMixin, BaseInference):
     def __getstate__(self):
         state = super().__getstate__()
         if "net_" in state:
-            state["net_"] = training.pack_state(self.net_, optimizer=self.warm_start)
+            state["net_"] = training.pack_state(self.net_, optimizer=self.warm_start, stream=True)
         return state
 
     def __setstate__(self, state):
@@ -262,6 +277,14 @@ class NeuralEstimator(PassedOnMixin, BaseInference):
             device = device_or_cpu(self._spec["device"])
             self.net_ = self._build_net(self._spec, 0, 1, None, None, device)
             training.load_state(self.net_, state["net_"])
+
+
+def _encode_chunk(estimator, spaces, pairs):
+    """Apply the maps to a chunk from the disk, by noise of its own where counts are spread."""
+    if hasattr(spaces[1], "refuse_unseen"):
+        spaces[1].refuse_unseen(estimator.x_layout_.flat(pairs.x))
+    generator = np.random.default_rng([estimator.seed_, int(pairs.row[0])])
+    return estimator._encode(spaces, pairs, generator)
 
 
 def _judge(estimator, net, spaces, valid):
@@ -313,7 +336,9 @@ def _same(a, b):
     """Compare two values of a parameter by their contents."""
     if a is b:
         return True
+    if isinstance(a, torch.nn.Module) and type(a) is type(b):  # whose pickles are never the same
+        a, b = ((repr(one), dict(one.state_dict())) for one in (a, b))
     try:
-        return joblib.hash(a) == joblib.hash(b)
-    except (PicklingError, AttributeError, TypeError):
+        return fingerprint(a) == fingerprint(b)
+    except TypeError:
         return False

@@ -24,7 +24,7 @@ from sksbi.estimators.neural import NeuralEstimator, read_validation
 from sksbi.estimators.sampled import SamplerMixin
 from sksbi.nn import ConditionalDensity, ConditionalLikelihood, MaskedCategorical, build_flow
 from sksbi.posteriors.likelihoods import NetworkLikelihood, RangeRecord, find_ranges
-from sksbi.posteriors.score_test import ScoreRecord, choose_pairs
+from sksbi.posteriors.score_test import ScoreRecord, choose_pairs, join_pairs
 from sksbi.preprocessing import InvertibleSpace, ParameterSpace, ParameterViews
 from sksbi.training import check_passed_on
 from sksbi.utils.batches import EVALUATION_BATCH
@@ -119,6 +119,11 @@ class NLE(SamplerMixin, LikelihoodMixin, NeuralEstimator):
     compile : bool, default=False
         Whether to compile the networks by ``torch.compile`` before training, which takes up to
         minutes and a compiler. What is saved and loaded is not compiled.
+    checkpoint : str, Path or None, default=None
+        A folder where the state of the training is kept, written every few seconds and at the end:
+        see :ref:`checkpoints`. A fit that was killed, started again, goes on from there, and gives
+        the numbers that it would have given; one that had ended trains nothing. It takes a
+        ``random_state``. None: nothing is kept.
     warm_start : bool, default=False
         Whether fit goes on from the present weights and scalings. Ctrl-C in fit then raises, and
         keeps the best weights so far: the estimator is fitted, and the next fit goes on from them.
@@ -222,6 +227,7 @@ class NLE(SamplerMixin, LikelihoodMixin, NeuralEstimator):
         callbacks=None,
         device="auto",
         compile=False,
+        checkpoint=None,
         warm_start=False,
         verbose=0,
         random_state=None,
@@ -246,6 +252,7 @@ class NLE(SamplerMixin, LikelihoodMixin, NeuralEstimator):
         self.callbacks = callbacks
         self.device = device
         self.compile = compile
+        self.checkpoint = checkpoint
         self.warm_start = warm_start
         self.verbose = verbose
         self.random_state = random_state
@@ -274,23 +281,13 @@ class NLE(SamplerMixin, LikelihoodMixin, NeuralEstimator):
         x_space = InvertibleSpace(x_transformer, discrete, layout.names, labels)
         rows = (rows[:, None] * n_trials + np.arange(n_trials)).ravel()
         x_space.fit(x, views(pairs.theta).repeat(n_trials, axis=0), generator, rows)
-        return (views, x_space), self._encoded((views, x_space), pairs, generator)
+        return (views, x_space), _encoded(self.x_layout_, (views, x_space), pairs, generator)
 
-    def _encode(self, spaces, pairs):
+    def _encode(self, spaces, pairs, generator=None):
         """Apply the maps: what the network sees of pairs."""
         if self._resumes():
             spaces[1].refuse_unseen(self.x_layout_.flat(pairs.x))
-        return self._encoded(spaces, pairs, np.random.default_rng(0))
-
-    def _encoded(self, spaces, pairs, generator):
-        """Bring pairs to the network's units, counts spread by noise."""
-        views, x_space = spaces
-        target = x_space.to_network(self.x_layout_.flat(pairs.x), generator)[0]
-        if self.x_trials:
-            target = target.reshape(len(pairs), -1, target.shape[1])
-        arrays = (a.astype(np.float32) for a in (views(pairs.theta), target, pairs.weight))
-        tensors = map(torch.from_numpy, arrays)
-        return TensorPairs(*tensors, "target" if self.x_trials else None)
+        return _encoded(self.x_layout_, spaces, pairs, generator or np.random.default_rng(0))
 
     def _sizes(self, spaces, pairs):
         """Note what the network's shape depends on beside the parameters."""
@@ -339,6 +336,16 @@ class NLE(SamplerMixin, LikelihoodMixin, NeuralEstimator):
         return self._prior_times(likelihood, scores, self._n_trials, ranges)
 
 
+def _encoded(layout, spaces, pairs, generator):
+    """Bring pairs to the network's units, counts spread by noise."""
+    views, x_space = spaces
+    target = x_space.to_network(layout.flat(pairs.x), generator)[0]
+    if layout.trials:
+        target = target.reshape(len(pairs), -1, target.shape[1])
+    arrays = (a.astype(np.float32) for a in (views(pairs.theta), target, pairs.weight))
+    return TensorPairs(*map(torch.from_numpy, arrays), "target" if layout.trials else None)
+
+
 def _labels_of(layout):
     """List the categories of columns of words, by position."""
     columns = (layout.encoder and layout.encoder.columns) or ()
@@ -377,6 +384,8 @@ def _read_discrete(choice, layout):
 
 def _keep_pairs(estimator, pairs, rows):
     """Copy single trials: theta, x, how many were held out, and from how many was learnt."""
+    goes_on = estimator._streams and estimator._resumes()
+    earlier = estimator._judged if goes_on else ()
     layout, choice = estimator.x_layout_, estimator.validation_fraction
     n_learnt = layout.count_trials(pairs.x) * pairs.weight.sum() ** 2 / (pairs.weight**2).sum()
     apart = np.zeros(len(pairs), bool)
@@ -390,7 +399,8 @@ def _keep_pairs(estimator, pairs, rows):
     weight = pairs.weight.repeat(n_trials)
     kept, n_held_out = choose_pairs(n_values, weight, apart.repeat(n_trials))
     x = np.array(x[kept], dtype=np.float64)
-    return pairs.theta[kept // n_trials], x, n_held_out, float(n_learnt)
+    judged = pairs.theta[kept // n_trials], x, n_held_out, float(n_learnt)
+    return join_pairs(*judged, *earlier) if earlier else judged
 
 
 def _uninformed_losses(y, codes):

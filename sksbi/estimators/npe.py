@@ -115,6 +115,11 @@ class NPE(DensityMixin, ObservedMixin, NeuralEstimator):
         Whether to compile the embedding and the networks by ``torch.compile`` before training,
         which takes up to minutes and a compiler. For large embeddings and GPUs: on the CPU the
         default flow gains nothing by it. What is saved and loaded is not compiled.
+    checkpoint : str, Path or None, default=None
+        A folder where the state of the training is kept, written every few seconds and at the end:
+        see :ref:`checkpoints`. A fit that was killed, started again, goes on from there, and gives
+        the numbers that it would have given; one that had ended trains nothing. It takes a
+        ``random_state``. None: nothing is kept.
     warm_start : bool, default=False
         Whether fit goes on from the present weights and scalings. Ctrl-C in fit then raises, and
         keeps the best weights so far: the estimator is fitted, and the next fit goes on from them.
@@ -215,6 +220,7 @@ class NPE(DensityMixin, ObservedMixin, NeuralEstimator):
         callbacks=None,
         device="auto",
         compile=False,
+        checkpoint=None,
         warm_start=False,
         verbose=0,
         random_state=None,
@@ -238,6 +244,7 @@ class NPE(DensityMixin, ObservedMixin, NeuralEstimator):
         self.callbacks = callbacks
         self.device = device
         self.compile = compile
+        self.checkpoint = checkpoint
         self.warm_start = warm_start
         self.verbose = verbose
         self.random_state = random_state

@@ -109,6 +109,11 @@ class NPSE(FieldMixin, DensityMixin, ObservedMixin, NeuralEstimator):
         Whether to compile the embedding by ``torch.compile`` before training, which takes up to
         minutes and a compiler: for large embeddings and GPUs. The field is not compiled, nor is
         what is saved and loaded.
+    checkpoint : str, Path or None, default=None
+        A folder where the state of the training is kept, written every few seconds and at the end:
+        see :ref:`checkpoints`. A fit that was killed, started again, goes on from there, and gives
+        the numbers that it would have given; one that had ended trains nothing. It takes a
+        ``random_state``. None: nothing is kept.
     warm_start : bool, default=False
         Whether fit goes on from the present weights and scalings. Ctrl-C in fit then raises, and
         keeps the best weights so far: the estimator is fitted, and the next fit goes on from them.
@@ -194,6 +199,7 @@ class NPSE(FieldMixin, DensityMixin, ObservedMixin, NeuralEstimator):
         callbacks=None,
         device="auto",
         compile=False,
+        checkpoint=None,
         warm_start=False,
         verbose=0,
         random_state=None,
@@ -218,6 +224,7 @@ class NPSE(FieldMixin, DensityMixin, ObservedMixin, NeuralEstimator):
         self.callbacks = callbacks
         self.device = device
         self.compile = compile
+        self.checkpoint = checkpoint
         self.warm_start = warm_start
         self.verbose = verbose
         self.random_state = random_state

@@ -78,7 +78,9 @@ class ObservedMixin:
         features = x_space.fit_transform(x, u, generator, rows)
         return (theta_space, x_space), _encoded(theta_space, pairs, features, layout)
 
-    def _encode(self, spaces: Spaces, pairs: Pairs) -> TensorPairs:
+    def _encode(
+        self, spaces: Spaces, pairs: Pairs, generator: np.random.Generator | None = None
+    ) -> TensorPairs:
         """Apply the maps: what the network sees of pairs."""
         theta_space, x_space = spaces
         features = x_space.transform(self.x_layout_.flat(pairs.x))

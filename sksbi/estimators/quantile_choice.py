@@ -8,11 +8,6 @@ from typing import Any
 
 import numpy as np
 from sklearn.base import clone
-from sklearn.ensemble import (
-    ExtraTreesRegressor,
-    GradientBoostingRegressor,
-    RandomForestRegressor,
-)
 from sklearn.pipeline import Pipeline
 
 from sksbi.estimators.quantile_forest import SMALLEST_LEAF, ForestModel
@@ -46,6 +41,8 @@ def default_model(levels: Array, generator: np.random.Generator) -> QuantileMode
     QuantileModel
         The model, not fitted.
     """
+    from sklearn.ensemble import ExtraTreesRegressor
+
     forest = ExtraTreesRegressor(min_samples_leaf=SMALLEST_LEAF, random_state=draw_seed(generator))
     return ForestModel(forest, levels, has_sizes=True)
 
@@ -73,6 +70,8 @@ def choose_model(regressor: Any, quantiles: Hook | str, levels: Array) -> Quanti
     ValueError
         If no way is known.
     """
+    from sklearn.ensemble import ExtraTreesRegressor, RandomForestRegressor
+
     if callable(quantiles):
         return HookedModel(regressor, levels, quantiles)
     last = last_step(regressor)
@@ -120,6 +119,8 @@ def predict_quantiles(regressor: Any, table: Features, levels: Array) -> Any:
 
 def _level_parameter(regressor: Any) -> tuple[dict[str, Any], str | None]:
     """Find settings that make a regressor one of quantiles, and the parameter that is the level."""
+    from sklearn.ensemble import GradientBoostingRegressor
+
     names = regressor.get_params(deep=False)
     if "quantile" in names:
         return {"loss": "quantile"} if "loss" in names else {}, "quantile"

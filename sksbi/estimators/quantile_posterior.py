@@ -73,8 +73,7 @@ class QuantilePosterior(MetaEstimatorMixin, BaseInference):
         simulations, from 5 to 25, with equally spaced normal scores.
     trend : "auto" or None, default="auto"
         Whether a ridge regression takes the smooth part first, and the regressor sees what is
-        left: see :class:`sksbi.preprocessing.trend.SmoothTrend`. None: the regressor sees all, as
-        suits one that is good at slopes itself.
+        left. None: the regressor sees all, as suits one that is good at slopes itself.
     n_folds : int or None, default=5
         The number of folds in which it is measured which levels the quantiles have for rows that
         the regressor has not seen; fewer where there are fewer than twice as many simulations.

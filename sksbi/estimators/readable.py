@@ -36,7 +36,9 @@ class ReadableMixin:
 @lru_cache(maxsize=256)
 def _stand_in_class(kind: Any) -> Any:
     """Derive a class that scikit-learn's printer lays out as its own."""
-    own = {name: getattr(BaseEstimator, name) for name in ("__repr__", "_get_params_html")}
+    # The table of parameters came with scikit-learn 1.7.
+    names = [name for name in ("__repr__", "_get_params_html") if hasattr(BaseEstimator, name)]
+    own = {name: getattr(BaseEstimator, name) for name in names}
     own |= {"__module__": kind.__module__, "__doc__": kind.__doc__}
     return type(kind.__name__, (kind,), own)
 

@@ -10,10 +10,11 @@ import sklearn
 from sklearn.base import BaseEstimator, MetaEstimatorMixin, RegressorMixin, clone
 from sklearn.utils._param_validation import HasMethods, Interval
 from sklearn.utils.metadata_routing import MetadataRouter, MethodMapping, process_routing
-from sklearn.utils.validation import check_is_fitted, validate_data
+from sklearn.utils.validation import check_is_fitted
 
 from sksbi.estimators.npe import NPE
 from sksbi.estimators.readable import ReadableMixin
+from sksbi.tables.features import validated_X
 from sksbi.tables.names import check_pairs
 from sksbi.utils.batches import batches
 from sksbi.utils.containers import plain
@@ -21,12 +22,17 @@ from sksbi.utils.failures import without_failures
 from sksbi.utils.interrupts import unchanged_on
 from sksbi.utils.random import check_generator, draw_seed, draw_seeds
 from sksbi.utils.settings import check_flag
+from sksbi.utils.tasks import (
+    CallbackSupportMixin,
+    fit_task,
+    new_task,
+    with_callbacks,
+    within,
+)
 from sksbi.utils.validation import (
     check_instance,
     check_lengths,
     check_numbers,
-    refuse_dates,
-    shortened,
 )
 
 __all__ = ["PosteriorRegressor"]
@@ -34,7 +40,9 @@ __all__ = ["PosteriorRegressor"]
 _DRAWS_PER_BATCH = 100_000
 
 
-class PosteriorRegressor(ReadableMixin, RegressorMixin, MetaEstimatorMixin, BaseEstimator):
+class PosteriorRegressor(
+    ReadableMixin, CallbackSupportMixin, RegressorMixin, MetaEstimatorMixin, BaseEstimator
+):
     """
     Regressor x -> theta by the mean of the posterior.
 
@@ -87,6 +95,7 @@ class PosteriorRegressor(ReadableMixin, RegressorMixin, MetaEstimatorMixin, Base
         tags.target_tags.multi_output = True
         return tags
 
+    @with_callbacks
     def fit(self, X, y, **fit_params):
         """
         Fit the posterior estimator.
@@ -118,14 +127,14 @@ class PosteriorRegressor(ReadableMixin, RegressorMixin, MetaEstimatorMixin, Base
             raise ValueError(
                 "PosteriorRegressor requires y to be passed, but the target y is None: y is theta."
             )
-        with unchanged_on(KeyboardInterrupt, self):
+        with fit_task(self, X, y, 1), unchanged_on(KeyboardInterrupt, self):
             self._learn(X, y, fit_params)
         return self
 
     def _learn(self, X, y, fit_params):
         """Read tables, and fit a clone of the estimator."""
         options = {"ensure_min_samples": 2, "ensure_all_finite": "allow-nan"}
-        x, theta = _read(self, X, **options), plain(y, "y")
+        x, theta = validated_X(self, X, **options), plain(y, "y")
         theta = (
             theta if isinstance(theta, pd.DataFrame) else check_numbers(theta, "y", ensure_2d=False)
         )
@@ -140,7 +149,8 @@ class PosteriorRegressor(ReadableMixin, RegressorMixin, MetaEstimatorMixin, Base
         self.estimator_ = clone(self._to_fit())
         if self.random_state is not None:
             self.estimator_.set_params(**draw_seeds(self.estimator_, generator))
-        self.estimator_.fit(theta, x, **fit_params)
+        with within(new_task(self, "posterior"), self, self.estimator_):
+            self.estimator_.fit(theta, x, **fit_params)
 
     def predict(self, X, return_std=False):
         """
@@ -164,7 +174,7 @@ class PosteriorRegressor(ReadableMixin, RegressorMixin, MetaEstimatorMixin, Base
         """
         check_is_fitted(self)
         return_std = check_flag(return_std, "return_std")
-        x = _read(self, X, reset=False)
+        x = validated_X(self, X, reset=False)
         mean, std = np.moveaxis(self._moments(x), 1, 0)
         if self._is_column:
             mean, std = mean[:, 0], std[:, 0]
@@ -226,19 +236,6 @@ class PosteriorRegressor(ReadableMixin, RegressorMixin, MetaEstimatorMixin, Base
             moments += [_mean_and_std(one) for one in draws.theta]
         asked.warn()
         return np.array(moments)
-
-
-def _read(estimator, X, **options):
-    """Validate X as scikit-learn does, with its name in every error."""
-    X = plain(X, "X")
-    refuse_dates(X, "X")
-    try:
-        return validate_data(estimator, X, dtype=np.float64, **options)
-    except (ValueError, TypeError) as error:
-        if type(error) in (ValueError, TypeError) and "X" in str(error).split():
-            raise
-        kind = TypeError if isinstance(error, TypeError) else ValueError
-        raise kind(f"X: {shortened(str(error))}") from error
 
 
 def _mean_and_std(draws):

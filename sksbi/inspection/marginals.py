@@ -187,7 +187,7 @@ def _draw_panel(ax: Axes, name: str, values: pd.DataFrame) -> list[ErrorbarConta
     holds = values["true"].between(values["lower"], values["upper"])
     drawn = []
     for k, some in enumerate((values[holds], values[~holds])):
-        reach = [some["median"] - some["lower"], some["upper"] - some["median"]]
+        true, middle, lower, upper = some[["true", "median", "lower", "upper"]].to_numpy().T
         style: dict[str, Any] = {
             "lw": 0.6,
             "alpha": 0.8,
@@ -195,7 +195,9 @@ def _draw_panel(ax: Axes, name: str, values: pd.DataFrame) -> list[ErrorbarConta
             "color": COLORS[k],
             **_MARKERS[k],
         }
-        drawn.append(ax.errorbar(some["true"], some["median"], reach, **style))
+        # In lists: matplotlib before 3.10 takes an array of one number for a number.
+        reach = [(middle - lower).tolist(), (upper - middle).tolist()]
+        drawn.append(ax.errorbar(true, middle, reach, **style))
     ax.set(xlim=ends, ylim=ends)
     ax.set_box_aspect(1)
     ax.locator_params(nbins=5)

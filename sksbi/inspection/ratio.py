@@ -276,7 +276,8 @@ def _balance(share: Array, n_joint: int, n_marginal: int) -> Array:
 def _draw_reliability(ax: Axes, table: pd.DataFrame) -> ErrorbarContainer:
     """Draw the share of joint pairs over the predicted one, and the diagonal."""
     ax.plot([0, 1], [0, 1], zorder=1, **EXACT)
-    below, above = table["fraction"] - table["lower"], table["upper"] - table["fraction"]
+    columns = ["predicted", "fraction", "lower", "upper"]
+    predicted, fraction, lower, upper = table[columns].to_numpy().T
     ax.set(xlim=(-0.02, 1.02), ylim=(-0.02, 1.02))
     label_axes(ax, "predicted probability r / (1 + r)", "fraction of joint pairs")
     style: dict[str, Any] = {
@@ -286,4 +287,6 @@ def _draw_reliability(ax: Axes, table: pd.DataFrame) -> ErrorbarContainer:
         "markersize": 3.5,
         "capsize": 2,
     }
-    return ax.errorbar(table["predicted"], table["fraction"], [below, above], **style)
+    # In lists: matplotlib before 3.10 takes an array of one number for a number.
+    reach = [(fraction - lower).tolist(), (upper - fraction).tolist()]
+    return ax.errorbar(predicted, fraction, reach, **style)

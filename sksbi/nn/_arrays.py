@@ -15,7 +15,18 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-__all__ = ["Kind", "convert", "integer", "namespace", "silently", "view_arrays", "view_tensor"]
+__all__ = [
+    "Kind",
+    "arange",
+    "convert",
+    "device_of",
+    "empty",
+    "integer",
+    "namespace",
+    "silently",
+    "view_arrays",
+    "view_tensor",
+]
 
 # Where a training breaks, NaN is enough: torch says nothing beside it, either.
 silently = np.errstate(all="ignore")
@@ -74,6 +85,61 @@ def namespace(array: NDArray[Any] | Tensor) -> Any:
         numpy or torch.
     """
     return torch if isinstance(array, Tensor) else np
+
+
+def device_of(array: NDArray[Any] | Tensor) -> torch.device | None:
+    """
+    Find where an array lies.
+
+    Parameters
+    ----------
+    array : ndarray or Tensor
+        The array.
+
+    Returns
+    -------
+    device or None
+        The device of a tensor; None for NumPy's arrays, which have none before NumPy 2.
+    """
+    return array.device if isinstance(array, Tensor) else None
+
+
+def arange(n: int, device: torch.device | None) -> Any:
+    """
+    Count from 0.
+
+    Parameters
+    ----------
+    n : int
+        How far.
+    device : device or None
+        As :func:`device_of` gives it.
+
+    Returns
+    -------
+    ndarray or Tensor
+        The integers below n.
+    """
+    return np.arange(n) if device is None else torch.arange(n, device=device)
+
+
+def empty(shape: tuple[int, ...], like: Kind) -> Kind:
+    """
+    Make an array without values.
+
+    Parameters
+    ----------
+    shape : tuple of int
+        Its shape.
+    like : ndarray or Tensor
+        An array of its library and type, where it is to lie.
+
+    Returns
+    -------
+    ndarray or Tensor
+        The array.
+    """
+    return like.new_empty(shape) if isinstance(like, Tensor) else np.empty(shape, like.dtype)
 
 
 def convert(array: Kind, dtype: Any) -> Kind:

@@ -15,7 +15,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from sksbi.nn._arrays import namespace, silently, view_arrays, view_tensor
+from sksbi.nn._arrays import empty, namespace, silently, view_arrays, view_tensor
 
 __all__ = ["affine", "invert_affine", "unsquashed"]
 
@@ -107,7 +107,7 @@ class _Affine(torch.autograd.Function):
         scale, scaled, shrink = ctx.kept
         g_y, g_ladj = view_arrays(grad_y, grad_ladj)
         e, d, n = scale.shape
-        result = namespace(scale).empty((e, 2, d, n), dtype=scale.dtype, device=scale.device)
+        result = empty((e, 2, d, n), scale)
         result[:, 0] = g_y
         g_log_scale = g_y * scaled
         g_log_scale += g_ladj[:, None]

@@ -25,7 +25,10 @@ from torch.distributions import Transform, constraints
 
 from sksbi.nn._arrays import (
     Kind,
+    arange,
     convert,
+    device_of,
+    empty,
     integer,
     namespace,
     silently,
@@ -258,7 +261,7 @@ def _find_bins(phi: Kind, place: Kind, axis: int) -> _Bins[Kind]:
     below = convert(edge[:, axis, :-1] <= (place * total[axis])[:, None], phi.dtype)
     step = convert(below.sum(1), integer(phi)) * m
     offsets = _offsets if n_sets * m <= _CACHED else _offsets.__wrapped__
-    at, at_slope = offsets(xp, n_sets, k, d, n, phi.device)
+    at, at_slope = offsets(n_sets, k, d, n, device_of(phi))
     at, at_slope = at + step, at_slope + step
     size, corner = _take(share, at), _take(edge, at)
     corner -= size
@@ -282,12 +285,12 @@ def _find_bins(phi: Kind, place: Kind, axis: int) -> _Bins[Kind]:
 
 
 @lru_cache(maxsize=8)
-def _offsets(xp: Any, n_sets: int, k: int, d: int, n: int, device: Any) -> tuple[Any, Any]:
+def _offsets(n_sets: int, k: int, d: int, n: int, device: torch.device | None) -> tuple[Any, Any]:
     """Find the first bins in the flattened shares, and the places before those of the slopes."""
     m = d * n
-    column = xp.arange(m, device=device).reshape(d, n)
-    axis = xp.arange(2, device=device)[:, None, None, None]
-    sets = xp.arange(n_sets, device=device)[:, None, None]
+    column = arange(m, device).reshape(d, n)
+    axis = arange(2, device)[:, None, None, None]
+    sets = arange(n_sets, device)[:, None, None]
     return (2 * sets + axis) * (k * m) + column, ((3 * sets + 2) * k - sets - 1) * m + column
 
 
@@ -392,7 +395,7 @@ def _to_parameters(bins: _Bins[Kind], g_corner: Kind, g_size: Kind, g_slope: Kin
     g_share -= mean.swapaxes(0, 1)[:, :, None]
     g_share *= bins.share
     g_share *= bins.shrink
-    result = xp.empty((n_sets, 3 * k - 1, d, n), dtype=g_share.dtype, device=g_share.device)
+    result = empty((n_sets, 3 * k - 1, d, n), g_share)
     result[:, 2 * k :] = 0
     g_slope *= bins.slope
     g_slope *= bins.inner

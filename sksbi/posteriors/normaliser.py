@@ -57,7 +57,7 @@ _FEWEST_EFFECTIVE = 20
 _EVALUATIONS = 200_000
 
 
-def keep_rows(x: Array, weight: Array | None = None) -> Array:
+def keep_rows(x: Array, weight: Array | None = None, before: Array | None = None) -> Array:
     """
     Take rows of x from which Z is estimated, as many as a fit may keep.
 
@@ -68,6 +68,8 @@ def keep_rows(x: Array, weight: Array | None = None) -> Array:
     weight : ndarray of shape (n,) or None, default=None
         Their weights: a row is taken with a probability in proportion, so that those taken are
         draws from what the fit was made for.
+    before : ndarray of shape (m, ...) or None, default=None
+        Rows that were kept of others before; they stay while there is room.
 
     Returns
     -------
@@ -76,7 +78,11 @@ def keep_rows(x: Array, weight: Array | None = None) -> Array:
     """
     if weight is not None and np.ptp(weight) > 0:
         x = x[np.random.default_rng(0).random(len(x)) * weight.max() < weight]
-    return np.array(some_rows(x, _MOST_VALUES, _FEWEST_ROWS, _MOST_ROWS), dtype=np.float64)
+    some = np.array(some_rows(x, _MOST_VALUES, _FEWEST_ROWS, _MOST_ROWS), dtype=np.float64)
+    if before is None:
+        return some
+    most = min(_MOST_ROWS, max(_FEWEST_ROWS, _MOST_VALUES // max(1, x[:1].size)))
+    return np.concatenate([some, before])[:most]
 
 
 class NormaliserRecord:

@@ -31,9 +31,10 @@ from sksbi.exceptions import MisspecificationWarning, TrainingWarning
 from sksbi.nn.embedded import Density
 from sksbi.posteriors.base import Doubt
 from sksbi.utils.batches import EVALUATION_BATCH, batches
+from sksbi.utils.devices import device_of
 from sksbi.utils.subset import choose_rows
 
-__all__ = ["HeldOutRecord", "record_held_out"]
+__all__ = ["HeldOutRecord", "LaterRecord", "record_held_out", "record_later"]
 
 # Of 39 draws, two on either side leave out exactly a tenth.
 _DRAWS, _DRAWS_OF_MEMBERS, _MOST_ROWS, _FEWEST_ROWS = 39, 16, 1_000, 20
@@ -163,6 +164,101 @@ def record_held_out(density: Density, valid: TensorPairs | None, seed: int) -> H
     HeldOutRecord or None
         The record of at most 1,000 rows, None of fewer than 20.
     """
+    chosen = _choose(density, valid, seed)
+    if chosen is None:
+        return None
+    return HeldOutRecord(density, chosen.target, _embedded(density, chosen.context), seed)
+
+
+class LaterRecord:
+    """
+    What a record is made of when it is first asked for, as many calls may leave one.
+
+    Parameters
+    ----------
+    target : ndarray of shape (n, D)
+        The parameters of simulations held out, in the network's units.
+    context : ndarray of shape (n, ...)
+        What the network is given of their observations.
+    seed : int
+        Seeds the draws.
+    """
+
+    def __init__(
+        self, target: NDArray[np.float32], context: NDArray[np.float32], seed: int
+    ) -> None:
+        self.target, self.context, self.seed = target, context, seed
+        self.columns: list[int] | None = None
+        self.made: HeldOutRecord | None = None
+
+    def doubts(self, posterior: Any) -> list[Doubt]:
+        """
+        Hold observations against the record.
+
+        Parameters
+        ----------
+        posterior : DensityAt
+            The posteriors of m observations, by the density whose record it is.
+
+        Returns
+        -------
+        list of Doubt
+            As from :meth:`HeldOutRecord.doubts`.
+        """
+        if self.made is None:
+            density = posterior.density.joint
+            device = device_of(density)
+            context = _embedded(density, torch.from_numpy(self.context).to(device))
+            target = torch.from_numpy(self.target).to(device)
+            self.made = HeldOutRecord(density, target, context, self.seed)
+        record = self.made if self.columns is None else self.made.marginal(self.columns)
+        return record.doubts(posterior)
+
+    def marginal(self, columns: Sequence[int]) -> LaterRecord:
+        """
+        Make the record that posteriors of some of the parameters are held against.
+
+        Parameters
+        ----------
+        columns : sequence of int
+            The parameters, in the order wanted.
+
+        Returns
+        -------
+        LaterRecord
+            The same, but for the intervals of the other parameters.
+        """
+        made = copy(self)
+        made.columns = [i if self.columns is None else self.columns[i] for i in columns]
+        return made
+
+
+def record_later(density: Density, valid: TensorPairs | None, seed: int) -> LaterRecord | None:
+    """
+    Keep what a record is made of, where :func:`record_held_out` would make one.
+
+    Parameters
+    ----------
+    density : Density
+        The fitted density.
+    valid : TensorPairs or None
+        The simulations held out.
+    seed : int
+        Seeds the choice of rows and the draws.
+
+    Returns
+    -------
+    LaterRecord or None
+        The record.
+    """
+    chosen = _choose(density, valid, seed)
+    if chosen is None:
+        return None
+    return LaterRecord(chosen.target.cpu().numpy(), chosen.context.cpu().numpy(), seed)
+
+
+def _choose(density: Density, valid: TensorPairs | None, seed: int) -> TensorPairs | None:
+    """Choose the rows of a record."""
     if valid is None or not density.has_members:
         return None
     source = torch.Generator().manual_seed(seed)
@@ -171,10 +267,13 @@ def record_held_out(density: Density, valid: TensorPairs | None, seed: int) -> H
     rows = rows[torch.randperm(len(rows), generator=source)[:_MOST_ROWS]]
     if len(rows) < _FEWEST_ROWS:
         return None
-    valid = valid.take(rows.numpy())
+    return valid.take(rows.numpy())
+
+
+def _embedded(density: Density, x: Tensor) -> Tensor:
+    """Embed observations."""
     with torch.no_grad():
-        context = torch.cat([density.embed(x) for x in valid.context.split(EVALUATION_BATCH)])
-    return HeldOutRecord(density, valid.target, context, seed)
+        return torch.cat([density.embed(part) for part in x.split(EVALUATION_BATCH)])
 
 
 def _tail() -> int:

@@ -25,7 +25,7 @@ from sksbi.posteriors.base import Doubt, Draws, Posterior, PosteriorAt, Record
 from sksbi.posteriors.evidence import Evidence
 from sksbi.priors import Prior
 from sksbi.priors.tilted import TiltedPrior
-from sksbi.samplers import ChainStatistics
+from sksbi.samplers import ChainStatistics, NestedSampling
 from sksbi.utils.types import Array, Mask, Rows
 
 __all__ = ["LeftRegion", "Restricted", "RestrictedAt"]
@@ -252,7 +252,9 @@ class RestrictedAt(PosteriorAt):
         """
         return self.inner.log_factor(theta, rows)
 
-    def evidence(self, generator: np.random.Generator) -> Evidence:
+    def evidence(
+        self, generator: np.random.Generator, sampler: NestedSampling | None = None
+    ) -> Evidence:
         """
         Estimate what prior times factor integrates to.
 
@@ -260,13 +262,15 @@ class RestrictedAt(PosteriorAt):
         ----------
         generator : numpy.random.Generator
             Where the noise comes from.
+        sampler : NestedSampling or None, default=None
+            What integrates.
 
         Returns
         -------
         Evidence
             As what is restricted has it.
         """
-        return self.inner.evidence(generator)
+        return self.inner.evidence(generator, sampler)
 
     def sample_chains(self, n: int, generator: np.random.Generator) -> Array | None:
         """

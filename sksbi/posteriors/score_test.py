@@ -58,7 +58,7 @@ from sksbi.priors import Prior
 from sksbi.utils.batches import batches
 from sksbi.utils.types import Array, Mask, Rows
 
-__all__ = ["ScoreRecord", "choose_pairs"]
+__all__ = ["ScoreRecord", "choose_pairs", "join_pairs"]
 
 _MOST_VALUES, _MOST_ROWS, _FEWEST_ROWS = 1_000_000, 10_000, 50
 # So many rows a trial are looked at, lest the look cost more than a tenth of the draws.
@@ -98,9 +98,43 @@ def choose_pairs(n_values: int, weight: Array, held_out: Mask) -> tuple[Rows, in
     order = generator.permutation(len(weight))
     order = order[generator.random(len(weight)) * weight.max() <= weight[order]]
     apart = held_out[order]
-    most = min(_MOST_ROWS, max(_FEWEST_ROWS, _MOST_VALUES // n_values))
-    rows = np.concatenate([order[apart], order[~apart]])[:most]
+    rows = np.concatenate([order[apart], order[~apart]])[: _most(n_values)]
     return rows, min(int(np.count_nonzero(apart)), len(rows))
+
+
+def _most(n_values: int) -> int:
+    """Tell how many pairs a fit may keep."""
+    return min(_MOST_ROWS, max(_FEWEST_ROWS, _MOST_VALUES // n_values))
+
+
+def join_pairs(
+    theta: Array,
+    x: Array,
+    n_held_out: int,
+    n_learnt: float,
+    theta_before: Array,
+    x_before: Array,
+    _: int,
+    n_before: float,
+) -> tuple[Array, Array, int, float]:
+    """
+    Put pairs of earlier calls, all of them learnt from since, below those of a call.
+
+    Parameters
+    ----------
+    theta, x, n_held_out, n_learnt : ndarray, ndarray, int and float
+        The pairs of the call, as :class:`ScoreRecord` has them.
+    theta_before, x_before, _, n_before : ndarray, ndarray, int and float
+        Those before.
+
+    Returns
+    -------
+    tuple
+        As many as may be kept, in the same form.
+    """
+    most = slice(_most(theta[:1].size + x[:1].size))
+    theta, x = np.concatenate([theta, theta_before])[most], np.concatenate([x, x_before])[most]
+    return theta, x, n_held_out, n_learnt + n_before
 
 
 class ScoreRecord:

@@ -22,8 +22,6 @@ from functools import partial
 from typing import Any
 
 import numpy as np
-from sklearn.ensemble import HistGradientBoostingClassifier
-from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import StratifiedKFold
 
 from sksbi.data import Pairs
@@ -149,6 +147,9 @@ def learn_success(pairs: Pairs, prior: Prior | None, generator: np.random.Genera
 
 def _candidates(seed: int) -> list[Callable[[], Any]]:
     """List what makes classifiers."""
+    from sklearn.ensemble import HistGradientBoostingClassifier
+    from sklearn.linear_model import LogisticRegression
+
     smooth = [partial(LogisticRegression, C=c, max_iter=1_000) for c in _SHRINKAGE]
     trees = partial(
         HistGradientBoostingClassifier,
@@ -176,6 +177,8 @@ def _probability(classifier: Any, u: Array) -> Array:
 
 def _features(classifier: Any, u: Array) -> Array:
     """Give a linear classifier squares as well, and products unless they are very many."""
+    from sklearn.linear_model import LogisticRegression
+
     if not isinstance(classifier, LogisticRegression):
         return u
     if u.shape[1] > _MOST_PRODUCTS:

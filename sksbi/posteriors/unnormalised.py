@@ -27,7 +27,13 @@ from sksbi.posteriors.factor import Factor, OfTrials
 from sksbi.posteriors.trials import ONE_TRIAL
 from sksbi.priors import Prior, UnboundedPrior
 from sksbi.priors.base import with_map_of
-from sksbi.samplers import ChainStatistics, Sampler, Target, resample_reference
+from sksbi.samplers import (
+    ChainStatistics,
+    NestedSampling,
+    Sampler,
+    Target,
+    resample_reference,
+)
 from sksbi.utils.masks import Masks
 from sksbi.utils.types import Array, Rows
 
@@ -203,7 +209,9 @@ class PriorTimesAt(PosteriorAt):
         """
         return self.factor_at(self.factor.units(theta), rows)
 
-    def evidence(self, generator: np.random.Generator) -> Evidence:
+    def evidence(
+        self, generator: np.random.Generator, sampler: NestedSampling | None = None
+    ) -> Evidence:
         """
         Estimate what prior times factor integrates to over theta.
 
@@ -211,13 +219,20 @@ class PriorTimesAt(PosteriorAt):
         ----------
         generator : numpy.random.Generator
             Where the noise comes from.
+        sampler : NestedSampling or None, default=None
+            What integrates; None: importance sampling from a mixture fitted to chains.
 
         Returns
         -------
         Evidence
             The logarithms, one an observation.
         """
-        return estimate_evidence(self._target_of, self.n_observations, generator)
+        m = self.n_observations
+        if sampler is None:
+            return estimate_evidence(self._target_of, m, generator)
+        shape = (m, self._given_prior().n_features)
+        verbose = self.posterior.verbose
+        return Evidence(*sampler.log_evidence(self._target(), shape, generator, verbose=verbose))
 
     def _given_prior(self) -> Prior:
         """Give the prior, without which there are factors only."""

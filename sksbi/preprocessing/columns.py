@@ -7,7 +7,6 @@ from copy import copy
 
 import numpy as np
 from sklearn.base import BaseEstimator
-from sklearn.decomposition import PCA
 from sklearn.pipeline import Pipeline
 
 from sksbi.priors import Prior
@@ -49,6 +48,8 @@ def _mixes(transformer: BaseEstimator | None) -> bool:
     """Tell whether a transformer mixes columns."""
     if isinstance(transformer, Pipeline):
         return any(_mixes(step) for _, step in transformer.steps)
+    from sklearn.decomposition import PCA
+
     return isinstance(transformer, PCA)
 
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from copy import copy
+from functools import cache
 
 import numpy as np
 from sklearn.base import BaseEstimator
-from sklearn.decomposition import PCA
 from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import (
     MaxAbsScaler,
@@ -42,7 +42,7 @@ def _refuse_clipping(transformer: BaseEstimator) -> None:
         raise ValueError(f"theta_transformer: {name}(clip=True) has no inverse; take clip=False.")
 
 
-def _pca(transformer: PCA, z: Array) -> Array:
+def _pca(transformer: BaseEstimator, z: Array) -> Array:
     """Rotate, and divide by the standard deviations if it whitens."""
     if transformer.n_components_ != z.shape[1]:
         raise ValueError(
@@ -84,15 +84,20 @@ def _pipeline(transformer: Pipeline, z: Array) -> Array:
     return total
 
 
-_RULES: dict[type, Callable[[BaseEstimator, Array], Array]] = {
-    StandardScaler: _divided_by_scale,
-    RobustScaler: _divided_by_scale,
-    MaxAbsScaler: _divided_by_scale,
-    MinMaxScaler: _min_max,
-    PCA: _pca,
-    PowerTransformer: _power,
-    Pipeline: _pipeline,
-}
+@cache
+def _rules() -> dict[type, Callable[[BaseEstimator, Array], Array]]:
+    """List who knows, by the kind of transformer."""
+    from sklearn.decomposition import PCA
+
+    return {
+        StandardScaler: _divided_by_scale,
+        RobustScaler: _divided_by_scale,
+        MaxAbsScaler: _divided_by_scale,
+        MinMaxScaler: _min_max,
+        PCA: _pca,
+        PowerTransformer: _power,
+        Pipeline: _pipeline,
+    }
 
 
 def log_abs_det_jacobian(transformer: BaseEstimator, z: Array) -> Array:
@@ -119,11 +124,11 @@ def log_abs_det_jacobian(transformer: BaseEstimator, z: Array) -> Array:
     ValueError
         If the transformer is not invertible.
     """
-    for kind, rule in _RULES.items():
+    for kind, rule in _rules().items():
         if isinstance(transformer, kind):
             return rule(transformer, z)
     raise TypeError(
-        f"theta_transformer must be one of {[kind.__name__ for kind in _RULES]}, whose "
+        f"theta_transformer must be one of {[kind.__name__ for kind in _rules()]}, whose "
         f"log-determinants are known, got {transformer!r}. A density cannot be had through another."
     )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -144,6 +145,9 @@ def invert_steps(steps: Steps, x: Any) -> Any:
     array or DataFrame of shape (n, ...)
         What they were given.
     """
-    for _, step in reversed(steps):
-        x = step.inverse_transform(x)
+    with warnings.catch_warnings():
+        # Some steps of scikit-learn 1.6 ask for fit's names on the way back, too.
+        warnings.filterwarnings("ignore", "X does not have valid feature names", UserWarning)
+        for _, step in reversed(steps):
+            x = step.inverse_transform(x)
     return x

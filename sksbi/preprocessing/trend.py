@@ -20,7 +20,6 @@ from typing import Any
 
 import numpy as np
 from scipy import linalg
-from sklearn.kernel_approximation import Nystroem
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import PolynomialFeatures, StandardScaler
 
@@ -175,6 +174,8 @@ def _bases(columns: Array, seed: int) -> Iterator[Any]:
     if p <= _MOST_FOR_PRODUCTS:
         products = PolynomialFeatures(2, include_bias=False)
         yield make_pipeline(_Squash(), StandardScaler(), products, StandardScaler())
+    from sklearn.kernel_approximation import Nystroem
+
     n_bumps = min(_MOST_BUMPS, n // 2)
     for width in _WIDTHS:
         bumps = Nystroem(gamma=2 * width / p, n_components=n_bumps, random_state=seed)

@@ -92,6 +92,27 @@ class TypicalObservations:
         joined.earlier = tuple(_alone(one) for one in earlier)
         return joined
 
+    def stretched(self, x: Array) -> TypicalObservations:
+        """
+        Take in more simulations of the same kind, few or many.
+
+        Parameters
+        ----------
+        x : ndarray of shape (n, ...)
+            The simulations, of the shape of those before.
+
+        Returns
+        -------
+        TypicalObservations
+            The same region, which reaches as far as they do.
+        """
+        columns, made = _columns(x), copy(self)
+        distance, _ = self.region.excess(columns)
+        made.farthest = max(self.farthest, float(distance.max()))
+        made.region = copy(self.region)
+        made.region.reach(np.fmin.reduce(columns), np.fmax.reduce(columns))
+        return made
+
     def excess(self, x: Array) -> tuple[Array, Array]:
         """
         Measure how far observations are outside.

@@ -10,10 +10,13 @@ from scipy import stats
 from scipy.stats.distributions import rv_frozen
 
 from sksbi.priors.quantile import Univariate
-from sksbi.priors.tabulated import Tabulated, is_searched
+from sksbi.priors.tabulated import Tabulated, is_searched, parameters_of
 from sksbi.utils.types import Array
 
-__all__ = ["with_both_tails"]
+__all__ = ["Cauchy", "with_both_tails"]
+
+# Before 1.15 scipy's Cauchy distribution is 1/2 + arctan(x) / pi, which is 0 or 1 beyond 1e16.
+_LACKS_TAILS = float(stats.cauchy.sf(1e30)) == 0.0
 
 
 def with_both_tails(distribution: Univariate) -> Univariate:
@@ -29,10 +32,13 @@ def with_both_tails(distribution: Univariate) -> Univariate:
     -------
     Univariate
         The distribution itself where scipy has all four functions in closed form; else a table of
-        it, or a twin of the uniform distribution.
+        it, or a twin of the uniform distribution, or of the Cauchy distribution.
     """
-    if isinstance(distribution, rv_frozen) and type(distribution.dist) is type(stats.uniform):
-        return _Uniform(*map(float, distribution.support()))
+    if isinstance(distribution, rv_frozen):
+        if type(distribution.dist) is type(stats.uniform):
+            return _Uniform(*map(float, distribution.support()))
+        if _LACKS_TAILS and type(distribution.dist) is type(stats.cauchy):
+            return Cauchy(**parameters_of(distribution))
     if is_searched(distribution):
         return Tabulated(cast(rv_frozen, distribution))
     return distribution
@@ -63,3 +69,44 @@ class _Uniform:
     def logpdf(self, x: ArrayLike) -> Array:
         """Evaluate the log density."""
         return np.full(np.shape(x), -np.log(self.width))
+
+
+class Cauchy:
+    """
+    The Cauchy distribution with both tails.
+
+    Parameters
+    ----------
+    loc, scale : float
+        As scipy's.
+    """
+
+    def __init__(self, loc: float, scale: float) -> None:
+        self.loc, self.scale = loc, scale
+
+    def rvs(self, size: int, random_state: np.random.Generator) -> Array:
+        """Draw."""
+        return stats.cauchy.rvs(self.loc, self.scale, size=size, random_state=random_state)
+
+    def cdf(self, x: ArrayLike) -> Array:
+        """Evaluate F."""
+        return np.arctan2(self.scale, np.subtract(self.loc, x)) / np.pi
+
+    def sf(self, x: ArrayLike) -> Array:
+        """Evaluate 1 - F."""
+        return np.arctan2(self.scale, np.subtract(x, self.loc)) / np.pi
+
+    def ppf(self, q: ArrayLike) -> Array:
+        """Invert F."""
+        with np.errstate(divide="ignore"):
+            return self.loc - self.scale / np.tan(np.multiply(np.pi, q))
+
+    def isf(self, q: ArrayLike) -> Array:
+        """Invert 1 - F."""
+        with np.errstate(divide="ignore"):
+            return self.loc + self.scale / np.tan(np.multiply(np.pi, q))
+
+    def logpdf(self, x: ArrayLike) -> Array:
+        """Evaluate the log density."""
+        z = np.subtract(x, self.loc) / self.scale
+        return -np.log(np.pi * self.scale) - 2 * np.log(np.hypot(1.0, z))

@@ -18,7 +18,7 @@ from scipy.stats.distributions import rv_frozen
 from sksbi.priors.interval import Interval
 from sksbi.priors.quantile import AffineMap, LogAffineMap, QuantileMap, first_finite
 from sksbi.priors.tabulated import Tabulated, parameters_of, quiet
-from sksbi.priors.tails import with_both_tails
+from sksbi.priors.tails import Cauchy, with_both_tails
 from sksbi.utils.types import Array
 
 __all__ = ["Marginal", "check_univariate", "describe"]
@@ -54,7 +54,7 @@ class Marginal:
                 f"{describe(distribution)}: check its parameters."
             )
         density = with_both_tails(distribution)
-        self._source = density if isinstance(density, Tabulated) else distribution
+        self._source = density if isinstance(density, Tabulated | Cauchy) else distribution
         try:
             with quiet():
                 first = first_finite(density, low, float(np.nextafter(low, np.inf)))

@@ -20,13 +20,14 @@ import pandas as pd
 from sklearn.base import clone
 
 from sksbi.priors import Prior
+from sksbi.priors.trace import trace
 from sksbi.tables.names import has_names
 
 __all__ = ["check_began", "check_goes_on", "identity_of"]
 
 _DRAWS, _CLOSE = 8, 1e-6
 # What may differ, or is compared apart.
-_FREE = ("device", "n_jobs", "prior", "random_state", "verbose")
+_FREE = ("checkpoint", "device", "n_jobs", "prior", "random_state", "verbose")
 _ADDRESS = re.compile(r" at 0x[0-9a-fA-F]+")
 
 
@@ -157,14 +158,8 @@ def _digest(value: Any) -> str:
 
 def _marks_of(prior: Prior) -> dict[str, Any]:
     """Write down what a prior is known by: some draws, and their log-densities."""
-    theta = prior.sample(_DRAWS, random_state=0)
-    names = None if prior.names is None else list(map(str, prior.names))
-    return {
-        "text": _ADDRESS.sub("", repr(prior)),
-        "names": names,
-        "theta": theta.tolist(),
-        "log_prob": prior.log_prob(theta).tolist(),
-    }
+    text = _ADDRESS.sub("", repr(prior))
+    return {"text": text} | trace(prior, prior.sample(_DRAWS, random_state=0))
 
 
 def _is_same_prior(prior: Prior, marks: dict[str, Any]) -> bool:

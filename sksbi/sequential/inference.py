@@ -18,10 +18,12 @@ from sklearn.base import BaseEstimator, MetaEstimatorMixin
 from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted
 
+from sksbi.estimators.kept import check_can_be_found
 from sksbi.estimators.readable import ReadableMixin
 from sksbi.sequential.observed_once import ObservedOnceMixin
 from sksbi.sequential.run import SequentialRun
 from sksbi.utils.random import check_generator, draw_seed
+from sksbi.utils.tasks import CallbackSupportMixin, fit_task, with_callbacks
 
 __all__ = ["SequentialInference"]
 
@@ -31,7 +33,9 @@ _KEPT = (
 )
 
 
-class SequentialInference(ObservedOnceMixin, ReadableMixin, MetaEstimatorMixin, BaseEstimator):
+class SequentialInference(
+    ObservedOnceMixin, ReadableMixin, CallbackSupportMixin, MetaEstimatorMixin, BaseEstimator
+):
     """
     Rounds that spend simulations where the posterior of an observation is.
 
@@ -70,6 +74,8 @@ class SequentialInference(ObservedOnceMixin, ReadableMixin, MetaEstimatorMixin, 
         What to do with simulations that fail, as in :func:`sksbi.simulate`: "auto" keeps them for
         ratio and likelihood estimators, which learn p(success | theta), and for proposal="atomic",
         and drops them for others.
+    timeout : float or None, default=None
+        Seconds that a simulation may take, as in :func:`sksbi.simulate`.
     store : str, Path or None, default=None
         A folder that keeps every simulation as it comes and every round when it has ended. A run
         that is killed and started again goes on there, with the same numbers. It holds pickled
@@ -175,6 +181,7 @@ class SequentialInference(ObservedOnceMixin, ReadableMixin, MetaEstimatorMixin, 
             None,
         ],
         "on_error": [StrOptions({"auto", "drop", "keep", "raise"})],
+        "timeout": [Interval(Real, 0, None, closed="neither"), None],
         "store": [str, Path, None],
         "warm_start": ["boolean"],
         "verbose": ["verbose"],
@@ -193,6 +200,7 @@ class SequentialInference(ObservedOnceMixin, ReadableMixin, MetaEstimatorMixin, 
         chunk_size=None,
         n_jobs=None,
         on_error="auto",
+        timeout=None,
         store=None,
         warm_start=False,
         verbose=0,
@@ -208,6 +216,7 @@ class SequentialInference(ObservedOnceMixin, ReadableMixin, MetaEstimatorMixin, 
         self.chunk_size = chunk_size
         self.n_jobs = n_jobs
         self.on_error = on_error
+        self.timeout = timeout
         self.store = store
         self.warm_start = warm_start
         self.verbose = verbose
@@ -217,6 +226,7 @@ class SequentialInference(ObservedOnceMixin, ReadableMixin, MetaEstimatorMixin, 
         """Tell whether a round has ended."""
         return "_progress" in vars(self)
 
+    @with_callbacks
     def fit(self, x_observed, *, theta=None, x=None):
         """
         Simulate and fit, round by round.
@@ -255,6 +265,8 @@ class SequentialInference(ObservedOnceMixin, ReadableMixin, MetaEstimatorMixin, 
         the next ``fit`` goes on after them. With ``store`` no simulation is lost.
         """
         self._validate_params()
+        if self.store is None:
+            check_can_be_found(self.random_state, self.estimator, type(self).__name__)
         goes_on = self.warm_start and self.__sklearn_is_fitted__()
         seed = self.seed_ if goes_on else draw_seed(check_generator(self.random_state))
         run = SequentialRun(self, deepcopy(x_observed), (theta, x), seed)
@@ -263,9 +275,10 @@ class SequentialInference(ObservedOnceMixin, ReadableMixin, MetaEstimatorMixin, 
         else:
             vars(self).pop("_progress", None)
         try:
-            for progress in run.rounds():
-                self._leave(run, progress)
-            self.converged_ = run.converged
+            with fit_task(self, max_subtasks=len(run.counts)):
+                for progress in run.rounds():
+                    self._leave(run, progress)
+                self.converged_ = run.converged
         except KeyboardInterrupt as error:
             if self.__sklearn_is_fitted__():
                 error.add_note(_KEPT.format(self.round_))

@@ -21,6 +21,7 @@ _ASKED = (
     "_has_trials",
     "_posterior",
     "emulate",
+    "log_evidence",
     "log_likelihood",
     "marginal",
     "predict_log_ratio",

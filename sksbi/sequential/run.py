@@ -37,8 +37,10 @@ from sksbi.sequential.progress import Progress, RoundsFolder
 from sksbi.sequential.restricted import final_of
 from sksbi.simulation import run_simulator
 from sksbi.tables.simulated import Table, take
+from sksbi.utils.containers import as_rows
 from sksbi.utils.failures import are_failed
 from sksbi.utils.random import draw_seeds
+from sksbi.utils.tasks import new_task, within
 from sksbi.utils.types import Array, Mask
 from sksbi.utils.warn import warn_user
 
@@ -237,6 +239,7 @@ class SequentialRun:
                 chunk_size=options.chunk_size,
                 n_jobs=options.n_jobs,
                 on_error=on_error_of(self.settings),
+                timeout=options.timeout,
                 store=store,
                 check=None if number else self.check_first,
                 random_state=self._generator(number, _SIMULATE),
@@ -248,7 +251,8 @@ class SequentialRun:
                 "alone. With store=... nothing is lost: the same fit goes on there."
             )
             raise
-        return *pairs, perf_counter() - began
+        theta, x = (as_rows(table, name) for table, name in zip(pairs, ("theta", "x"), strict=True))
+        return theta, x, perf_counter() - began
 
     def _with_pairs(self, theta: Table, x: Table) -> Progress:
         """Add pairs, after those that were there already."""
@@ -273,7 +277,8 @@ class SequentialRun:
         estimator.set_params(**draw_seeds(estimator, self._generator(number, _FIT)))
         every = bool(np.all(rows))
         pairs = (theta, x) if every else (take(theta, rows), take(x, rows))
-        return estimator.fit(*pairs)
+        with within(new_task(self.settings, "round"), self.settings, estimator):
+            return estimator.fit(*pairs)
 
     def _judge(self, theta: Table, x: Table, number: int) -> tuple[float, float]:
         """Score the last fit on new pairs, and find how much too sure of itself it was."""
