@@ -11,7 +11,7 @@ from numpydoc.validate import validate
 
 import sksbi
 
-DOCS = Path(sksbi.__file__).parents[1] / "docs"
+DOCS = Path(__file__).parents[1] / "docs"
 
 MODULES = [
     "sksbi",
@@ -178,5 +178,6 @@ def test_attributes_that_are_the_same_have_the_same_text() -> None:
         assert len({one[name] for one in found}) == 1, name
 
 
-def test_the_version_stands_in_the_changelog() -> None:
+def test_the_version_stands_in_the_changelog_and_the_citation() -> None:
     assert f"## {sksbi.__version__}" in (DOCS.parent / "CHANGELOG.md").read_text()
+    assert f"\nversion: {sksbi.__version__}\n" in (DOCS.parent / "CITATION.cff").read_text()

@@ -10,12 +10,11 @@ import numpy as np
 import pytest
 from matplotlib import pyplot as plt
 
-import sksbi
 from sksbi.estimators.neural import NeuralEstimator
 
 mpl.use("Agg")
 
-DOCS = Path(sksbi.__file__).parents[1] / "docs"
+DOCS = Path(__file__).parents[1] / "docs"
 PAGES = ["from_lampe.rst", "from_sbi.rst"]
 SHAPES = {"ConvNet1d": (1, 16), "ConvNet2d": (1, 8, 8), "DeepSet": (5, 1)}
 

@@ -10,12 +10,13 @@ import sys
 from collections.abc import Callable, Iterator
 from functools import cache
 from graphlib import CycleError, TopologicalSorter
+from importlib.util import find_spec
 from pathlib import Path
 from statistics import median
 
 import pytest
 
-PACKAGE = Path(__file__).parents[1] / "sksbi"
+PACKAGE = Path(find_spec("sksbi").origin).parent
 
 LAYERS = {
     "_version": 0,
@@ -42,7 +43,9 @@ LAYERS = {
     "pipeline": 6,
     "_pipeline_likelihood": 6,
     "_pipeline_trials": 6,
-    "__init__": 7,
+    "_about": 7,
+    "__init__": 8,
+    "__main__": 8,
 }
 
 HARD_DEPENDENCIES = {

@@ -67,10 +67,15 @@ CORE = ("NPE", "NRE", "ClassifierRatio", "Ensemble")
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Make tests with the mark "core" slow for other families: what they hold is one code."""
+    """
+    Make tests with the mark "core" slow for other families: what they hold is one code.
+
+    Arguments of the mark are further families for which they are not.
+    """
     for item in items:
-        names = item.name.partition("[")[2].rstrip("]").split("-")
-        if item.get_closest_marker("core") and not set(names) & set(CORE):
+        mark = item.get_closest_marker("core")
+        names = set(item.name.partition("[")[2].rstrip("]").split("-"))
+        if mark and not names & {*CORE, *mark.args}:
             item.add_marker(pytest.mark.slow)
 
 
@@ -140,6 +145,12 @@ def encoding(request: pytest.FixtureRequest, prior: dict) -> BaseEstimator:
 @pytest.fixture(**_names(NPE, NRE, NLE, FMPE, AMNPE))
 def network(request: pytest.FixtureRequest, prior: dict) -> BaseEstimator:
     """Give each estimator that trains one network in turn, not fitted, with a prior and a seed."""
+    return _ready(request.param, prior)
+
+
+@pytest.fixture(**_names(NPE, NRE, NLE, FMPE, NPSE, AMNPE, AMNRE))
+def neural(request: pytest.FixtureRequest, prior: dict) -> BaseEstimator:
+    """Give each class that trains one network in turn, not fitted, with a prior and a seed."""
     return _ready(request.param, prior)
 
 

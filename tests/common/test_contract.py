@@ -44,6 +44,7 @@ ONE_ROW = {
 }
 
 
+@pytest.mark.core
 @pytest.mark.parametrize("form", ONE.values(), ids=ONE)
 def test_one_observation_in_every_form(
     fitted: BaseEstimator, pairs: Pairs, form: Callable[[pd.DataFrame], object]
@@ -63,6 +64,7 @@ def test_one_row_is_a_batch(
     np.testing.assert_array_equal(draws.to_numpy(), single.to_numpy())
 
 
+@pytest.mark.core
 def test_x_of_one_dimension(posterior: BaseEstimator, arrays: Arrays) -> None:
     theta, x = arrays
     flat = clone(posterior).fit(theta, x[:, 0])
@@ -74,6 +76,7 @@ def test_x_of_one_dimension(posterior: BaseEstimator, arrays: Arrays) -> None:
     assert flat.score(theta, x[:, 0]) == column.score(theta, x[:, :1])
 
 
+@pytest.mark.core
 def test_a_series_of_many_observations_keeps_its_labels(
     posterior: BaseEstimator, pairs: Pairs
 ) -> None:
@@ -116,6 +119,7 @@ def test_observations_of_a_batch_get_independent_noise(
     assert abs(correlation) < 4 / np.sqrt(2000)
 
 
+@pytest.mark.core
 def test_a_batch_answers_for_each_observation(fitted_arrays: BaseEstimator, arrays: Arrays) -> None:
     """The mean of 4,000 draws is known to its standard error, one by one and in a batch."""
     x, n = arrays[1][:3], 4000
@@ -129,6 +133,7 @@ def test_a_batch_answers_for_each_observation(fitted_arrays: BaseEstimator, arra
 # Tables out exactly if theta was one.
 
 
+@pytest.mark.core
 def test_tables_out_exactly_if_theta_was_one(
     posterior: BaseEstimator, pairs: Pairs, arrays: Arrays
 ) -> None:
@@ -141,6 +146,7 @@ def test_tables_out_exactly_if_theta_was_one(
         assert isinstance(estimator.summary(x[:2]), pd.DataFrame)
 
 
+@pytest.mark.core
 def test_tables_and_arrays_hold_the_same_numbers(
     fitted: BaseEstimator, fitted_arrays: BaseEstimator, pairs: Pairs, arrays: Arrays
 ) -> None:
@@ -158,6 +164,7 @@ def test_tables_and_arrays_hold_the_same_numbers(
     np.testing.assert_allclose(mode, expected, rtol=rounding(fitted) ** 0.5)
 
 
+@pytest.mark.core
 def test_labels_of_a_batch(fitted: BaseEstimator, pairs: Pairs) -> None:
     batch = pairs[1].iloc[[4, 1]].set_axis(["day one", "day two"])
     draws = fitted.sample(batch, 3)
@@ -175,6 +182,7 @@ def test_an_array_has_labels_from_zero(fitted: BaseEstimator, arrays: Arrays) ->
     assert draws.index.tolist() == [(0, 0), (0, 1), (1, 0), (1, 1)]
 
 
+@pytest.mark.core
 def test_results_are_float64(
     posterior: BaseEstimator, fitted_arrays: BaseEstimator, arrays: Arrays
 ) -> None:
@@ -327,13 +335,15 @@ def test_summary_of_a_batch_stacks_the_tables(fitted: BaseEstimator, pairs: Pair
         )
 
 
+@pytest.mark.core
 def test_summary_names_the_parameters(posterior: BaseEstimator, arrays: Arrays) -> None:
     assert clone(posterior).fit(*arrays).summary(arrays[1][0]).index.tolist() == ["mean", "sd"]
     nameless = clone(posterior).set_params(prior=list(posterior.prior.values())).fit(*arrays)
     assert nameless.summary(arrays[1][0]).index.tolist() == ["theta_0", "theta_1"]
 
 
-@pytest.mark.parametrize("seed", range(2))
+@pytest.mark.core
+@pytest.mark.parametrize("seed", [0, pytest.param(1, marks=pytest.mark.slow)])
 def test_map_is_higher_than_all_draws(posterior: BaseEstimator, arrays: Arrays, seed: int) -> None:
     """
     Even if the density has several modes, or rises at a bound, as after a short training.
@@ -351,6 +361,7 @@ def test_map_is_higher_than_all_draws(posterior: BaseEstimator, arrays: Arrays, 
         assert highest[k] >= estimator.log_prob(draws, x[k]).max() - 1e-5
 
 
+@pytest.mark.core
 def test_map_of_one_observation(fitted: BaseEstimator, pairs: Pairs) -> None:
     x = pairs[1].iloc[:2]
     mode = fitted.map(x.iloc[0])

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from scipy import stats
+from scipy.integrate import trapezoid
 from scipy.special import logsumexp
 from sklearn.base import BaseEstimator, clone
 
@@ -144,7 +145,7 @@ def test_the_emulator_chooses_as_often_as_the_likelihood_says(
         )
         rows["seconds"] = grid
         log_q = fitted.log_likelihood(pd.DataFrame([point] * len(grid)), rows)
-        probability[choice] = np.trapezoid(np.exp(log_q), grid)
+        probability[choice] = trapezoid(np.exp(log_q), grid)
     assert sum(probability.values()) == pytest.approx(1, abs=0.01)
     n = 4_000
     share = (fitted.emulate(point, n)["choice"] == "up").mean()
@@ -193,6 +194,7 @@ def test_an_ensembles_likelihood_is_the_mean_of_its_members(
     np.testing.assert_allclose(found, one, atol=1e-4)
 
 
+@pytest.mark.slow
 def test_with_failures_the_likelihood_integrates_to_success(
     likelihood: BaseEstimator, make_pairs: Callable[..., Pairs]
 ) -> None:
@@ -205,7 +207,7 @@ def test_with_failures_the_likelihood_integrates_to_success(
     grid = np.linspace(-30, 30, 6_001)
     for mean in (-1.0, 0.0, 1.0):
         point = np.tile([mean, 1.0], (len(grid), 1))
-        mass = np.trapezoid(np.exp(fitted.log_likelihood(point, grid[:, None])), grid)
+        mass = trapezoid(np.exp(fitted.log_likelihood(point, grid[:, None])), grid)
         assert mass == pytest.approx(1 / (1 + np.exp(-2 * mean)), abs=0.12)
     emulated = fitted.emulate(theta.iloc[:50], 20)
     assert np.isfinite(emulated.to_numpy()).all()

@@ -37,6 +37,7 @@ def test_one_observation(posterior: BaseEstimator, pairs: Pairs) -> None:
     assert text.startswith("x is far from everything that was simulated: 'b' is 1000, simulated")
 
 
+@pytest.mark.core
 def test_a_batch_names_the_first(posterior: BaseEstimator, pairs: Pairs) -> None:
     fitted = clone(posterior).fit(*pairs)
     batch = pairs[1].iloc[:4].copy()
@@ -55,6 +56,7 @@ def test_trials_count_one_by_one(ratio: BaseEstimator, pairs: Pairs) -> None:
     assert "'c' is -1000" in text
 
 
+@pytest.mark.core
 def test_simulations_give_none(posterior: BaseEstimator, pairs: Pairs) -> None:
     fitted = clone(posterior).fit(*pairs)
     fitted.sample(pairs[1].iloc[:20], 5)  # warnings are errors here

@@ -195,6 +195,8 @@ def test_sorted_rows_score_like_shuffled_ones(
     assert abs(difference) < 4 * error
 
 
+@pytest.mark.slow
+@pytest.mark.core
 def test_weights_move_the_ratio(ratio: BaseEstimator, make_pairs: Callable[..., Pairs]) -> None:
     """Weights that prefer equal signs of theta and of a useless x make that x tell something."""
     theta, _ = make_pairs(2000)
@@ -319,6 +321,7 @@ def normal() -> NRE:
     return NRE([stats.norm()], **sizes, random_state=0).fit(theta, x)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("trials", [1, 4, 16])
 def test_draws_concentrate_with_the_trials(normal: NRE, trials: int) -> None:
     """
@@ -442,7 +445,14 @@ SAMPLERS = {name: name for name in sampler_names()} | {
 }
 
 
-@pytest.mark.parametrize("sampler", SAMPLERS.values(), ids=SAMPLERS)
+@pytest.mark.parametrize(
+    "sampler",
+    [
+        pytest.param(s, marks=pytest.mark.slow) if n in ("nested", "slice") else s
+        for n, s in SAMPLERS.items()
+    ],
+    ids=SAMPLERS,
+)
 def test_draws_agree_with_log_prob(
     fitted_ratio: BaseEstimator, pairs: Pairs, sampler: object
 ) -> None:
@@ -626,6 +636,8 @@ def test_chains_that_do_not_move_are_not_to_be_trusted(
         with_sampler(fitted_ratio, stuck).sample(pairs[1].iloc[0], 100)
 
 
+# So short chains agree or not by chance.
+@pytest.mark.filterwarnings("ignore::sksbi.exceptions.SamplingWarning")
 def test_chains_are_those_that_draws_come_from(fitted_ratio: BaseEstimator, pairs: Pairs) -> None:
     sampler = MetropolisHastings(n_chains=8, n_warmup=20, thin=2)
     estimator = with_sampler(fitted_ratio, sampler)

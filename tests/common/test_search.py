@@ -60,6 +60,7 @@ def rates(estimator: BaseEstimator) -> tuple[float, float]:
     return (1.0, 1e-3) if starts_near else (1e-5, 1e-2)
 
 
+@pytest.mark.core
 def test_cross_validation_splits_theta_and_x_alike(posterior: BaseEstimator, pairs: Pairs) -> None:
     cv = KFold(3, shuffle=True, random_state=0)
     expected = fold_scores(posterior, pairs, cv)

@@ -88,6 +88,7 @@ def test_rows_in_another_order_warn(
         ask(theta, shuffled.to_numpy())
 
 
+@pytest.mark.core
 def test_the_levels_of_an_index_are_kept(fitted: BaseEstimator, pairs: Pairs) -> None:
     index = pd.MultiIndex.from_tuples([("b", 1), ("a", 2), ("b", 0)], names=["site", "year"])
     x = pairs[1].iloc[:3].set_axis(index)
@@ -103,6 +104,7 @@ def test_the_levels_of_an_index_are_kept(fitted: BaseEstimator, pairs: Pairs) ->
     )
 
 
+@pytest.mark.core
 def test_a_named_series_is_one_parameter(posterior: BaseEstimator, pairs: Pairs) -> None:
     theta, x = pairs[0]["mean"], pairs[1]
     one = clone(posterior).set_params(prior={"mean": posterior.prior["mean"]})

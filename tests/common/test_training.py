@@ -28,6 +28,7 @@ def same(first: BaseEstimator, second: BaseEstimator, x: object) -> None:
 # sample_weight.
 
 
+@pytest.mark.core
 def test_rows_of_weight_zero_count_as_absent(posterior: BaseEstimator, pairs: Pairs) -> None:
     theta, x = pairs
     kept = np.random.default_rng(0).uniform(size=len(theta)) < 0.7
@@ -54,6 +55,7 @@ def test_the_scale_of_weights_does_not_matter(
     same(first, second, arrays[1][:3])
 
 
+@pytest.mark.core
 def test_equal_weights_are_no_weights(posterior: BaseEstimator, arrays: Arrays) -> None:
     weighted = clone(posterior).fit(*arrays, sample_weight=np.full(len(arrays[0]), 0.3))
     same(weighted, clone(posterior).fit(*arrays), arrays[1][:3])
@@ -91,6 +93,15 @@ def test_warm_start_goes_on_after_a_pickle(network: BaseEstimator, pairs: Pairs)
     copy = pickle.loads(pickle.dumps(warm))
     same(warm.fit(*pairs), copy.fit(*pairs), pairs[1].iloc[:3])
     assert len(copy.history_) == 6
+
+
+def test_warm_start_knows_a_module_again(arrays: Arrays) -> None:
+    layers = torch.nn.Sequential(torch.nn.Linear(4, 3), torch.nn.BatchNorm1d(3))
+    npe = NPE(flow="maf", transforms=1, embedding=layers, max_epochs=1, warm_start=True)
+    assert len(npe.fit(*arrays).fit(*arrays).history_) == 2
+    npe.set_params(embedding=torch.nn.Sequential(torch.nn.Linear(4, 3), torch.nn.BatchNorm1d(3)))
+    with pytest.raises(ValueError, match="embedding was set to"):
+        npe.fit(*arrays)
 
 
 def test_without_warm_start_fit_begins_anew(network: BaseEstimator, pairs: Pairs) -> None:
@@ -187,7 +198,7 @@ def test_validation_loss_is_of_the_held_out_rows(
         score = mean_stillness
     scores = [score(warm.fit(*pairs), *held_out) for _ in range(2)]
     losses = warm.history_["valid_loss"].iloc[[2, 5]].to_numpy()
-    assert abs(scores[1] - scores[0]) > 1e-2
+    assert abs(scores[1] - scores[0]) > 1e-3  # a hundred times what the next line allows
     assert losses[0] - losses[1] == pytest.approx(scores[1] - scores[0], abs=1e-5)
 
 

@@ -72,12 +72,16 @@ def below_half(log_p: Array) -> float:
     return p[:500].sum() / p.sum()
 
 
-@pytest.fixture(scope="module", params=ESTIMATORS)
+@pytest.fixture(
+    scope="module",
+    params=["NRE", "ClassifierRatio", pytest.param("Ensemble", marks=pytest.mark.slow)],
+)
 def ratio(request: pytest.FixtureRequest) -> BaseEstimator:
     """Fit to all simulations, the failed ones too."""
     return clone(ESTIMATORS[request.param]).fit(THETA, TABLE)
 
 
+@pytest.mark.slow
 def test_the_posterior_is_that_of_what_succeeds(ratio: BaseEstimator) -> None:
     # 200 of 2,000 succeed below: a standard error of 7% of the odds, 0.006; 0.1 of the log-ratio
     # that is learnt are as much again; of 2,000 draws 0.0064
@@ -237,6 +241,7 @@ STEPS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("step", STEPS.values(), ids=STEPS)
 def test_steps_of_a_pipeline_do_not_see_failures(step: BaseEstimator) -> None:
     weights = np.random.default_rng(0).uniform(0, 2, 4000)

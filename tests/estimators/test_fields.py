@@ -36,13 +36,18 @@ def log_posterior(theta: Array, x: Array) -> Array:
     return stats.norm.logpdf(theta[:, 0], mean[:, 0], sd) + np.logaddexp(*b) - np.log(2)
 
 
-@pytest.fixture(scope="module", params=FAMILIES, ids=lambda cls: cls.__name__)
+@pytest.fixture(
+    scope="module",
+    params=[FAMILIES[0], *(pytest.param(cls, marks=pytest.mark.slow) for cls in FAMILIES[1:])],
+    ids=lambda cls: cls.__name__,
+)
 def fitted(request: pytest.FixtureRequest) -> BaseEstimator:
     """Fit each family on 3,000 simulations."""
     estimator = request.param(PRIOR, max_epochs=30, random_state=0)
     return estimator.fit(*make_folded(3_000, 0))
 
 
+@pytest.mark.slow
 def test_log_prob_is_near_the_exact_posterior(fitted: BaseEstimator) -> None:
     theta, x = make_folded(1_000, 1)
     exact = log_posterior(theta.to_numpy(), x.to_numpy())

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 from scipy import stats
+from scipy.integrate import trapezoid
 from sklearn.base import clone
 from sklearn.decomposition import PCA
 from sklearn.pipeline import make_pipeline
@@ -135,7 +136,7 @@ def noise(seed: int, *more: int) -> Array:
 def mass(nle: NLE, grid: Array, at: float) -> float:
     """Integrate the density of one column at one theta."""
     q = np.exp(nle.log_likelihood(np.full((len(grid), 1), at), grid[:, None]))
-    return float(np.trapezoid(q, grid))
+    return float(trapezoid(q, grid))
 
 
 @pytest.mark.parametrize("unit", [1e-12, 1.0, 1e12])
@@ -215,7 +216,7 @@ def test_mixed_columns_integrate_to_one() -> None:
     for value, p in ((0.0, stats.norm.cdf(-0.4)), (1.0, stats.norm.cdf(0.4))):
         x = np.column_stack([grid, np.full(4001, value)])
         q = np.exp(nle.log_likelihood(np.full((4001, 1), 0.4), x))
-        part = np.trapezoid(q, grid)
+        part = trapezoid(q, grid)
         assert part == pytest.approx(p, abs=0.06)
         total += part
     assert total == pytest.approx(1, abs=5e-3)
@@ -248,7 +249,7 @@ def test_weights_make_it_the_density_of_the_weighted_rows() -> None:
     nle = NLE(ONE, **QUICK).fit(THETA, x, sample_weight=np.where(far, 0.25, 1.0))
     grid = np.linspace(-6, 12, 3601)
     q = np.exp(nle.log_likelihood(np.full((3601, 1), 0.5), grid))
-    above = np.trapezoid(np.where(grid > 2.5, q, 0), grid)
+    above = trapezoid(np.where(grid > 2.5, q, 0), grid)
     # 0.2 of the weight; 1,500 rows, and what a small network misses.
     assert above == pytest.approx(0.2, abs=0.04)
     zero = NLE(ONE, **QUICK).fit(THETA, x, sample_weight=np.where(far, 0.0, 1.0))

@@ -17,6 +17,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from scipy import stats
+from scipy.integrate import trapezoid
 
 from sksbi import NLE
 from sksbi.metrics import c2st_score
@@ -100,7 +101,7 @@ def test_choices_are_as_probable_as_in_the_race(quick: NLE) -> None:
     total = 0.0
     for choice, p in (("left", stats.norm.cdf(0.4 / SPREAD / 2**0.5)), ("right", None)):
         x = pd.DataFrame({"choice": choice, "seconds": seconds})
-        part = np.trapezoid(np.exp(quick.log_likelihood(table, x)), seconds)
+        part = trapezoid(np.exp(quick.log_likelihood(table, x)), seconds)
         assert p is None or part == pytest.approx(p, abs=0.1)
         total += part
     assert total == pytest.approx(1, abs=0.01)

@@ -59,6 +59,7 @@ def test_a_good_fit_is_not_doubted(n_trials: int) -> None:
     assert doubts(nle, n_trials) == []
 
 
+@pytest.mark.slow
 def test_all_that_is_asked_warns() -> None:
     """sqrt(T / n) is 1 for 50 trials and simulations."""
     nle = NLE(PRIOR, max_epochs=1, random_state=0).fit(*normal(50, 0))

@@ -115,6 +115,7 @@ def test_the_classifier_is_balanced(gauss: NRE) -> None:
     assert abs(sums.mean() - 1) < 3 * sums.std() / np.sqrt(len(x)) + slack
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("criterion", "bound"),
     [

@@ -209,6 +209,7 @@ def test_intervals_cover_as_often_as_they_say(n: int) -> None:
         np.testing.assert_allclose(coverage(posterior, *simulate(1000, 4)), 0.9, atol=error)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "regressor",
     [
@@ -242,6 +243,7 @@ def test_it_integrates_to_one_without_a_prior() -> None:
     assert integrate.trapezoid(density, grid) == pytest.approx(1, abs=1e-4)
 
 
+@pytest.mark.slow
 def test_it_integrates_to_one_over_a_box_and_stays_inside() -> None:
     rng = np.random.default_rng(0)
     prior = [stats.uniform(-1, 2), stats.loguniform(0.1, 10)]
@@ -420,6 +422,7 @@ def test_the_context_is_nearest_in_units_of_each_column() -> None:
     assert error[None] > 3 * error[60]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("regressor", [None, QuantileRegressor(alpha=0), ManyAtOnce()])
 def test_weights_move_the_posterior(regressor: BaseEstimator | None) -> None:
     """Weights exp(2 theta) shift the prior N(0, 1) by 2: x that tells nothing shows that prior."""

@@ -70,10 +70,16 @@ def test_what_is_shown_is_no_parameter() -> None:
     estimator = NPE(PRIOR)
     assert estimator.get_params()["prior"] is PRIOR
     assert type(estimator) is NPE
-    assert (
-        "object at" not in GridSearchCV(estimator, {"lr": [0.1]})._repr_html_().split("</pre>")[1]
-    )
     with pytest.raises(
         ValueError, match=r"Invalid parameter 'foo' for estimator NPE\(prior=\{'mass'"
     ):
         estimator.set_params(foo=1)
+
+
+@pytest.mark.skipif(
+    not hasattr(BaseEstimator, "_get_params_html"),
+    reason="before scikit-learn 1.7 the text of a search stands for its parts",
+)
+def test_a_search_shows_its_estimator_as_it_is_written() -> None:
+    html = GridSearchCV(NPE(PRIOR), {"lr": [0.1]})._repr_html_()
+    assert "object at" not in html.split("</pre>")[1]

@@ -114,6 +114,7 @@ def test_advice_fits_the_sampler(name: str) -> None:
     assert ("R-hat" in text) == (name == "chains")
 
 
+@pytest.mark.slow
 def test_a_sampler_is_set_after_fit_and_a_bad_one_is_refused(trees: ClassifierRatio) -> None:
     estimator = ClassifierRatio(TREE, PRIOR, random_state=0)
     estimator.__setstate__(trees.__getstate__())

@@ -60,6 +60,7 @@ def by_heart() -> NPE:
         return NPE(PAIR, random_state=0, **BY_HEART).fit(*pairs(250, 0))
 
 
+@pytest.mark.slow
 @QUIET
 def test_good_fits_are_not_warned_of() -> None:
     """Fits by default: of wide x, and of x that tells half of what there is."""

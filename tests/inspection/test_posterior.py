@@ -10,6 +10,7 @@ import pytest
 from matplotlib import pyplot as plt
 from matplotlib.path import Path
 from scipy import stats
+from scipy.integrate import trapezoid
 from sklearn.model_selection import GridSearchCV
 
 from sksbi.estimators import NPE
@@ -202,7 +203,7 @@ def test_the_marginal_density_integrates_to_what_is_shown(make):
     ax = PosteriorDisplay.from_samples(draws).axes_[0, 0]
     x, height = ax.lines[0].get_data()
     shown = np.mean((draws >= x[0]) & (draws <= x[-1]))
-    assert np.trapezoid(height, x) == pytest.approx(shown, abs=0.005)
+    assert trapezoid(height, x) == pytest.approx(shown, abs=0.005)
 
 
 def test_names_and_layout():

@@ -5,6 +5,7 @@ import pandas as pd
 import pytest
 from matplotlib import pyplot as plt
 from scipy import stats
+from scipy.integrate import trapezoid
 
 from sksbi import NPE, NRE
 from sksbi.inspection import PosteriorDisplay, TraceDisplay
@@ -63,7 +64,7 @@ def test_densities_integrate_to_one_and_share_the_traces_axis(constant):
     display = TraceDisplay.from_chains(chains, kind="density")
     for line in display.distributions_[0]:
         height, y = line.get_data()
-        assert np.trapezoid(height, y) == pytest.approx(1, abs=0.02)
+        assert trapezoid(height, y) == pytest.approx(1, abs=0.02)
     left, right = display.axes_[0]
     assert left.get_ylim() == right.get_ylim()
     display.figure_.canvas.draw()

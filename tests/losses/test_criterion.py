@@ -55,7 +55,7 @@ def test_a_fit_with_it_does_not_wait_for_the_global_generator(monkeypatch: objec
     seen = []
     original = net.train
 
-    def train_while_the_lock_is_held(*args: object) -> None:
+    def train_while_the_lock_is_held(*args: object, **options: object) -> None:
         held, done = threading.Event(), threading.Event()
 
         def hold() -> None:
@@ -66,7 +66,7 @@ def test_a_fit_with_it_does_not_wait_for_the_global_generator(monkeypatch: objec
         thread = threading.Thread(target=hold)
         thread.start()
         held.wait()
-        original(*args)
+        original(*args, **options)
         done.set()
         thread.join()
 

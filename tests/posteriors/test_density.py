@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 from scipy import stats
+from scipy.integrate import trapezoid
 from torch import Tensor, distributions, nn
 
 from sksbi import NPE, Ensemble, PosteriorRegressor
@@ -118,7 +119,7 @@ def test_shares_are_the_mass_of_the_density_where_the_prior_is_positive(
     edge = half_cut.theta_space.to_network(np.array([[-1e-9]]))[0][0, 0]
     u = np.linspace(-12, edge, 2_001)
     log_q = posterior._log_density(np.tile(u, 150)[:, None], numbers.repeat(2_001))
-    exact = np.trapezoid(np.exp(log_q.reshape(150, -1)), u)
+    exact = trapezoid(np.exp(log_q.reshape(150, -1)), u)
     assert exact.min() < 0.05 < 0.95 < exact.max()
     n = np.where(posterior.shares * 256 < 64, 4_096, 256)
     errors = np.sqrt(exact * (1 - exact).clip(0) / n)

@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 from scipy import stats
+from scipy.integrate import trapezoid
 
 from sksbi.posteriors.base import Doubt, Draws, Posterior, PosteriorAt
 from sksbi.posteriors.factor import FactorAt, Likelihood, MeanLikelihood, MeanRatio
@@ -120,7 +121,7 @@ def test_a_mixture_of_densities_integrates_to_one(shifts: list[float]) -> None:
     posterior = pooled([Normal(shift) for shift in shifts])
     assert isinstance(posterior, Mixture)
     log_p = posterior.at(np.array([[0.0]])).log_prob(GRID[:, None], np.zeros(len(GRID), dtype=int))
-    assert np.trapezoid(np.exp(log_p), GRID) == pytest.approx(1, abs=1e-4)
+    assert trapezoid(np.exp(log_p), GRID) == pytest.approx(1, abs=1e-4)
 
 
 def test_the_mean_ratio_is_taken_trial_by_trial() -> None:

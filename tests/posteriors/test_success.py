@@ -52,9 +52,16 @@ KINDS: dict[str, tuple[Callable[[Array], Array], float]] = {
     "rare": (lambda t: np.where(t[:, 0] > 0.98, 0.5, 1.0), 0.003),
     "an interaction": (lambda t: np.where((t[:, 0] - 0.5) * (t[:, 2] - 0.5) > 0, 0.9, 0.2), 0.05),
 }
+SLOW = ("a wall", "no dependence", "rare")
 
 
-@pytest.mark.parametrize(("probability", "most"), KINDS.values(), ids=KINDS)
+@pytest.mark.parametrize(
+    ("probability", "most"),
+    [
+        pytest.param(*KINDS[name], id=name, marks=[pytest.mark.slow] if name in SLOW else [])
+        for name in KINDS
+    ],
+)
 def test_the_probability_is_learnt(probability: Callable[[Array], Array], most: float) -> None:
     assert -1e-3 < divergence(learnt(probability, 2000), probability) < most
 

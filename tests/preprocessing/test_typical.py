@@ -21,6 +21,7 @@ SIMULATORS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("n", [50, 200, 2000])
 @pytest.mark.parametrize("name", SIMULATORS)
 def test_false_alarms_are_rare(name, n):

@@ -166,8 +166,6 @@ def test_an_object_has_its_names() -> None:
         ([stats.uniform], r"prior\[0\].*uniform without parameters: call it"),
         ({"mass": stats.norm}, r"prior\['mass'\].*norm without parameters: call it"),
         ({"mass": 3.0}, r"prior\['mass'\] must be a frozen scipy.stats distribution, got 3.0"),
-        ({"mass": stats.Normal}, r"prior\['mass'\] must be a frozen.*of type ABCMeta"),
-        ({"mass": stats.Normal(mu=1.0)}, r"got Normal.*in place of stats.Normal"),
         ([stats.poisson], r"prior\[0\].*poisson without parameters: call it"),
         ([stats.norm(), distributions.Normal(0.0, 1.0)], r"prior\[1\].*got Normal\(loc"),
         ({0: stats.uniform(0, 1)}, "by strings, got the key 0"),
@@ -177,6 +175,14 @@ def test_an_object_has_its_names() -> None:
 def test_wrong_types_say_what_is_taken(prior: object, message: str) -> None:
     with pytest.raises(TypeError, match=message):
         check_prior(prior)
+
+
+@pytest.mark.skipif(not hasattr(stats, "Normal"), reason="these distributions came with scipy 1.15")
+def test_distributions_of_the_other_kind_are_refused() -> None:
+    with pytest.raises(TypeError, match=r"prior\['mass'\] must be a frozen.*of type ABCMeta"):
+        check_prior({"mass": stats.Normal})
+    with pytest.raises(TypeError, match=r"got Normal.*in place of stats.Normal"):
+        check_prior({"mass": stats.Normal(mu=1.0)})
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,7 @@ from scipy.special import logit
 from sksbi.priors import check_prior
 from sksbi.priors.base import floats_inside
 from sksbi.priors.maps import BoxMap
+from sksbi.priors.tails import Cauchy
 
 LOW = [-np.inf, 2.0, -np.inf, 1.0]
 HIGH = [np.inf, np.inf, 3.0, 5.0]
@@ -36,11 +37,20 @@ def test_the_logit_keeps_both_tails(z: float) -> None:
 
 @pytest.mark.parametrize("z", [-36.0, -20.0, 20.0, 36.0])
 @pytest.mark.parametrize(
-    "distribution", [stats.norm(0, 3), stats.cauchy(), stats.laplace(), stats.logistic()]
+    "distribution", [stats.norm(0, 3), stats.cauchy(1, 2), stats.laplace(), stats.logistic()]
 )
 def test_the_quantile_map_keeps_both_tails(distribution: object, z: float) -> None:
     prior = check_prior([distribution])
     np.testing.assert_allclose(prior.to_unbounded(prior.from_unbounded([[z]])), [[z]], rtol=1e-12)
+
+
+def test_the_cauchy_distribution_is_scipys() -> None:
+    ours, theirs = Cauchy(3, 0.5), stats.cauchy(3, 0.5)
+    x, q = np.array([-1e3, 2.0, 3.0, 3.4, 1e3]), np.array([1e-6, 0.3, 0.5, 0.9])
+    for name in ("cdf", "sf", "logpdf"):
+        np.testing.assert_allclose(getattr(ours, name)(x), getattr(theirs, name)(x), rtol=1e-9)
+    for name in ("ppf", "isf"):
+        np.testing.assert_allclose(getattr(ours, name)(q), getattr(theirs, name)(q), rtol=1e-9)
 
 
 def test_the_uniform_keeps_the_tail_that_touches_zero() -> None:

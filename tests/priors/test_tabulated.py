@@ -129,7 +129,7 @@ def test_what_scipy_cannot_evaluate_is_refused_by_name() -> None:
 def stable(parameterization: str, *args: float) -> object:
     """Freeze a stable distribution in one of scipy's two ways."""
     spec = stats.levy_stable(*args)
-    spec.parameterization = parameterization
+    spec.dist.parameterization = parameterization
     return spec
 
 

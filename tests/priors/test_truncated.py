@@ -30,7 +30,7 @@ EXACT = {
     "loguniform": (stats.loguniform(1e-3, 1), 0.01, 0.5, stats.loguniform(0.01, 0.5)),
     "expon": (stats.expon(), 0, 2, stats.truncexpon(2)),
     "expon, tail": (stats.expon(), 600, INF, stats.expon(600)),
-    "pareto": (stats.pareto(2), 1e3, 1e4, stats.truncpareto(2, 10, scale=1e3)),
+    "pareto": (stats.pareto(2), 1e3, 1e4, stats.truncpareto(2.0, 10.0, scale=1e3)),
     "powerlaw": (stats.powerlaw(0.5), 0, 0.25, stats.powerlaw(0.5, scale=0.25)),
 }
 every_interval = pytest.mark.parametrize(

@@ -169,6 +169,7 @@ SAMPLERS = {
     "AffineInvariantEnsemble": samplers.AffineInvariantEnsemble,
     "ImportanceResampling": samplers.ImportanceResampling,
     "MetropolisHastings": samplers.MetropolisHastings,
+    "NestedSampling": lambda **given: samplers.NestedSampling(**{"n_live": 20} | given),
     "SliceSampler": samplers.SliceSampler,
 }
 # scikit-learn takes True for one, where it checks parameters.
@@ -191,6 +192,11 @@ SETTINGS: dict[str, Arguments] = {
         "proposal": choice("mixture"),
         "step_size": only(None, 0.5, bad=(0.0, -1.0, "a", [1.0], np.nan)),
     },
+    "NestedSampling": {
+        "n_live": parameter(20, low=10),
+        "n_networks": parameter(0, low=0),
+        "n_chains": parameter(8, none="open"),
+    },
     "SliceSampler": {
         "n_chains": parameter(8, none="open"),
         "n_warmup": parameter(5, low=0),
@@ -210,7 +216,7 @@ def _sampler(name: str) -> Call:
 
     def arguments(rng: np.random.Generator) -> Arguments:
         settings = list(SETTINGS[name])
-        good = _TARGET if name == "ImportanceResampling" else _normal
+        good = _TARGET if name in ("ImportanceResampling", "NestedSampling") else _normal
         kept = rng.choice(settings, int(rng.integers(1, len(settings) + 1)), replace=False)
         bad = (
             None,

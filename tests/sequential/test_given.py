@@ -158,6 +158,7 @@ def seldom(theta, rng):
     return np.full(2, np.nan) if fails else simulator(theta, rng)
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore::sksbi.exceptions.SimulationWarning")
 @pytest.mark.parametrize("family", [NLE, NRE])
 def test_pairs_without_the_failures_are_warned_of(family):

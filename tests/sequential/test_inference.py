@@ -2,6 +2,7 @@
 
 import copy
 import pickle
+import time
 import warnings
 
 import numpy as np
@@ -99,7 +100,10 @@ QUICK = ("normal", "normal_atomic")
 def test_every_family_finds_the_posterior(name):
     """A posterior of a four-hundredth of the prior's area, in closed form."""
     estimator, proposal = FAMILIES[name]
-    rounds = run(estimator, proposal=proposal, n_simulations=400)
+    # With 400 the atomic loss gives 0.8 to 4.9 of the exact deviation, by the seed; with 1,600 (six
+    # seeds) 0.97 to 1.1.
+    n_simulations = 1_600 if proposal == "atomic" else 400
+    rounds = run(estimator, proposal=proposal, n_simulations=n_simulations)
     draws = rounds.sample(n_samples=2_000)
     off = (draws.mean() - EXACT_MEAN) / EXACT_SD
     # Fits by other seeds are off by .125 deviations, the root mean square of NPE's over eight.
@@ -240,6 +244,7 @@ def test_pairs_that_are_there_are_used():
     assert made.rounds_["pairs"].iloc[0] == pytest.approx(400, abs=4 * np.sqrt(500 * 0.2 * 0.8))
 
 
+@pytest.mark.slow
 def test_more_rounds_go_on():
     """warm_start gives what a run without a stop would have given."""
     whole = run(n_rounds=3, warm_start=True)
@@ -307,6 +312,7 @@ def test_an_interruption_before_the_first_round_leaves_nothing():
         made.sample()
 
 
+@pytest.mark.slow
 def test_a_tolerance_ends_the_run():
     """As soon as another round is expected to change too little."""
     made = run(tol=100.0, n_rounds=6)
@@ -368,7 +374,23 @@ def test_a_simulator_that_fails_for_a_third(name):
     assert made.rounds_["failures"].sum() == 1_200 - np.isfinite(np.asarray(made.x_)).all(1).sum()
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore::sksbi.exceptions.SimulationWarning")
+def test_simulations_that_hang_fail():
+    """And the rounds go on."""
+
+    def hangs(theta, rng):
+        time.sleep(60 * bool(theta["b"] > 4.5))
+        return rng.normal(theta[["a", "b"]].to_numpy(), NOISE)
+
+    options = {"n_simulations": 60, "vectorized": False, "n_rounds": 1, "timeout": 0.2}
+    with pytest.warns(SimulationWarning, match="timed out"):
+        made = run(tiny(max_epochs=2), hangs, **options)
+    assert (made.theta_["b"] <= 4.5).all()
+    assert made.rounds_["failures"].tolist() == [60 - len(made.theta_)]
+
+
+@pytest.mark.slow
 def test_failures_by_chance_are_accounted_for():
     """
     Success as exp(-2 b ** 2) leaves posteriors normal: as if b = 0 had been observed, too.

@@ -96,6 +96,7 @@ def test_a_posterior_at_the_end_of_the_prior(seed):
     assert draws.std() == pytest.approx(exact.std(), rel=0.25)
 
 
+@pytest.mark.slow
 def test_a_fit_that_leaves_its_region_ends_no_run():
     """Its change is that of all of its posterior; the next round forgets the region."""
     made = SequentialInference(
