@@ -6,12 +6,13 @@ VENV ?= .venv
 WORKERS ?= 2
 
 BIN := $(VENV)/bin
-PIP := $(BIN)/python -m pip install --disable-pip-version-check --quiet -c constraints.txt
+PIP_INSTALL := pip install --disable-pip-version-check --quiet
+PIP := $(BIN)/python -m $(PIP_INSTALL) -c constraints.txt
 SBIBM := sbibm-1.1.0-py2.py3-none-any.whl
 
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
-.PHONY: help demo test slow lint format docs bench clean
+.PHONY: help demo test slow lint format docs dist oldest newest bench clean
 
 help:
 	@echo "make demo    the posterior of the lynx-hare model, pictures in build/"
@@ -20,6 +21,9 @@ help:
 	@echo "make lint    ruff, mypy and numpydoc validation"
 	@echo "make format  let ruff put the code into shape"
 	@echo "make docs    the documentation, in docs/_build/html"
+	@echo "make dist    wheel and source archive, in dist/, and the tests on the installed wheel"
+	@echo "make oldest  the tests, with the oldest versions of everything (constraints-oldest.txt)"
+	@echo "make newest  the tests, with the newest versions of everything but torch"
 	@echo "make bench   the benchmarks (hours)"
 	@echo "make clean   remove everything that the other targets made"
 
@@ -60,6 +64,34 @@ format: $(VENV)/dev.stamp
 docs: $(VENV)/docs.stamp
 	$(BIN)/python -m sphinx -W --keep-going -b html docs docs/_build/html
 
+# $(1) a new environment, $(2) constraints, $(3) what to install after torch.
+define environment
+	rm -rf $(1)
+	$(PYTHON) -m venv $(1)
+	$(1)/bin/python -m $(PIP_INSTALL) -c $(2) torch
+	$(1)/bin/python -m $(PIP_INSTALL) -c $(2) $(3)
+endef
+
+dist: export OMP_NUM_THREADS = 1
+dist: $(VENV)/release.stamp
+	rm -rf dist
+	$(BIN)/python -m build
+	$(BIN)/python -m twine check --strict dist/*
+	$(call environment,build/dist-venv,constraints.txt,"$$(echo dist/*.whl)[test]")
+	$(BIN)/python tests/dist.py build/dist-venv -n $(WORKERS) --dist worksteal
+
+oldest: export OMP_NUM_THREADS = 1
+oldest:
+	$(call environment,build/oldest-venv,constraints-oldest.txt,-e ".[test]")
+	build/oldest-venv/bin/python -m pytest -n $(WORKERS) --dist worksteal
+
+newest: export OMP_NUM_THREADS = 1
+newest:
+	mkdir -p build
+	grep ^torch== constraints.txt > build/constraints-newest.txt
+	$(call environment,build/newest-venv,build/constraints-newest.txt,-e ".[test]")
+	build/newest-venv/bin/python -m pytest -n $(WORKERS) --dist worksteal
+
 build/$(SBIBM): $(VENV)/torch.stamp
 	$(BIN)/python -m pip download --quiet --no-deps --dest build sbibm==1.1.0
 
@@ -69,5 +101,5 @@ bench: $(VENV)/dev.stamp build/$(SBIBM)
 
 clean:
 	rm -rf $(VENV) build dist docs/_build docs/api docs/auto_examples docs/sg_execution_times.rst
-	rm -rf .mypy_cache .pytest_cache .ruff_cache *.egg-info
+	rm -rf .hypothesis .mypy_cache .pytest_cache .ruff_cache *.egg-info
 	find sksbi tests examples docs -name __pycache__ -type d -prune -exec rm -rf {} +
