@@ -7,6 +7,9 @@ import numpy as np
 import pandas as pd
 import pytest
 from scipy import stats
+from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import PolynomialFeatures
 
 from sksbi import NPE, ClassifierRatio, diagnose
 from sksbi.diagnostics import results
@@ -64,7 +67,8 @@ def test_a_learnt_ratio_integrates_to_about_one():
     rng = np.random.default_rng(0)
     theta = rng.normal(size=(2_000, 1))
     x = theta + 0.5 * rng.normal(size=(2_000, 1))
-    ratio = ClassifierRatio(prior={"a": stats.norm(0, 1)}, random_state=0)
+    curve = make_pipeline(PolynomialFeatures(2), LogisticRegression())
+    ratio = ClassifierRatio(curve, {"a": stats.norm(0, 1)}, random_state=0)
     table = table_of(ratio.fit(theta[:1_900], x[:1_900]), (theta[1_900:], x[1_900:]))
     assert table.loc[("normaliser", "all"), "value"] < 0.25
 

@@ -209,3 +209,12 @@ def test_a_proposal_with_marginals_is_drawn_from(amnre: AMNRE) -> None:
 def test_a_transformer_that_mixes_parameters_is_refused() -> None:
     with pytest.raises(ValueError, match="theta_transformer must act on every column.*PCA"):
         AMNRE(PRIOR, theta_transformer=PCA(), **TINY).fit(THETA[:50], X[:50])
+
+
+def test_beyond_the_simulations_the_ratio_of_a_marginal_stays(amnre: AMNRE) -> None:
+    """Each parameter stays at its own edge."""
+    marginal = amnre.marginal(["c", "a"])
+    far = pd.DataFrame({"c": [40.0, 1e6, 1.0, 1.0], "a": [0.5, 0.5, -30.0, -1e9]})
+    log_ratio = marginal.predict_log_ratio(far, np.repeat(X[:1], 4, axis=0))
+    np.testing.assert_allclose(log_ratio[::2], log_ratio[1::2], rtol=1e-6)
+    assert abs(log_ratio[0] - log_ratio[2]) > 0.01

@@ -426,3 +426,25 @@ def test_a_single_row_cannot_be_paired(choice: str | None) -> None:
     message = "leaves 1 rows to train|and 1 to validate on.*NRE takes 2 at least"
     with pytest.raises(ValueError, match=message):
         nre.fit(theta, x, sample_weight=weight)
+
+
+def test_beyond_the_simulations_a_ratio_stays_and_many_trials_have_a_posterior() -> None:
+    """
+    Parameters further out than a tenth of the range count as at that edge.
+
+    Nothing is known there, and a network that goes on may outgrow the prior: here x tells nothing,
+    and of 200 trials the posterior is to stay within a few of the prior's deviations.
+    """
+    rng = np.random.default_rng(0)
+    theta = rng.normal(size=(400, 1))
+    nre = NRE([stats.norm()], **TINY | {"max_epochs": 10}).fit(theta, rng.normal(size=(400, 1)))
+    low, high = theta.min(), theta.max()
+    edges = np.array([[low - 0.1 * (high - low)], [high + 0.1 * (high - low)]])
+    x = np.full((1, 1), 0.5)
+    at_edges = nre.predict_log_ratio(edges, np.repeat(x, 2, 0))
+    far = nre.predict_log_ratio([[-50.0], [1e9]], np.repeat(x, 2, 0))
+    np.testing.assert_allclose(far, at_edges, rtol=1e-5)
+    inside = nre.predict_log_ratio(0.99 * edges, np.repeat(x, 2, 0))
+    assert (np.abs(inside - at_edges) > 1e-5).all()
+    draws = nre.sample(rng.normal(size=(200, 1)), 500, iid=True)
+    assert np.abs(draws).max() < 8
