@@ -139,8 +139,20 @@ def test_the_learning_rate_falls_over_all_calls(
     assert streaming.history_["lr"].iloc[-1] == 1e-2
 
 
-@pytest.mark.parametrize("cls", [NPE, NRE, NLE], ids=lambda cls: cls.__name__)
-@pytest.mark.parametrize("n_good", [0, 1])
+SLOW = pytest.mark.slow
+
+
+@pytest.mark.parametrize(
+    ("cls", "n_good"),
+    [
+        (NPE, 0),
+        (NRE, 1),
+        pytest.param(NPE, 1, marks=SLOW),
+        pytest.param(NRE, 0, marks=SLOW),
+        pytest.param(NLE, 0, marks=SLOW),
+        pytest.param(NLE, 1, marks=SLOW),
+    ],
+)
 def test_a_call_of_which_all_have_failed_counts_for_success_alone(
     cls: type, n_good: int, table: list, prior: dict, make_pairs: Callable
 ) -> None:
@@ -166,8 +178,15 @@ def test_the_first_call_needs_two_that_succeeded(npe: BaseEstimator, make_pairs:
         npe.partial_fit(theta, x)
 
 
-@pytest.mark.parametrize("cls", [NLE, NRE], ids=lambda cls: cls.__name__)
-@pytest.mark.parametrize("numbers", [(5, 8), (6, 1)], ids=str)
+@pytest.mark.parametrize(
+    ("cls", "numbers"),
+    [
+        (NLE, (5, 8)),
+        (NRE, (6, 1)),
+        pytest.param(NLE, (6, 1), marks=SLOW),
+        pytest.param(NRE, (5, 8), marks=SLOW),
+    ],
+)
 def test_calls_may_have_other_numbers_of_trials(cls: type, numbers: tuple[int, int]) -> None:
     """The posterior of twenty trials is near the exact one, by less than it is wide."""
     rng = np.random.default_rng(0)

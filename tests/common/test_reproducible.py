@@ -75,7 +75,12 @@ VARIANTS = {"as it is": clone, "noise": with_noise, "sgd": with_sgd}
 
 
 @pytest.mark.parametrize(
-    "vary", [clone, *(pytest.param(v, marks=pytest.mark.core) for v in (with_noise, with_sgd))]
+    "vary",
+    [
+        clone,
+        pytest.param(with_noise, marks=pytest.mark.core),
+        pytest.param(with_sgd, marks=pytest.mark.slow),
+    ],
 )
 def test_a_fit_is_repeated_bit_for_bit_beside_another(
     posterior: BaseEstimator, pairs: Pairs, vary: Callable[[BaseEstimator], BaseEstimator]

@@ -169,7 +169,15 @@ SEARCHED = {
 
 
 @pytest.mark.core
-@pytest.mark.parametrize("name", SEARCHED)
+@pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param(
+            name, marks=[pytest.mark.slow] if "_scheduler" in name or "size" in name else []
+        )
+        for name in SEARCHED
+    ],
+)
 def test_parameters_of_every_part_are_searched(
     network: BaseEstimator, pairs: Pairs, name: str
 ) -> None:

@@ -67,7 +67,10 @@ def narrow():
 
 # Of 14,400 observations one or the other is far from 500 simulations.
 @pytest.mark.filterwarnings("ignore::sksbi.exceptions.MisspecificationWarning")
-@pytest.mark.parametrize("level", [0.5, 0.8, 0.95])
+@pytest.mark.parametrize(
+    "level",
+    [pytest.param(0.5, marks=pytest.mark.slow), 0.8, pytest.param(0.95, marks=pytest.mark.slow)],
+)
 @pytest.mark.parametrize("which", ["npe", "narrow"])
 def test_coverage_is_at_least_the_level_and_little_more(which, level, request):
     """Given n scores the coverage of one calibration is Beta(k, n + 1 - k), k = ceil((n + 1) a)."""

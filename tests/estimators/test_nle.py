@@ -156,8 +156,8 @@ def test_a_lognormal_column_integrates_to_one_in_any_unit(unit: float) -> None:
 @pytest.mark.parametrize(
     "transformer",
     [
-        StandardScaler(),
-        PowerTransformer(),
+        pytest.param(StandardScaler(), marks=pytest.mark.slow),
+        pytest.param(PowerTransformer(), marks=pytest.mark.slow),
         PCA(whiten=True),
         make_pipeline(PowerTransformer(), PCA()),
     ],

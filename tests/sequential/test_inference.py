@@ -91,7 +91,7 @@ FAMILIES = {
     "fmpe": (FMPE(PRIOR, max_epochs=20), "truncated"),
 }
 
-QUICK = ("normal", "normal_atomic")
+QUICK = ("normal_atomic",)
 
 
 @pytest.mark.parametrize(
