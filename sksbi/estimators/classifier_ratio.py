@@ -28,6 +28,7 @@ from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
 from sklearn.utils.validation import has_fit_parameter
 
 from sksbi.estimators.base import BaseInference
+from sksbi.estimators.log_odds import with_scores
 from sksbi.estimators.ratio import RatioMixin
 from sksbi.estimators.sampled import SamplerMixin
 from sksbi.posteriors.normaliser import NormaliserRecord, keep_rows
@@ -62,6 +63,7 @@ class ClassifierRatio(SamplerMixin, RatioMixin, MetaEstimatorMixin, BaseInferenc
         and scores only; ``sample``, ``log_prob``, ``summary`` and ``map`` need the prior.
     calibration : {"sigmoid", "isotonic", "temperature"} or None, default="sigmoid"
         How scores become probabilities, see :class:`sklearn.calibration.CalibratedClassifierCV`.
+        The score of a classifier without ``decision_function`` is the log-odds of its probability.
         "isotonic" is an increasing step function: a little better on single observations with many
         simulations, but its ends are 0 and 1, so that it is far off in the tails, where independent
         trials and ``map`` need it. None: the probabilities of one classifier, trained on all pairs,
@@ -236,7 +238,7 @@ class ClassifierRatio(SamplerMixin, RatioMixin, MetaEstimatorMixin, BaseInferenc
             folds = [np.flatnonzero(labelled.fold == k) for k in range(labelled.fold.max() + 1)]
             rows = np.arange(len(labelled.label))
             classifier = CalibratedClassifierCV(
-                classifier,
+                with_scores(classifier),
                 method=self.calibration,
                 cv=[(np.setdiff1d(rows, fold), fold) for fold in folds],
                 n_jobs=self.n_jobs,
