@@ -154,4 +154,5 @@ def _observed(observed: MisspecificationDisplay | str) -> Iterator[Row]:
         return
     for name, p_value in zip(observed.names, observed.p_values, strict=True):
         of = "x_observed" if len(observed.names) == 1 else f"x_observed {name}"
-        yield "misspecification", of, float(p_value), float(p_value), typical_verdict(p_value)
+        verdict = typical_verdict(p_value, len(observed.distances))
+        yield "misspecification", of, float(p_value), float(p_value), verdict

@@ -207,7 +207,7 @@ def _observed(
         measured = MisspecificationDisplay._measure(own, x_observed, _N_NEIGHBORS, seed)
         for label, p_value in zip(measured.names, measured.p_values, strict=True):
             of = name if len(measured.names) == 1 else f"{name}, x_observed {label}"
-            verdict = typical_verdict(p_value)
+            verdict = typical_verdict(p_value, len(measured.distances))
             yield "misspecification", of, float(p_value), float(p_value), verdict
 
 

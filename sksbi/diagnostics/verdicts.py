@@ -168,7 +168,7 @@ def z_verdict(z: Array, p_value: float, alpha: float) -> str:
     return f"biased: means are off by {z.mean():+.2f} ± {error:.2f} posterior sd"
 
 
-def typical_verdict(p_value: float) -> str:
+def typical_verdict(p_value: float, n: int) -> str:
     """
     Say whether an observation is like the simulations.
 
@@ -176,10 +176,16 @@ def typical_verdict(p_value: float) -> str:
     ----------
     p_value : float
         The share of simulations that are as far from the others.
+    n : int
+        The number of simulations that it was compared with.
 
     Returns
     -------
     str
         The verdict.
     """
-    return "like the simulations" if p_value > _LEAST else "unlike the simulations: do not trust it"
+    if p_value <= _LEAST:
+        return "unlike the simulations: do not trust it"
+    if p_value * (n + 1) < 2:  # no simulation is as far
+        return f"further than any of {n} simulations, which are too few to tell: look at it"
+    return "like the simulations"

@@ -63,7 +63,8 @@ class ClassifierRatio(SamplerMixin, RatioMixin, MetaEstimatorMixin, BaseInferenc
         and scores only; ``sample``, ``log_prob``, ``summary`` and ``map`` need the prior.
     calibration : {"sigmoid", "isotonic", "temperature"} or None, default="sigmoid"
         How scores become probabilities, see :class:`sklearn.calibration.CalibratedClassifierCV`.
-        The score of a classifier without ``decision_function`` is the log-odds of its probability.
+        The score of a classifier without ``decision_function`` is the log-odds of its probability;
+        "temperature" is there from scikit-learn 1.8 on.
         "isotonic" is an increasing step function: a little better on single observations with many
         simulations, but its ends are 0 and 1, so that it is far off in the tails, where independent
         trials and ``map`` need it. None: the probabilities of one classifier, trained on all pairs,

@@ -96,8 +96,9 @@ class ChainsMixin:
         Integrate prior times likelihood, or prior times ratio, over theta.
 
         Of a likelihood that is the evidence p(x), by which models are compared: the difference of
-        two is the logarithm of their Bayes factor. Of a ratio it is 0 if the ratio is right, and so
-        tells how wrong the ratio is; :class:`sksbi.ModelComparison` compares models then.
+        two is the logarithm of their Bayes factor. Of a ratio at one x it is 0 if the ratio is
+        right, and so tells how wrong the ratio is; of several trials it is not, but log p(x_1, ...,
+        x_T) less the sum of log p(x_t). :class:`sksbi.ModelComparison` compares models then.
 
         Parameters
         ----------

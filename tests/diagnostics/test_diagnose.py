@@ -492,3 +492,13 @@ def test_bad_input_is_refused_before_anything_is_drawn(
     arguments = {"theta": pairs[0], "x": pairs[1]} | change
     with pytest.raises(ValueError, match=match):
         diagnose(posterior, plot=False, **arguments)
+
+
+def test_far_beyond_few_pairs_is_not_called_like_them(make_posterior, pairs):
+    """Of 100 pairs half are compared with: a p-value of 1 / 51 is the least there is."""
+    few = [part[:100] for part in pairs]
+    table = table_of(make_posterior(), few, x_observed=[1e6, -1e6])
+    verdict = table.loc[("misspecification", "x_observed"), "verdict"]
+    assert verdict.startswith("further than any of 50 simulations, which are too few to tell")
+    table = table_of(make_posterior(), few, x_observed=few[1][0])
+    assert table.loc[("misspecification", "x_observed"), "verdict"] == "like the simulations"
