@@ -74,8 +74,8 @@ def gauss(request: pytest.FixtureRequest) -> NRE:
 
 def test_every_criterion_finds_the_exact_ratio(gauss: NRE) -> None:
     error = gauss.predict_log_ratio(*TEST) - exact_log_ratio(*TEST)
-    # Over four seeds the largest was 0.16. The balanced one errs by 0.16 with a deviation of 0.04 over
-    # six seeds on two versions of torch each, the largest 0.27.
+    # Over four seeds the largest was 0.16. The balanced one errs by 0.16 with a deviation of 0.04
+    # over six seeds on two versions of torch each, the largest 0.27.
     assert root_mean_square(error) < (0.33 if gauss.criterion == "balanced" else 0.25)
 
 
