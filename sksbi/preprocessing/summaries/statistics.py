@@ -286,7 +286,7 @@ def _canonical(estimates: Array, functions: Array) -> Array:
     values, vectors = linalg.eigh(estimates.T @ estimates / len(estimates))
     kept = values > _RANK * values[-1]
     root = vectors[:, kept] / np.sqrt(values[kept])
-    if not functions.shape[1]:
+    if 0 in (root.shape[1], functions.shape[1]):  # older versions of scipy have no svd of nothing
         return root[:, :1]
     left, correlations, _ = linalg.svd(root.T @ (estimates.T @ functions / len(estimates)))
     n_kept = max(1, np.count_nonzero(correlations > _CORRELATED))
