@@ -88,14 +88,15 @@ for name, values in (("rate", rate), ("dead_time", dead_time)):
     ours = draws[name]
     print(f"{name}: {mean:.4f} +- {sd:.4f}, NLE {ours.mean():.4f} +- {ours.std():.4f}")
 
-figure, (left, right) = plt.subplots(1, 2, figsize=(9, 4), layout="constrained")
-left.plot(draws["rate"], draws["dead_time"], ".", markersize=2, alpha=0.4, label="NLE")
+figure, axes = plt.subplots(figsize=(5, 4), layout="constrained")
+axes.plot(draws["rate"], draws["dead_time"], ".", markersize=2, alpha=0.4, label="NLE")
 highest = np.sort(exact.ravel())[::-1]
 levels = [highest[np.searchsorted(highest.cumsum(), mass)] for mass in (0.95, 0.5)]
-left.contour(rate, dead_time, exact, levels=levels, colors="black")
-left.plot([], [], color="black", label="exact, 50% and 95%")
-left.set(xlabel="rate (per second)", ylabel="dead time (s)", xlim=(0.48, 0.58), ylim=(0, 0.13))
-left.legend()
+axes.contour(rate, dead_time, exact, levels=levels, colors="black")
+axes.plot([], [], color="black", label="exact, 50% and 95%")
+axes.set(xlabel="rate (per second)", ylabel="dead time (s)", xlim=(0.48, 0.58), ylim=(0, 0.13))
+axes.legend()
+plt.show()
 
 # %%
 # What data would these parameters give?
@@ -104,10 +105,11 @@ left.legend()
 # The emulator draws counts from the posterior predictive distribution: one for each draw.
 
 predicted = nle.emulate(draws, random_state=0)["count"].value_counts(normalize=True).sort_index()
-right.bar(np.arange(15), np.array(intervals) / len(counts), color="0.8", label="counted")
-right.plot(predicted.index, predicted, "o", label="emulated")
+figure, axes = plt.subplots(figsize=(5, 4), layout="constrained")
+axes.bar(np.arange(15), np.array(intervals) / len(counts), color="0.8", label="counted")
+axes.plot(predicted.index, predicted, "o", label="emulated")
 poisson = stats.poisson(counts["count"].mean())
-right.plot(np.arange(15), poisson.pmf(np.arange(15)), "k_", markersize=12, label="Poisson")
-right.set(xlabel="scintillations in an interval", ylabel="share of intervals")
-right.legend()
+axes.plot(np.arange(15), poisson.pmf(np.arange(15)), "k_", markersize=12, label="Poisson")
+axes.set(xlabel="scintillations in an interval", ylabel="share of intervals")
+axes.legend()
 plt.show()
