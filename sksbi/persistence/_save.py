@@ -60,6 +60,8 @@ def save(obj: Any, path: str | Path) -> None:
     True
     """
     path = checked_path(path)
+    if not path.absolute().parent.is_dir():
+        raise FileNotFoundError(f"path must lie in a folder that is there, got {str(path)!r}.")
     writer = Writer()
     try:
         root = writer.value(obj)

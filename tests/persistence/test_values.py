@@ -324,3 +324,9 @@ def test_rounds_are_saved(tmp_path: Path) -> None:
     again = through_a_file(run, tmp_path, trusted=[own])
     one, other = (each.sample(n_samples=20, random_state=1) for each in (run, again))
     pd.testing.assert_frame_equal(one, other)
+
+
+def test_a_folder_that_is_not_there_is_named(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError, match="path must lie in a folder that is there"):
+        save({"a": 1}, tmp_path / "no" / "file.sksbi")
+    assert not list(tmp_path.iterdir())
