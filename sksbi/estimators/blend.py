@@ -138,9 +138,9 @@ def fit_blend(
     blended = np.tensordot(shares, probabilities, 1)
     temperature = _find_temperature(blended, truth) if calibrated else 1.0
     log_loss = -float(np.log(_finished(blended, temperature, n)[rows, truth]).mean())
-    kept = [found for found in zip(classifiers, shares, own, strict=True) if found[1] > 0]
-    members = {name: [fitted for fitted, _ in fits] for name, _, fits in kept}
-    return Blend(members, {k: float(w) for k, w, _ in kept}, temperature, n, log_loss)
+    kept = {name: float(w) for name, w in zip(classifiers, shares, strict=True) if w > 0}
+    fitted = {name: [one for one, _ in fits] for name, fits in zip(classifiers, own, strict=True)}
+    return Blend({name: fitted[name] for name in kept}, kept, temperature, n, log_loss)
 
 
 def _fit_and_judge(classifier: Any, x: Any, classes: Classes, split: Split) -> tuple[Any, Array]:

@@ -44,13 +44,13 @@ def validated_X(estimator: BaseEstimator, X: Any, **options: Any) -> Any:
         If it is not what the estimator takes.
     """
     X = plain(X, "X")
-    X = X if isinstance(X, pd.DataFrame) else without_na(X)
-    refuse_dates(X, "X")
-    if isinstance(X, pd.DataFrame):
-        check_unique(X.columns, "X")
     if not options.get("skip_check_array", False):
         options = {"dtype": np.float64} | options
     try:
+        X = X if isinstance(X, pd.DataFrame) else without_na(X)
+        refuse_dates(X, "X")
+        if isinstance(X, pd.DataFrame):
+            check_unique(X.columns, "X")
         return validate_data(estimator, X, **options)
     except (ValueError, TypeError) as error:
         if type(error) in (ValueError, TypeError) and "X" in str(error).split():

@@ -334,3 +334,8 @@ def test_return_std_is_true_or_false(return_std):
         fitted.predict(x, return_std)
     with pytest.raises(TypeError, match="X must hold numbers only, got dates"):
         fitted.predict(np.full((2, 2), np.datetime64("2020-01-01")))
+
+
+def test_rows_of_unequal_length_are_said_to_be_of_X(tiny: PosteriorRegressor) -> None:
+    with pytest.raises(ValueError, match="^X: .*inhomogeneous shape"):
+        tiny.predict([[1.0, 2.0, 3.0, 4.0], [1.0]])
