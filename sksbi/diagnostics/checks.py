@@ -115,7 +115,7 @@ def _shape(checks: HeldOutChecks) -> Iterator[Row]:
             yield _not_done("contraction", name, _CONSTANT)
             continue
         column = checks.contraction[:, k]
-        verdict = contraction_verdict(column)
+        verdict = contraction_verdict(column, checks.n_of_prior)
         yield "contraction", name, float(np.median(column)), np.nan, verdict
 
 

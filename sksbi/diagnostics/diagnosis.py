@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -12,9 +11,9 @@ import pandas as pd
 from sksbi.data import some_pairs
 from sksbi.diagnostics.checks import table_of_checks
 from sksbi.diagnostics.figure import draw_checks
+from sksbi.diagnostics.observed import compare_observed, one_trial_each
 from sksbi.diagnostics.results import HeldOutChecks
 from sksbi.exceptions import MisspecificationWarning, SamplingWarning
-from sksbi.inspection import MisspecificationDisplay
 from sksbi.inspection._estimators import sample_many
 from sksbi.inspection._style import import_pyplot
 from sksbi.utils.containers import as_rows
@@ -29,10 +28,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Diagnosis", "diagnose"]
 
-_MOST_INTEGRALS = 20
+_MOST_INTEGRALS, _PRIOR_DRAWS = 20, 10_000
 _FEWEST, _MOST = 10, 10_000  # the latter of pairs on the disk
-_N_NEIGHBORS = 10
-_REFUSED = "x_observed must be finite, got one that {}, which the estimator does not take"
 
 
 class Diagnosis(NamedTuple):
@@ -63,6 +60,7 @@ def diagnose(
     x: Table,
     x_observed: Row | None = None,
     *,
+    iid: bool = False,
     n_samples: int = 1000,
     plot: bool = True,
     random_state: RandomState = 0,
@@ -88,6 +86,10 @@ def diagnose(
         simulations, are left out. Of pairs on the disk, 10,000 are taken at random.
     x_observed : array-like, scalar, Series, dict or DataFrame, default=None
         One observation, or a batch, whose posterior is wanted.
+    iid : bool, default=False
+        Whether x consists of independent trials of each theta, of shape (n, trials, ...) or a table
+        whose last index level is the trial, where fit had one of each: posteriors given so many
+        trials are checked.
     n_samples : int, default=1000
         The number of draws for each observation.
     plot : bool, default=True
@@ -103,9 +105,9 @@ def diagnose(
         A pair. ``table`` has the index levels check and of (a parameter, or "all") and the columns
         value, p_value and verdict; the value is the coverage of 90% regions ("coverage"), the
         largest distance of a distribution function from the exact one ("tarp", "ranks"), the mean
-        z-score, the median contraction, of a ratio the median distance of the logarithm of its
-        integral with the prior from 0 ("normaliser"), and the p-value of x_observed
-        ("misspecification").
+        z-score, the median contraction, of a ratio, given one trial, the median distance of the
+        logarithm of its integral with the prior from 0 ("normaliser"), and the p-value of
+        x_observed ("misspecification").
         ``figure`` shows them. Of a check that cannot be done, as where a parameter is the same in
         all pairs, or x or x_observed hold NaN or categories that the estimator takes, the verdict
         says so, and the value is NaN.
@@ -150,63 +152,41 @@ def diagnose(
         )
     generator = check_generator(random_state)
     seed = draw_seed(generator)
-    observed = None if x_observed is None else _compare(estimator, x, x_observed, seed)
-    held_out = sample_many(estimator, theta, x, n_samples, generator, verbose)
-    checks = HeldOutChecks(held_out, seed)
-    table = table_of_checks(checks, observed, _integrals(estimator, x, seed))
+    options = {"iid": True} if check_flag(iid, "iid") else {}
+    observed = None
+    if x_observed is not None:
+        observed = compare_observed(estimator, x, x_observed, seed, options)
+    held_out = sample_many(estimator, theta, x, n_samples, generator, verbose=verbose, **options)
+    checks = HeldOutChecks(held_out, seed, _prior_draws(estimator, held_out.theta, seed))
+    table = table_of_checks(checks, observed, _integrals(estimator, x, seed, options))
     distances = None if isinstance(observed, str) else observed
     return Diagnosis(table, draw_checks(checks, distances) if plot else None)
 
 
-def _integrals(estimator: Any, x: Table, seed: int) -> Array | None:
-    """Integrate prior times ratio at some observations, if it is a ratio that was learnt."""
-    last = estimator.steps[-1][1] if hasattr(estimator, "steps") else estimator
-    if getattr(last, "_estimates", None) != "ratio" or not hasattr(estimator, "log_evidence"):
+def _prior_draws(estimator: Any, theta: Array, seed: int) -> Array | None:
+    """Draw from the prior, if the estimator knows one, as theta may be few."""
+    prior = getattr(_last_step(estimator), "prior_", None)
+    if prior is None or prior.n_features != theta.shape[1]:
         return None
+    draws: Array = prior.sample(_PRIOR_DRAWS, seed)
+    return draws
+
+
+def _last_step(estimator: Any) -> Any:
+    """Give the last step of a pipeline, or the estimator."""
+    return estimator.steps[-1][1] if hasattr(estimator, "steps") else estimator
+
+
+def _integrals(estimator: Any, x: Table, seed: int, options: dict[str, Any]) -> Array | None:
+    """Integrate prior times ratio at some observations, if it is a ratio that was learnt."""
+    if getattr(_last_step(estimator), "_estimates", None) != "ratio" or not hasattr(
+        estimator, "log_evidence"
+    ):
+        return None
+    if options:  # of trials the integral is not one
+        x = one_trial_each(x)
     rows = np.arange(min(_MOST_INTEGRALS, count_rows(x, "x")))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", SamplingWarning)
         warnings.simplefilter("ignore", MisspecificationWarning)
         return np.asarray(estimator.log_evidence(rows_of(as_rows(x, "x"), rows), random_state=seed))
-
-
-def _compare(estimator: Any, x: Table, x_observed: Row, seed: int) -> MisspecificationDisplay | str:
-    """Compute how far the observation is from the simulations, or say why that is not possible."""
-    flaw, flaw_of_x = _flaw(x_observed), _flaw(x)
-    if flaw is None and flaw_of_x is None and count_rows(x, "x") >= 2 * _N_NEIGHBORS:
-        return MisspecificationDisplay._measure(x, x_observed, _N_NEIGHBORS, seed)
-    try:
-        draws = estimator.sample(x_observed, 1, random_state=seed)
-        taken = bool(np.isfinite(np.asarray(draws, dtype=np.float64)).all())
-    except (TypeError, ValueError) as error:
-        if flaw is None:
-            raise
-        raise ValueError(f"{_REFUSED.format(flaw)}: {error}") from error
-    if not taken:
-        raise ValueError(f"{_REFUSED.format(flaw or flaw_of_x)}: its draws are not finite.")
-    if flaw or flaw_of_x:
-        return f"x_observed {flaw}" if flaw else f"x {flaw_of_x}"
-    return f"x has fewer than {2 * _N_NEIGHBORS} rows"
-
-
-def _flaw(x: Table | Row) -> str | None:
-    """Say what keeps x from being finite numbers."""
-    try:
-        values = np.asarray(list(x.values()) if isinstance(x, Mapping) else x)
-    except ValueError:
-        return "holds what is no number"
-    if values.dtype.kind in "cmM":
-        return "holds what is no number"
-    if values.dtype.kind in "biuf":
-        missing, infinite = np.isnan(values), np.isinf(values)
-    else:
-        missing, infinite = pd.isna(values), np.array(False)
-    if missing.any():
-        return "holds NaN"
-    if infinite.any():
-        return "holds infinity"
-    try:
-        values.astype(np.float64)
-    except (TypeError, ValueError):
-        return "holds what is no number"
-    return None

@@ -33,10 +33,13 @@ class HeldOutChecks:
         The draws.
     seed : int
         Seeds the references of TARP.
+    prior_draws : ndarray of shape (k, D) or None, default=None
+        Draws from the prior; None: the theta of the held-out pairs stand in.
     """
 
     held_out: HeldOutDraws
     seed: int
+    prior_draws: Array | None = None
 
     @cached_property
     def varies(self) -> Mask:
@@ -88,7 +91,15 @@ class HeldOutChecks:
     @cached_property
     def contraction(self) -> Array:
         """How much of the prior's variance posteriors have lost, (n, k)."""
-        return posterior_contraction(*self._varying)
+        draws, theta = self._varying
+        prior = self.prior_draws
+        return posterior_contraction(draws, theta if prior is None else prior[:, self.varies])
+
+    @property
+    def n_of_prior(self) -> int:
+        """From how many theta the prior's variance is known."""
+        prior = self.held_out.theta if self.prior_draws is None else self.prior_draws
+        return len(prior)
 
     @property
     def _varying(self) -> tuple[Array, Array]:

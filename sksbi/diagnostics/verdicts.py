@@ -97,7 +97,7 @@ def coverage_verdict(levels: Array, coverage: Array, n: int, p_value: float, alp
     return f"{'overconfident' if mean < 0 else 'conservative'}: {figures}"
 
 
-def contraction_verdict(contraction: Array) -> str:
+def contraction_verdict(contraction: Array, n: int) -> str:
     """
     Say how much of the prior's variance x takes away.
 
@@ -106,8 +106,10 @@ def contraction_verdict(contraction: Array) -> str:
 
     Parameters
     ----------
-    contraction : ndarray of shape (n,)
+    contraction : ndarray of shape (k,)
         The contractions at every observation.
+    n : int
+        From how many theta the prior's variance is known.
 
     Returns
     -------
@@ -116,7 +118,7 @@ def contraction_verdict(contraction: Array) -> str:
     """
     middle = np.median(contraction)
     figures = f"x takes away {100 * middle:.0f}% of the prior's variance"
-    least = _INFORMATIVE + _CLEAR * np.sqrt(2 / len(contraction))
+    least = _INFORMATIVE + _CLEAR * np.sqrt(2 / n)
     return f"hardly narrower than the prior: {figures}" if middle < least else figures
 
 

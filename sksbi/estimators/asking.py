@@ -311,9 +311,9 @@ class AskingMixin(ABC):
             warn_of_doubts(asked.doubts(), observations, self.parameter_names_)
         return observations, asked
 
-    def _ask_batch(self, x, *, warns=True):
+    def _ask_batch(self, x, iid=False, *, warns=True):
         """Fix a batch of observations, to ask about some of them at a time."""
-        observations, posterior = self._ask(x, warns=warns)
+        observations, posterior = self._ask(x, iid, warns=warns)
         return AskedBatch(self, observations, posterior)
 
     def _draw(

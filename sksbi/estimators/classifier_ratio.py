@@ -31,6 +31,7 @@ from sksbi.estimators.base import BaseInference
 from sksbi.estimators.log_odds import with_scores
 from sksbi.estimators.ratio import RatioMixin
 from sksbi.estimators.sampled import SamplerMixin
+from sksbi.posteriors.folds import FoldsRecord
 from sksbi.posteriors.normaliser import NormaliserRecord, keep_rows
 from sksbi.posteriors.ratios import PairwiseRatio
 from sksbi.training import warn_of_few
@@ -295,12 +296,24 @@ class ClassifierRatio(SamplerMixin, RatioMixin, MetaEstimatorMixin, BaseInferenc
     def _posterior(self):
         """Assemble the posterior."""
         ratio = PairwiseRatio(self._classify, self.prior_, *self._reach)
-        return self._prior_times(ratio, NormaliserRecord(ratio, self._some_x))
+        record = NormaliserRecord(ratio, self._some_x)
+        if hasattr(self.classifier_, "calibrated_classifiers_"):
+            record = FoldsRecord(record, [(ratio, self._classify_by_fold)])
+        return self._prior_times(ratio, record)
 
     def _classify(self, theta, x):
         """Turn the classifier's probabilities into clipped log-ratios."""
+        return self._log_ratio(self.classifier_, self._table(theta, x))
+
+    def _classify_by_fold(self, theta, x):
+        """Do the same with the classifier of every fold, (K, n)."""
         table = self._table(theta, x)
-        probability = self._explained(self.classifier_.predict_proba, table)[:, 1]
+        folds = self.classifier_.calibrated_classifiers_
+        return np.array([self._log_ratio(classifier, table) for classifier in folds])
+
+    def _log_ratio(self, classifier, table):
+        """Turn a classifier's probabilities into clipped log-ratios."""
+        probability = self._explained(classifier.predict_proba, table)[:, 1]
         with np.errstate(divide="ignore"):
             log_ratio = logit(probability) - self._log_odds
         return np.clip(log_ratio, -self.max_log_ratio_, self.max_log_ratio_)

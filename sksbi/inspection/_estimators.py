@@ -49,12 +49,10 @@ def sample_many(
     x: Table,
     n_samples: int,
     random_state: RandomState,
-    verbose: int = 0,
+    **options: Any,
 ) -> HeldOutDraws:
     """Draw at held-out pairs; where theta is an array and the prior has names, they are used."""
-    held_out = draw_held_out(
-        estimator, theta, x, n_samples, random_state=random_state, verbose=verbose
-    )
+    held_out = draw_held_out(estimator, theta, x, n_samples, random_state=random_state, **options)
     names = None if isinstance(theta, pd.DataFrame) else _prior_names(estimator)
     return held_out if names is None else replace(held_out, names=names)
 

@@ -66,6 +66,7 @@ class HeldOutDisplay(ABC):
         x: Table,
         *,
         n_samples: int = 1000,
+        iid: bool = False,
         random_state: RandomState = 0,
         verbose: int = 0,
         **options: Any,
@@ -84,6 +85,9 @@ class HeldOutDisplay(ABC):
             failed simulations, are left out.
         n_samples : int, default=1000
             The number of draws for each observation.
+        iid : bool, default=False
+            Whether x consists of independent trials of each theta, of shape (n, trials, ...) or a
+            table whose last index level is the trial, where fit had one of each.
         random_state : None, int, RandomState or Generator, default=0
             Seeds the draws, and what else is random in the display; None takes fresh entropy.
         verbose : int, default=0
@@ -105,7 +109,7 @@ class HeldOutDisplay(ABC):
         """
         theta, x = without_failures(theta, x)
         theta, x, seed, options = cls._prepare(theta, x, random_state, options)
-        held_out = sample_many(estimator, theta, x, n_samples, seed, verbose)
+        held_out = sample_many(estimator, theta, x, n_samples, seed, iid=iid, verbose=verbose)
         return cls.from_predictions(held_out, **options)
 
 

@@ -14,6 +14,7 @@ from sksbi.inspection._held_out import HeldOutDisplay, Options, Prepared, held_o
 from sksbi.inspection._plot import FigureDisplay, Size
 from sksbi.inspection._style import COLORS, EXACT, draw_legend, fold_factor, label_axes, wrapped
 from sksbi.metrics import HeldOutDraws
+from sksbi.tables.names import trials_of_table
 from sksbi.utils.containers import plain
 from sksbi.utils.random import check_generator, draw_seed
 from sksbi.utils.types import Draws, RandomState, Rows, Table
@@ -30,16 +31,21 @@ _MOST_COLUMNS = 4
 _MARKERS: tuple[dict[str, Any], ...] = {"fmt": "o"}, {"fmt": "s", "markerfacecolor": "white"}
 
 
-def _some_pairs(theta: Table, x: Table, random_state: RandomState, options: Options) -> Prepared:
+def _some_pairs(theta: Any, x: Any, random_state: RandomState, options: Options) -> Prepared:
     """Draw for as many pairs as are shown, and seed the choice and the draws."""
     generator = check_generator(random_state)
     seeds = [draw_seed(generator), draw_seed(generator)]
     n = count_rows(theta, "theta")
-    check_lengths(theta=theta, x=x)
+    theta, x = plain(theta, "theta"), plain(x, "x")
+    is_table_of_trials = hasattr(x, "iloc") and x.index.nlevels > 1 and len(x) != n
+    n_trials = trials_of_table(x)[1] if is_table_of_trials else 1
+    if len(x) != n * n_trials:
+        check_lengths(theta=theta, x=x)
     rows = _choose(n, options.get("max_observations", _MOST_OBSERVATIONS), seeds[0])
+    rows_of_x = (rows[:, None] * n_trials + np.arange(n_trials)).ravel()
     theta, x = (
-        table.iloc[rows] if hasattr(table, "iloc") else np.asarray(table)[rows]
-        for table in (plain(theta, "theta"), plain(x, "x"))
+        table.iloc[some] if hasattr(table, "iloc") else np.asarray(table)[some]
+        for table, some in ((theta, rows), (x, rows_of_x))
     )
     return theta, x, seeds[1], {**options, "max_observations": len(rows)}
 

@@ -25,6 +25,7 @@ from sksbi.utils.batches import batches
 from sksbi.utils.containers import plain
 from sksbi.utils.failures import are_failed, rows_of, without_failures
 from sksbi.utils.random import check_generator
+from sksbi.utils.settings import check_flag
 from sksbi.utils.types import Array, Mask, RandomState, Table
 from sksbi.utils.validation import check_count, check_memory, count_rows
 
@@ -82,6 +83,7 @@ def draw_held_out(
     x: Table,
     n_samples: int = 1000,
     *,
+    iid: bool = False,
     random_state: RandomState = 0,
     verbose: int = 0,
 ) -> HeldOutDraws:
@@ -99,6 +101,9 @@ def draw_held_out(
         simulations, are left out.
     n_samples : int, default=1000
         The number of draws for each observation.
+    iid : bool, default=False
+        Whether x consists of independent trials of each theta, of shape (n, trials, ...) or a table
+        whose last index level is the trial, where fit had one of each.
     random_state : None, int, RandomState or Generator, default=0
         Seeds the draws; None takes fresh entropy.
     verbose : int, default=0
@@ -128,7 +133,8 @@ def draw_held_out(
     >>> draw_held_out(npe, theta[200:], x[200:], 50).draws.shape
     (100, 50, 1)
     """
-    drawing = Drawing(estimator, theta, x, n_samples, random_state=random_state, verbose=verbose)
+    options: dict[str, Any] = {"random_state": random_state, "verbose": verbose}
+    drawing = Drawing(estimator, theta, x, n_samples, iid=iid, **options)
     drawing.draw(densities=True)
     return HeldOutDraws(
         drawing.theta,
@@ -155,6 +161,8 @@ class Drawing:
         What was simulated from them.
     n_samples : int
         The number of draws for each observation.
+    iid : bool, default=False
+        Whether x consists of independent trials of each theta, where fit had one of each.
     random_state : None, int, RandomState or Generator, default=0
         Seeds the draws.
     verbose : int, default=0
@@ -168,12 +176,15 @@ class Drawing:
         x: Table,
         n_samples: int,
         *,
+        iid: bool = False,
         random_state: RandomState = 0,
         verbose: int = 0,
     ) -> None:
         _check_estimator(estimator)
         self.n_draws = check_count(n_samples, "n_samples")
-        theta, x, n_observations = _succeeded(theta, x, getattr(estimator, "_has_trials", False))
+        self._options = {"iid": True} if check_flag(iid, "iid") else {}
+        trials = bool(self._options) or getattr(estimator, "_has_trials", False)
+        theta, x, n_observations = _succeeded(theta, x, trials)
         self.theta, names = check_draws(theta, "theta")
         if len(self.theta) != n_observations:
             raise ValueError(
@@ -283,8 +294,8 @@ class Drawing:
         """
         estimator, shape = self._estimator(), (self.n_draws, self.theta.shape[1])
         if not hasattr(estimator, "_ask_batch"):
-            return PlainBatch(estimator, self._x, shape)
-        asked = estimator._ask_batch(self._x, warns=warns)
+            return PlainBatch(estimator, self._x, shape, self._options)
+        asked = estimator._ask_batch(self._x, warns=warns, **self._options)
         if asked.single:
             raise ValueError(
                 f"x must be a batch of {len(self.theta)} observations, but the draws of the "

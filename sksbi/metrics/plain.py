@@ -18,13 +18,15 @@ class PlainBatch:
 
     columns = density = None
 
-    def __init__(self, estimator: Any, x: Any, shape: tuple[int, int]) -> None:
-        self.estimator, self.x, self.shape = estimator, x, shape
+    def __init__(
+        self, estimator: Any, x: Any, shape: tuple[int, int], options: dict[str, Any]
+    ) -> None:
+        self.estimator, self.x, self.shape, self.options = estimator, x, shape, options
 
     def draw(self, part: slice, n: int, generator: np.random.Generator) -> PlainBatch:
         """Draw for some of the observations."""
         x = _rows(self.x, part)
-        drawn = self.estimator.sample(x, n, random_state=generator)
+        drawn = self.estimator.sample(x, n, random_state=generator, **self.options)
         if isinstance(drawn, pd.DataFrame):
             self.columns = list(drawn.columns)
         self.theta = _stack(drawn, (part.stop - part.start, *self.shape))
@@ -32,11 +34,11 @@ class PlainBatch:
 
     def log_prob_at(self, theta: Array, part: slice) -> Array:
         """Compute log-densities at many points, for some of the observations."""
-        return np.asarray(self.estimator.log_prob(theta, _rows(self.x, part)))
+        return np.asarray(self.estimator.log_prob(theta, _rows(self.x, part), **self.options))
 
     def log_prob(self, theta: Table) -> Array:
         """Compute the log-density of one theta for each observation."""
-        return np.asarray(self.estimator.log_prob(theta, self.x))
+        return np.asarray(self.estimator.log_prob(theta, self.x, **self.options))
 
     def log_evidence(self, generator: np.random.Generator) -> Array:
         """Take it that log-densities are normalised."""

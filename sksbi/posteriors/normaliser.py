@@ -41,6 +41,7 @@ from sksbi.posteriors.trials import (
     MOST_OBSERVATIONS,
     POINTS,
     SIGNIFICANT,
+    looked_at,
     squared_noise,
     stand_ins,
 )
@@ -162,12 +163,9 @@ class NormaliserRecord:
         """Bound the standard deviation of T log Z over a posterior from below."""
         if len(theta) < FEWEST_POINTS:
             return 0.0
-        theta = theta[np.linspace(0, len(theta) - 1, min(POINTS, len(theta))).astype(int)]
-        z = prior.to_unbounded(theta)
-        center, wider = z.mean(axis=0), n_trials**0.25
-        apart = prior.from_unbounded(center + wider * (z - center))
+        near, apart, wider = looked_at(theta, prior, n_trials)
         return max(
-            self._bound(at_rows, theta, n_trials, level),
+            self._bound(at_rows, near, n_trials, level),
             self._bound(at_rows, apart, n_trials / wider, level),
         )
 

@@ -18,6 +18,7 @@ __all__ = [
     "ONE_TRIAL",
     "POINTS",
     "SIGNIFICANT",
+    "looked_at",
     "squared_noise",
     "stand_ins",
 ]
@@ -68,6 +69,34 @@ def stand_ins(posterior: Any, theta: Array, log_p: Array, cost: int) -> Array:
     z = posterior.prior.to_unbounded(theta[chosen])
     center = z.mean(axis=0)
     return posterior.prior.from_unbounded(center + (z - center) / n_trials**0.25)
+
+
+def looked_at(theta: Array, prior: Any, n_trials: int) -> tuple[Array, Array, float]:
+    """
+    Choose some draws, and move them apart, about as far as draws given the root of T trials.
+
+    Parameters
+    ----------
+    theta : ndarray of shape (k, D)
+        Draws given T trials.
+    prior : Prior
+        Whose unbounded space they are moved in.
+    n_trials : int
+        T.
+
+    Returns
+    -------
+    near : ndarray of shape (at most 40, D)
+        Draws.
+    apart : ndarray of the same shape
+        The same, farther from their mean.
+    factor : float
+        By how much.
+    """
+    near = theta[np.linspace(0, len(theta) - 1, min(POINTS, len(theta))).astype(int)]
+    z, factor = prior.to_unbounded(near), float(n_trials**0.25)
+    center = z.mean(axis=0)
+    return near, prior.from_unbounded(center + factor * (z - center)), factor
 
 
 def squared_noise(covariance: Array, level: float) -> float:
