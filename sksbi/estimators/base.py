@@ -33,6 +33,7 @@ from sksbi.tables.theta import (
     read_theta,
     theta_table,
     warn_of_far_theta,
+    warn_of_few_values,
 )
 from sksbi.utils.columns import find_columns
 from sksbi.utils.interrupts import unchanged_on
@@ -196,7 +197,10 @@ class BaseInference(ReadableMixin, AskingMixin, CallbackSupportMixin, BaseEstima
             hashed = getattr(self, "checkpoint", None) is not None
             pairs.scan(generator, hashed=hashed, verbose=getattr(self, "verbose", 0))
         if self.prior_ is not None:
-            warn_of_far_theta(pairs.some.theta, self.prior_, self.parameter_names_)
+            some = pairs.some
+            warn_of_far_theta(some.theta, some.weight, self.prior_, self.parameter_names_)
+        if self._estimates in ("posterior", "field"):
+            warn_of_few_values(pairs.some.theta, self.parameter_names_)
         self._learn_success(pairs.some, generator)
         interrupt = learn(pairs, generator)
         x, before = self.x_layout_.flat(pairs.some.x), self.typical_x_ if resumes else None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -38,8 +39,8 @@ class ModelAnswersMixin:
 
         Parameters
         ----------
-        X : array-like or DataFrame of shape (m, L) or (m, ...)
-            The observations.
+        X : array-like or DataFrame of shape (m, L) or (m, ...), or dict
+            The observations; a dict of numbers is a table of one row.
 
         Returns
         -------
@@ -52,6 +53,9 @@ class ModelAnswersMixin:
             If an observation is far from everything that was simulated.
         """
         check_is_fitted(self)
+        if isinstance(X, Mapping):
+            names = self.x_layout_.names or ()
+            X = pd.DataFrame([{name: X[name] for name in names} if {*names} == {*X} else dict(X)])
         X = plain(X, "X")
         has_words = self.x_layout_.encoder.has_labels
         options = {"skip_check_array": True} if has_words else {"allow_nd": True}
@@ -66,8 +70,8 @@ class ModelAnswersMixin:
 
         Parameters
         ----------
-        X : array-like or DataFrame of shape (m, L) or (m, ...)
-            The observations.
+        X : array-like or DataFrame of shape (m, L) or (m, ...), or dict
+            The observations; a dict of numbers is a table of one row.
 
         Returns
         -------
@@ -83,8 +87,8 @@ class ModelAnswersMixin:
 
         Parameters
         ----------
-        X : array-like or DataFrame of shape (m, L) or (m, ...)
-            The observations.
+        X : array-like or DataFrame of shape (m, L) or (m, ...), or dict
+            The observations; a dict of numbers is a table of one row.
 
         Returns
         -------

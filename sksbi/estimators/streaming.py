@@ -165,8 +165,9 @@ class StreamingMixin:
         check_lengths(theta=array, x=values)
         if self.prior_ is not None:
             array = check_against_prior(theta, array, self.prior_)
-            warn_of_far_theta(array, self.prior_, self.parameter_names_)
         weights = check_weights(sample_weight, len(array))
+        if self.prior_ is not None:
+            warn_of_far_theta(array, weights, self.prior_, self.parameter_names_)
         pairs = Pairs.of_positive_weight(array, values, weights).succeeded(at_least=0)
         return pairs, np.random.default_rng([self.seed_, _FOR_CALLS, len(self._history)])
 

@@ -330,7 +330,15 @@ class ObservationLayout:
 
     def _in_order(self, x: pd.Series) -> pd.Series:
         """Put one observation with labels into the order of fit's columns."""
-        if labels_of(x.index) is not None:
+        names = list(self.names or [])
+        if len(names) > 1 and x.name in names and not has_names(x.index):
+            warn_user(
+                f"x is a Series named {x.name!r}, as one of fit's columns, and is taken for one "
+                f"observation with the values {names[:5]}. Of a table, x.iloc[0] is a row, and a "
+                "batch is a table with all columns.",
+                UserWarning,
+            )
+        elif labels_of(x.index) is not None:
             self._check_labels(x.index)
         is_named = self.names is not None and has_names(x.index)
         return put_in_order(x, self.names, "x") if is_named and self.names else x

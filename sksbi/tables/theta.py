@@ -35,6 +35,7 @@ __all__ = [
     "read_theta",
     "theta_table",
     "warn_of_far_theta",
+    "warn_of_few_values",
     "warn_of_other_theta",
 ]
 
@@ -47,6 +48,8 @@ _OF_FACTORS = (
     "on_error='keep') keeps them. If the prior has other units, give the right one. If theta was "
     "drawn from another distribution on purpose, the posterior is that of the prior that was given."
 )
+_MARGIN, _FAR_SHARE, _FEWEST_FAR = 0.01, 0.01, 3
+_FEWEST_ROWS = 50
 _WAY_OUT = "leave out such rows of theta and x"
 
 
@@ -207,16 +210,19 @@ def check_against_prior(theta: ArrayLike | pd.DataFrame, array: Array, prior: Pr
     return array
 
 
-def warn_of_far_theta(theta: Array, prior: Prior, names: Sequence[Any]) -> None:
+def warn_of_far_theta(theta: Array, weight: Array, prior: Prior, names: Sequence[Any]) -> None:
     """
-    Warn of parameters that cannot have come from the prior, by where most of their values lie.
+    Warn of parameters that cannot have come from the prior, as many lie where it has no mass.
 
-    Parameters drawn from a part of the prior only are no reason to warn.
+    Parameters drawn from a part of the prior only are no reason to warn: others may have failed.
+    That leaves no hundredth of them where a millionth should be, unless nearly all fail.
 
     Parameters
     ----------
     theta : ndarray of shape (n, D)
         The parameters, inside the support.
+    weight : ndarray of shape (n,)
+        Their weights, positive.
     prior : Prior
         The prior.
     names : sequence
@@ -225,16 +231,55 @@ def warn_of_far_theta(theta: Array, prior: Prior, names: Sequence[Any]) -> None:
     Warns
     -----
     TrainingWarning
-        If more than half of a parameter's values lie where the prior has hardly any mass.
+        If more than half of a parameter's values lie where the prior has hardly any mass, or more
+        than a hundredth farther out than rounding takes them.
     """
     low, high = reach(prior)
-    share = np.mean((theta < low) | (theta > high), axis=0)
-    for i in np.flatnonzero(share > 0.5).tolist():
+    margin = _MARGIN * (high - low)
+    out = (theta < low) | (theta > high)
+    far = (theta < low - margin) | (theta > high + margin)
+    share, share_far = (np.average(where, axis=0, weights=weight) for where in (out, far))
+    some_are_far = (share_far > _FAR_SHARE) & (np.count_nonzero(far, axis=0) >= _FEWEST_FAR)
+    for i in np.flatnonzero((share > 0.5) | some_are_far).tolist():
         warn_user(
             f"{share[i]:.0%} of theta's values of {names[i]!r} lie outside [{low[i]:.4g}, "
             f"{high[i]:.4g}], where next to all of the prior's mass is; their median is "
             f"{np.median(theta[:, i]):.4g}: they cannot be draws of this prior. Give the prior "
             "that they were drawn from, in the same units and the same order of columns.",
+            TrainingWarning,
+        )
+
+
+def warn_of_few_values(theta: Array, names: Sequence[Any]) -> None:
+    """
+    Warn of parameters that take a few values only, for what learns a density of theta.
+
+    Parameters
+    ----------
+    theta : ndarray of shape (n, D)
+        The parameters.
+    names : sequence
+        The parameters' names.
+
+    Warns
+    -----
+    TrainingWarning
+        If one takes fewer values than the root of n, which is that of 50 or more.
+    """
+    n = len(theta)
+    for name, column in zip(names, theta.T if n >= _FEWEST_ROWS else (), strict=False):
+        values = np.unique(column)
+        if len(values) >= np.sqrt(n):
+            continue
+        some = ", ".join(f"{value:.4g}" for value in values[:_SHOWN])
+        takes = f"is {some} throughout"
+        if len(values) > 1:
+            takes = f"takes {len(values)} values only, such as {some}"
+        warn_user(
+            f"theta's {name!r} {takes}, in {n} rows: a density gives no single value a "
+            "probability, and the posterior becomes a few spikes, or one. Leave out what is "
+            "constant, draw the rest from a continuous prior, or take a ratio, NRE, whose theta "
+            "may have any values; which of a few, as of models, ModelComparison tells.",
             TrainingWarning,
         )
 

@@ -442,7 +442,9 @@ def test_dtypes_of_x(posterior: BaseEstimator, arrays: Arrays, dtype: str) -> No
 
 
 @pytest.mark.core
-@pytest.mark.filterwarnings("ignore:theta's values of .* do not follow the prior")
+@pytest.mark.filterwarnings(
+    "ignore:theta's values of .* do not follow the prior", "ignore:theta's '.*' (is|takes)"
+)
 @pytest.mark.parametrize("dtype", ["bool", "int8", "int64", "float16", "float32"])
 def test_dtypes_of_theta(posterior: BaseEstimator, arrays: Arrays, dtype: str) -> None:
     theta, x = np.round(arrays[0]).clip(1, 2).astype(dtype), arrays[1]

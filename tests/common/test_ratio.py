@@ -231,6 +231,7 @@ def test_trials_of_one_observation(fitted_ratio: BaseEstimator, pairs: Pairs) ->
         )
 
 
+@pytest.mark.filterwarnings("ignore:over 5 trials of .* different folds disagree")
 def test_trials_of_a_batch(fitted_ratio: BaseEstimator, pairs: Pairs) -> None:
     theta = pairs[0].to_numpy()[:21].reshape(3, 7, 2)
     trials = pairs[1].to_numpy()[:15].reshape(3, 5, 4)

@@ -227,6 +227,8 @@ def test_tables_with_categories_and_gaps_are_taken():
     assert one.loc["many", "probability"] > 0.9
     again = comparison.summary(pd.Series({"gap": np.nan, "site": "south", "count": 9}))
     pd.testing.assert_frame_equal(one, again)
+    row = comparison.predict_proba({"gap": np.nan, "site": "south", "count": 9})
+    np.testing.assert_array_equal(row, [one["probability"]])
     with pytest.raises(ValueError, match="names unseen at fit: .'sight'., missing: .'site'"):
         comparison.summary({"count": 9, "sight": "south", "gap": 0.0})
 

@@ -3,6 +3,7 @@
 import warnings
 
 import numpy as np
+import pandas as pd
 import pytest
 from scipy import stats
 
@@ -28,11 +29,11 @@ def test_draws_of_a_prior_and_of_a_part_of_it_are_no_reason_to_warn(spec: object
     theta = prior.sample(2_000, 1)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        warn_of_far_theta(theta, prior, ["a", "b"])
+        warn_of_far_theta(theta, np.ones(2_000), prior, ["a", "b"])
         for column in (0, 1):
             order = np.argsort(theta[:, column])
             for part in (order[:3], order[-3:], order[1_000:1_005]):
-                warn_of_far_theta(theta[part], prior, ["a", "b"])
+                warn_of_far_theta(theta[part], np.ones(len(part)), prior, ["a", "b"])
 
 
 @pytest.mark.parametrize(
@@ -45,7 +46,33 @@ def test_draws_of_a_prior_and_of_a_part_of_it_are_no_reason_to_warn(spec: object
 )
 def test_theta_that_the_prior_never_draws_is_named(spec: object, theta: np.ndarray) -> None:
     with pytest.warns(TrainingWarning, match="100% of theta's values of 'b' lie outside"):
-        warn_of_far_theta(theta, check_prior(spec), ["a", "b"])
+        warn_of_far_theta(theta, np.ones(100), check_prior(spec), ["a", "b"])
+
+
+def test_a_tail_that_the_prior_does_not_have_is_told_and_weights_undo_it() -> None:
+    """Of U(-6, 6) a fifth lies beyond 4.75, where a standard normal has two in a million."""
+    prior, theta = check_prior([stats.norm()]), RNG.uniform(-6, 6, (500, 1))
+    with pytest.warns(TrainingWarning, match=r"(1\d|2\d)% of theta's values of 'a' lie outside"):
+        warn_of_far_theta(theta, np.ones(500), prior, ["a"])
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        warn_of_far_theta(theta, stats.norm.pdf(theta[:, 0]), prior, ["a"])
+
+
+@pytest.mark.parametrize(
+    ("column", "says"),
+    [
+        (np.full(200, 3.0), "theta's 'b' is 3 throughout, in 200 rows"),
+        (np.arange(200) % 4, "theta's 'b' takes 4 values only, such as 0, 1, 2, in 200 rows"),
+    ],
+)
+def test_a_density_of_few_values_warns_and_a_ratio_does_not(column: np.ndarray, says: str) -> None:
+    theta = pd.DataFrame({"a": RNG.normal(size=200), "b": column})
+    x = theta["a"].to_numpy() + RNG.normal(size=200)
+    with pytest.warns(TrainingWarning, match=says):
+        NPE(flow="maf", max_epochs=1).fit(theta, x)
+    NRE(max_epochs=1).fit(theta, x)  # a warning would be an error
+    NPE(flow="maf", max_epochs=1).fit(theta[["a"]].round(1), x)
 
 
 @pytest.mark.filterwarnings("ignore:theta's values of .* do not follow the prior")

@@ -280,6 +280,16 @@ def test_labels_that_are_no_names_warn_in_another_order_only(labels: list[int]) 
         np.testing.assert_array_equal(read.values[0], ROW[::-1])
 
 
+def test_a_column_that_is_taken_for_a_row_warns() -> None:
+    table = pd.DataFrame(np.eye(2), columns=["a", "b"])
+    layout = ObservationLayout.learn(table)[0]
+    with pytest.warns(UserWarning, match=r"Series named 'a', .* one observation .* \['a', 'b'\]"):
+        layout.read(table["a"])
+    layout.read(table.iloc[0])  # a warning would be an error
+    layout.read(table["a"].rename("c"))
+    ObservationLayout.learn(table[["a"]])[0].read(table["a"].iloc[:1])
+
+
 def test_columns_that_stand_twice_are_refused() -> None:
     twice = TABLE.set_axis(["peak", "width", "peak"], axis=1)
     for read in (ObservationLayout.learn, NAMED.read):
