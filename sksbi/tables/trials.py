@@ -49,7 +49,7 @@ def rows_in_fit(x: Any) -> tuple[Any, int]:
         raise ValueError(
             f"x with x_trials=True must have shape (n, trials) or (n, trials, ...), got {x.shape}."
         )
-    return x.reshape(-1, *x.shape[2:]), x.shape[1]
+    return x.reshape(x.shape[0] * x.shape[1], *x.shape[2:]), x.shape[1]
 
 
 def rows_asked(x: Any, template: Any, *, iid: bool) -> tuple[Any, int, bool]:
@@ -87,7 +87,8 @@ def rows_asked(x: Any, template: Any, *, iid: bool) -> tuple[Any, int, bool]:
     if np.ndim(x) != template.ndim + 1:
         raise shape_error(x, template, trials="iid=True" if iid else "x_trials=True")
     array = np.asarray(x)
-    return array.reshape(-1, *array.shape[2:]), array.shape[1], True
+    n_rows = array.shape[0] * array.shape[1]
+    return array.reshape(n_rows, *array.shape[2:]), array.shape[1], True
 
 
 def joined_trials(rows: Any, given: Any, n_trials: int) -> Any:

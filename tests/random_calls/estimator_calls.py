@@ -405,6 +405,27 @@ def _diagnosed(rng: np.random.Generator) -> Arguments:
     )
 
 
+def _held_out_trials(rng: np.random.Generator, n: int = 5) -> Arguments:
+    """Describe what is asked of draws given two trials of every theta."""
+    estimator, _ = choose(rng, RATIOS + LIKELIHOODS)
+    seed_of_pairs = 1 + int(rng.integers(5))
+    theta, x = pairs(seed_of_pairs, n)
+    _, more = pairs(seed_of_pairs + 1, n)
+    given = _theta_and_x(theta, x, estimator)
+    return {
+        "estimator": _fixed(estimator),
+        "theta": given["theta"],
+        "x": numbers(np.stack([x, more], axis=1), dates=dates_in(estimator)),
+        "iid": only(True, np.True_, bad=("yes", None, 0.5)),
+        "n_samples": count(15),
+        "random_state": seed(),
+    }
+
+
+def _diagnosed_trials(rng: np.random.Generator) -> Arguments:
+    return _held_out_trials(rng, 12) | {"plot": only(False, bad=("no",))}
+
+
 def _in_support(result: Any, _: Any) -> None:
     """Hold that draws are finite and lie strictly inside the support."""
     draws = np.asarray(result[0] if isinstance(result, tuple) else result)
@@ -454,6 +475,7 @@ CALLS = [
     Call("in_region", method("in_region"), _paired("level", families=("CalibratedPosterior",))),
     Call("predict", _predict, _predicted),
     Call("draw_held_out", with_signature(_drawn, draw_held_out), _held_out),
+    Call("draw_held_out, trials", with_signature(_drawn, draw_held_out), _held_out_trials),
     *(
         Call(
             f"scorer, {name}",
@@ -464,4 +486,5 @@ CALLS = [
         for name in ("log_prob", "coverage", "tarp")
     ),
     Call("diagnose", diagnose, _diagnosed, may_be_nan=True, few=2),
+    Call("diagnose, trials", diagnose, _diagnosed_trials, may_be_nan=True, few=1),
 ]
