@@ -28,6 +28,8 @@ from sksbi.utils.types import Array
 __all__ = ["ImportanceResampling"]
 
 _COSTLY, _TIMES, _FEWEST, _FEWEST_FROM_PRIOR = 10, 10, 500, 20_000
+# From the prior: where so many candidates are worth enough, there need not be more.
+_FEW_TIMES, _FEW, _ENOUGH_TIMES, _ENOUGH = 20, 2_000, 2, 200
 # With a proposal; where candidates are worth too few, there are more of them, with a margin.
 _PROPOSED, _MARGIN, _MOST_POINTS = (2, 1_000), 1.25, 1_000
 _MOST_KEPT = 10_000_000
@@ -43,9 +45,10 @@ class ImportanceResampling(Sampler):
         The number of candidates of every target, at least the number of draws. None: with a
         proposal twice the number of draws, and 1,000 at least; for targets of which these are worth
         fewer than the number of draws as many as that takes, up to ten times. Without one ten
-        times, and 20,000 at least; where a point takes ten evaluations or more, as many trials do,
-        candidates then contract onto one target after the other instead, until they are worth the
-        number of draws, or are ten times as many.
+        times, and 20,000 at least, but no more than 20 times, and 2,000, where these are worth
+        twice as many as the draws, and 200; where a point takes ten evaluations or more, as many
+        trials do, candidates then contract onto one target after the other instead, until they are
+        worth the number of draws, or are ten times as many.
     proposal : estimator or None, default=None
         A fitted posterior estimator of the same prior, parameters and x, with a normalised density:
         :class:`sksbi.NPE`, an Ensemble or CalibratedPosterior of it, or a Pipeline that ends in
@@ -166,7 +169,14 @@ class ImportanceResampling(Sampler):
             alone = [select(i) for i in range(len(initial))]
             return self._contract(alone, n_samples, generator, verbose)
         n_candidates = self._count_candidates(n_samples, log_prob)
-        draws, ess = _weigh(log_prob, initial.shape, n_samples, n_candidates, generator, verbose)
+        if proposed or select is None:
+            draws, ess = _weigh(
+                log_prob, initial.shape, n_samples, n_candidates, generator, verbose
+            )
+        else:
+            draws, ess = _weigh_enough(
+                log_prob, select, initial.shape, n_samples, n_candidates, generator, verbose
+            )
         if select is not None and proposed:
             _improve(select, draws, ess, n_candidates, generator, verbose)
         each = np.repeat(ess[:, None], initial.shape[2], axis=1)
@@ -208,6 +218,8 @@ def _weigh(
     generator: np.random.Generator,
     verbose: bool,
     known: Array | None = None,
+    *,
+    may_miss: bool = False,
 ) -> tuple[Array, Array]:
     """Weight all candidates, choose, and tell how many independent ones they are worth."""
     m, _, D = shape
@@ -223,12 +235,35 @@ def _weigh(
                 f"log_prob draws them, got {D}."
             )
         log_weights[:, piece.part] = log_weight(candidates)
+    missed = np.isneginf(log_weights).all(axis=1) & may_miss
+    log_weights[missed] = 0.0
     chosen = generator.permuted(systematic(log_weights, n_samples, generator), axis=1)
     draws = np.empty((m, n_samples, D))
     for piece in pieces:
         row, place = np.nonzero((piece.part.start <= chosen) & (chosen < piece.part.stop))
         draws[row, place] = piece.draw()[row, chosen[row, place] - piece.part.start]
-    return draws, _effective(log_weights)
+    return draws, np.where(missed, 0.0, _effective(log_weights))
+
+
+def _weigh_enough(
+    target: Target,
+    select: Callable[[int], Target],
+    shape: tuple[int, ...],
+    n_samples: int,
+    n_candidates: int,
+    generator: np.random.Generator,
+    verbose: bool,
+) -> tuple[Array, Array]:
+    """Draw from few candidates, and from all for targets of which few are worth too little."""
+    n_few = max(_FEW_TIMES * n_samples, _FEW)
+    if n_few >= n_candidates:
+        return _weigh(target, shape, n_samples, n_candidates, generator, verbose)
+    draws, ess = _weigh(target, shape, n_samples, n_few, generator, verbose, may_miss=True)
+    for i in np.flatnonzero(ess < max(_ENOUGH, _ENOUGH_TIMES * n_samples)):
+        alone = select(int(i)), (1, *shape[1:])
+        again = _weigh(*alone, n_samples, n_candidates, generator, verbose)
+        draws[i], ess[i] = again[0][0], again[1][0]
+    return draws, ess
 
 
 def _improve(

@@ -54,7 +54,7 @@ ASK: dict[str, Callable[[ClassifierRatio], object]] = {
 @pytest.mark.parametrize("method", ASK)
 def test_steps_of_trees_are_doubted_over_many_trials(trees: ClassifierRatio, method: str) -> None:
     """The posterior is N(sum x / 101, 1 / 101); summed steps put a spike beside it."""
-    with pytest.warns(TrainingWarning, match="does not average to one .* 100 trials of x") as seen:
+    with pytest.warns(TrainingWarning, match="over 100 trials of x .* folds disagree") as seen:
         ASK[method](trees)
     assert len([one for one in seen if one.category is TrainingWarning]) == 1
 

@@ -117,6 +117,52 @@ def test_candidates_contract_onto_both_modes_and_each_target():
     assert draws[1].mean() == pytest.approx(0.5, abs=4 * 0.05 / np.sqrt(1_000))
 
 
+def cheap(sds):
+    """Make normal targets of one dimension whose points take one evaluation, and a count."""
+    count = []
+
+    def of(some):
+        def log_ratio(z):
+            count.append(z.shape[0] * z.shape[1])
+            each = [stats.norm.logpdf(one[:, 0], 1.0, sd) for sd, one in zip(some, z, strict=True)]
+            return np.stack(each) - Wide(1).log_prob(z)
+
+        return log_ratio
+
+    return Target(of(sds), Wide(1), lambda i: Target(of(sds[i : i + 1]), Wide(1))), count
+
+
+def test_few_draws_take_few_candidates_unless_these_are_worth_too_little():
+    """Of N(1, .5) 2,000 candidates are worth about 650 and of N(1, .01) about 15."""
+    target, count = cheap([0.5, 0.01, 0.5])
+    draws, statistics = ImportanceResampling().run(target, np.zeros((3, 1, 1)), 100, 0)
+    assert count == [3 * 2_000, 20_000]
+    assert (statistics.ess[[0, 2]] > 400).all()
+    y = (draws[..., 0] - 1) / np.array([[0.5], [0.01], [0.5]])
+    # Resampled points that are worth more than 100 double the variance at most.
+    assert np.abs(y.mean(axis=1)).max() < 4 * np.sqrt(2 / 100)
+    assert np.abs(y.std(axis=1) - 1).max() < 4 * np.sqrt(1 / 100)
+    ImportanceResampling().run(target, np.zeros((3, 1, 1)), 1_000, 0)
+    assert count[2:] == [3 * 20_000]
+
+
+def test_a_target_that_few_candidates_miss_is_met_by_all():
+    """Beyond 3.3 standard deviations lies one of 2,000 on average, and ten of 20,000."""
+    met = []
+
+    def beyond(z):
+        log_ratio = np.where(z[..., 0] > 3.3, 0.0, -np.inf)
+        met.append(int(np.isfinite(log_ratio).sum()))
+        return log_ratio
+
+    target = Target(beyond, Wide(1), lambda _: Target(beyond, Wide(1)))
+    for seed in range(10):
+        draws, statistics = ImportanceResampling().run(target, np.zeros((1, 1, 1)), 10, seed)
+        assert (draws > 3.3).all()
+        np.testing.assert_allclose(statistics.ess, met[2 * seed + 1])
+    assert 0 in met[::2]
+
+
 def test_a_number_of_candidates_is_kept_to():
     target, count = costly([lambda z: -0.5 * (z**2).sum(axis=-1) / 0.01], 1)
     ImportanceResampling(5_000)(target, np.zeros((1, 1, 1)), 100, 0)
