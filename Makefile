@@ -34,7 +34,7 @@ $(VENV)/torch.stamp: pyproject.toml constraints.txt
 	@touch $@
 
 $(VENV)/%.stamp: $(VENV)/torch.stamp
-	$(PIP) -e ".[$*]"
+	$(PIP) -e ".[$*]" --config-settings editable_mode=compat
 	@touch $@
 
 .PRECIOUS: $(VENV)/%.stamp

@@ -17,6 +17,7 @@ from sksbi.estimators.model_simulations import features_of
 from sksbi.preprocessing import TypicalObservations
 from sksbi.tables.features import validated_X
 from sksbi.tables.layout import ObservationLayout
+from sksbi.tables.names import has_names
 from sksbi.utils.containers import plain
 
 __all__ = ["ModelAnswersMixin"]
@@ -40,7 +41,7 @@ class ModelAnswersMixin:
         Parameters
         ----------
         X : array-like or DataFrame of shape (m, L) or (m, ...), or dict
-            The observations; a dict of numbers is a table of one row.
+            The observations; a dict, or a Series with names, is one row.
 
         Returns
         -------
@@ -53,9 +54,10 @@ class ModelAnswersMixin:
             If an observation is far from everything that was simulated.
         """
         check_is_fitted(self)
-        if isinstance(X, Mapping):
+        if isinstance(X, Mapping) or isinstance(X, pd.Series) and has_names(X.index):
             names = self.x_layout_.names or ()
-            X = pd.DataFrame([{name: X[name] for name in names} if {*names} == {*X} else dict(X)])
+            row = dict(X)
+            X = pd.DataFrame([{name: row[name] for name in names} if {*names} == {*row} else row])
         X = plain(X, "X")
         has_words = self.x_layout_.encoder.has_labels
         options = {"skip_check_array": True} if has_words else {"allow_nd": True}
@@ -71,7 +73,7 @@ class ModelAnswersMixin:
         Parameters
         ----------
         X : array-like or DataFrame of shape (m, L) or (m, ...), or dict
-            The observations; a dict of numbers is a table of one row.
+            The observations; a dict, or a Series with names, is one row.
 
         Returns
         -------
@@ -88,7 +90,7 @@ class ModelAnswersMixin:
         Parameters
         ----------
         X : array-like or DataFrame of shape (m, L) or (m, ...), or dict
-            The observations; a dict of numbers is a table of one row.
+            The observations; a dict, or a Series with names, is one row.
 
         Returns
         -------

@@ -299,9 +299,18 @@ class Drawing:
         if asked.single:
             raise ValueError(
                 f"x must be a batch of {len(self.theta)} observations, but the draws of the "
-                f"estimator have shape {shape}: is it one observation?"
+                f"estimator have shape {shape}: is it one observation?{self._of_trials()}"
             )
         return asked
+
+    def _of_trials(self) -> str:
+        """Say what a batch of trials is, if x is to be one."""
+        if not self._options:
+            return ""
+        return (
+            " With iid=True a batch has shape (n, trials, ...), or is a table whose last index "
+            "level is the trial."
+        )
 
 
 def _densities(
@@ -339,6 +348,11 @@ def _check_estimator(estimator: Any) -> None:
     if lacks or isinstance(estimator, type | pd.DataFrame | pd.Series):
         is_class = isinstance(estimator, type)
         got = f"the class {estimator.__name__}" if is_class else type(estimator).__name__
+        if hasattr(estimator, "log_bayes_factors"):
+            raise TypeError(
+                "estimator must have sample and log_prob, got a comparison of models, "
+                f"{type(estimator).__name__}: sksbi.diagnostics.diagnose_models checks that."
+            )
         raise TypeError(
             "estimator must be fitted and have sample and log_prob, such as NPE, got "
             f"{got}; of a search give best_estimator_, of a PosteriorRegressor estimator_."

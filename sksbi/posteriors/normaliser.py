@@ -148,8 +148,8 @@ class NormaliserRecord:
         text = (
             f"the ratio does not average to one over x, and over {n_trials} trials of {{who}} that "
             f"adds up: the posterior is off by {up_to}{change.max():.2g} of its standard "
-            "deviations or more. Give more simulations, take a smoother ratio such as NRE, or "
-            "simulate all trials as one x, with sksbi.nn.DeepSet as the embedding."
+            "deviations or more. Give more simulations, take a smoother ratio if this is of trees, "
+            "or simulate all trials as one x, with sksbi.nn.DeepSet as the embedding."
         )
         return [Doubt(TrainingWarning, text, rows, len(seen))]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Hashable, Sequence
 from typing import Any
 
 import numpy as np
@@ -48,7 +49,7 @@ def gaps_of(x: Any) -> Mask | None:
     return np.asarray(missing[~are_failed(x)].any(axis=0))
 
 
-def warn_of_new_gaps(x: Any, known: Mask | None) -> None:
+def warn_of_new_gaps(x: Any, known: Mask | None, names: Sequence[Hashable] | None = None) -> None:
     """
     Warn of columns that are missing now, and were in no simulation.
 
@@ -58,6 +59,8 @@ def warn_of_new_gaps(x: Any, known: Mask | None) -> None:
         Observations, in the form of fit's x.
     known : ndarray of bool, of shape (L,), or None
         What :func:`gaps_of` gave in fit.
+    names : sequence or None, default=None
+        The names of the columns, where x has none.
 
     Warns
     -----
@@ -69,7 +72,8 @@ def warn_of_new_gaps(x: Any, known: Mask | None) -> None:
         return
     new = np.flatnonzero(gaps & ~known)
     if len(new):
-        columns = list(x.columns[new]) if isinstance(x, pd.DataFrame) else new.tolist()
+        labels = list(x.columns if isinstance(x, pd.DataFrame) else names or range(len(known)))
+        columns = [labels[place] for place in new]
         warn_user(
             f"x lacks values in the columns {columns[:_MOST_NAMED]}, which no simulation lacked: "
             "what fills such a gap has never been learnt, and the answer may be far off. Leave out "

@@ -221,7 +221,7 @@ class ObservationLayout:
         values = self._numbers(rows)
         if not simulated:
             refuse_failures(rows)
-            warn_of_new_gaps(rows, self.gaps)
+            warn_of_new_gaps(rows, self.gaps, self.names)
         if single or index is None:
             return Observations(values, single, pd.RangeIndex(len(values)))
         return Observations(values, False, index, labelled=True)
@@ -253,7 +253,10 @@ class ObservationLayout:
         if isinstance(x, pd.DataFrame | pd.Series) and x.index.nlevels > 1:
             return self._read_table_of_trials(x, simulated=simulated)
         if isinstance(x, Mapping) or (isinstance(x, pd.Series) and len(self.shape) == 1):
-            raise self._trials_error(f"a {type(x).__name__}")
+            way_out = ""
+            if isinstance(x, pd.Series) and self.shape == (1,):
+                way_out = f" Give a table of one column, such as x.to_frame({x.name!r})."
+            raise self._trials_error(f"a {type(x).__name__}", way_out)
         x = self._unlabelled(x)
         shape = shape_of(x, "x")
         n_more = len(shape) - len(self.shape)
@@ -264,7 +267,7 @@ class ObservationLayout:
         values = self._numbers(rows).reshape(shape)
         if not simulated:
             refuse_failures(rows)
-            warn_of_new_gaps(rows, self.gaps)
+            warn_of_new_gaps(rows, self.gaps, self.names)
         values = _without_gaps(values[None] if single else values, self.encoder, self.may_miss)
         return Observations(values, single, pd.RangeIndex(len(values)))
 
@@ -282,12 +285,12 @@ class ObservationLayout:
         """Turn observations (n, ...) into numbers."""
         return _numbers(x, self.encoder, self.names, may_miss=self.may_miss)
 
-    def _trials_error(self, got: str) -> ValueError:
+    def _trials_error(self, got: str, way_out: str = "") -> ValueError:
         """Say what x may look like with iid=True."""
         shape = "".join(f", {size}" for size in self.shape)
         return ValueError(
             f"x {self._of_trials()} must be one observation of shape (trials{shape}) or a batch of "
-            f"shape (m, trials{shape}), got {got}."
+            f"shape (m, trials{shape}), got {got}.{way_out}"
         )
 
     def _of_trials(self) -> str:
@@ -354,6 +357,13 @@ class ObservationLayout:
             )
         if self.names is None and len(self.shape) == 1:
             warn_of_other_labels(labels, self.labels or range(self.shape[0]), "x")
+            if has_names(labels) and self.shape[0] > 1:
+                warn_user(
+                    "x has names, but x in fit had none, so that they cannot be compared: values "
+                    f"are taken by position, in the order {list(labels)[:5]}. Fit with a table, or "
+                    "give an array.",
+                    UserWarning,
+                )
 
 
 def _in_trials(x: Any, values: NDArray[np.float64]) -> NDArray[np.float64]:

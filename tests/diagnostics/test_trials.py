@@ -9,6 +9,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import PolynomialFeatures
 
 from sksbi import NPE, ClassifierRatio, diagnose
+from sksbi.exceptions import TrainingWarning
 from sksbi.inspection import MarginalsDisplay, RankDisplay
 from sksbi.metrics import draw_held_out, posterior_contraction
 
@@ -148,6 +149,20 @@ def test_an_estimator_of_one_x_names_iid(pairs):
         diagnose(npe, *pairs, iid=True, plot=False)
     with pytest.raises(TypeError, match="iid"):
         diagnose(npe, *pairs, iid="yes", plot=False)
+
+
+def test_single_trials_are_told_from_sets_of_them(ratio, pairs):
+    with pytest.raises(ValueError, match=r"With iid=True a batch has shape \(n, trials"):
+        diagnose(ratio, pairs[0], pairs[1][:, 0], iid=True, plot=False)
+
+
+def test_theta_of_another_prior_is_told(ratio):
+    """Distribution functions of N(0, 1) and N(0, .2) differ by .35, and chance by .1."""
+    theta = pd.DataFrame({"a": np.random.default_rng(5).normal(0, 0.2, 300)})
+    with pytest.warns(
+        TrainingWarning, match=r"values of 'a' do not follow the prior.* by up to 0.3"
+    ):
+        diagnose(ratio, theta, theta.set_axis(["x"], axis=1), n_samples=10, plot=False)
 
 
 def test_contraction_takes_the_variance_of_the_prior(ratio):

@@ -18,7 +18,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
-from sksbi import ModelComparison, load, save
+from sksbi import ModelComparison, diagnose, load, save
 from sksbi.exceptions import MisspecificationWarning
 from sksbi.metrics.class_calibration import class_calibration
 
@@ -229,6 +229,12 @@ def test_tables_with_categories_and_gaps_are_taken():
     pd.testing.assert_frame_equal(one, again)
     row = comparison.predict_proba({"gap": np.nan, "site": "south", "count": 9})
     np.testing.assert_array_equal(row, [one["probability"]])
+    row = comparison.predict_proba(pd.Series({"gap": np.nan, "site": "south", "count": 9}))
+    np.testing.assert_array_equal(row, [one["probability"]])
+    with pytest.warns(MisspecificationWarning, match=r"x lacks values in the columns \['count'\]"):
+        comparison.summary({"count": np.nan, "site": "south", "gap": 0.5})
+    with pytest.raises(TypeError, match="diagnose_models checks that"):
+        diagnose(comparison, np.zeros((20, 1)), table[:20])
     with pytest.raises(ValueError, match="names unseen at fit: .'sight'., missing: .'site'"):
         comparison.summary({"count": 9, "sight": "south", "gap": 0.0})
 

@@ -24,6 +24,7 @@ NAMED = ObservationLayout.learn(pd.DataFrame(np.ones((5, 3)), columns=NAMES))[0]
 IMAGES = ObservationLayout.learn(np.ones((5, 2, 3)))[0]
 
 
+@pytest.mark.filterwarnings("ignore:x has names, but x in fit had none")
 @pytest.mark.parametrize("layout", [VECTORS, NAMED])
 @pytest.mark.parametrize(
     "x",
@@ -69,6 +70,7 @@ def test_two_dimensions_are_a_batch_of_one_row_too(
     assert read.index.tolist() == list(range(m))
 
 
+@pytest.mark.filterwarnings("ignore:x has names, but x in fit had none")
 @pytest.mark.parametrize("layout", [VECTORS, NAMED])
 def test_a_table_is_a_batch_with_its_own_labels(layout: ObservationLayout) -> None:
     for m in (1, 2):
@@ -288,6 +290,13 @@ def test_a_column_that_is_taken_for_a_row_warns() -> None:
     layout.read(table.iloc[0])  # a warning would be an error
     layout.read(table["a"].rename("c"))
     ObservationLayout.learn(table[["a"]])[0].read(table["a"].iloc[:1])
+
+
+@pytest.mark.parametrize("x", [TABLE, TABLE.iloc[0], dict(TABLE.iloc[0])])
+def test_names_that_cannot_be_compared_warn(x: object) -> None:
+    with pytest.warns(UserWarning, match="x has names, but x in fit had none.* by position"):
+        VECTORS.read(x)
+    NAMED.read(x)  # a warning would be an error
 
 
 def test_columns_that_stand_twice_are_refused() -> None:
