@@ -781,7 +781,9 @@ def test_a_simulator_that_wants_names_is_told_that_there_are_none():
 
 def run_script(text, *, interrupt_after):
     """Run a script in a process group of its own, and press Ctrl-C once it says so."""
-    command = [sys.executable, "-u", "-c", textwrap.dedent(text)]
+    # A shell lets what it starts in the background ignore Ctrl-C, and that is inherited.
+    hears = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)"
+    command = [sys.executable, "-u", "-c", f"{hears}\n{textwrap.dedent(text)}"]
     lines = []
     with subprocess.Popen(
         command, stdout=subprocess.PIPE, text=True, start_new_session=True
