@@ -17,6 +17,7 @@ marginal pair comes from its own fold, so that no pair straddles two.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from numbers import Integral
 
 import numpy as np
@@ -176,6 +177,17 @@ class ClassifierRatio(SamplerMixin, RatioMixin, MetaEstimatorMixin, BaseInferenc
     def __sklearn_is_fitted__(self):
         """Tell whether fit has come to its end."""
         return "classifier_" in vars(self)
+
+    def _validate_params(self):
+        """Tell a prior in the classifier's place, where other estimators have it."""
+        given = self.classifier
+        if self.prior is None and isinstance(given, Mapping | list | tuple):
+            raise ValueError(
+                "classifier must be a scikit-learn classifier or None, got a "
+                f"{type(given).__name__}, which looks like a prior: the classifier is first, "
+                "so give it as prior=."
+            )
+        super()._validate_params()
 
     def _prepare(self):
         """Forget what was learnt."""

@@ -135,3 +135,9 @@ def test_it_is_saved(tmp_path: Path) -> None:
     np.testing.assert_array_equal(
         again.predict_log_ratio(theta, x), ratio.predict_log_ratio(theta, x)
     )
+
+
+def test_a_prior_in_the_place_of_the_classifier_is_told() -> None:
+    theta = np.arange(40.0)[:, None]
+    with pytest.raises(ValueError, match="classifier must be .* got a dict, .* give it as prior="):
+        ClassifierRatio({"a": stats.norm()}).fit(theta, theta)
