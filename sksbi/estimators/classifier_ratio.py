@@ -196,7 +196,7 @@ class ClassifierRatio(SamplerMixin, RatioMixin, MetaEstimatorMixin, BaseInferenc
     def _fit(self, pairs, generator):
         """Pair rows within folds, and fit a classifier of the pairs."""
         check_instance(self.classifier, "classifier")
-        self._check_gives_probabilities()
+        _check_gives_probabilities(self.classifier, self.calibration)
         labelled = self._label(pairs, generator)
         warn_of_few(len(pairs))
         classifier = _boosted_trees() if self.classifier is None else self.classifier
@@ -224,15 +224,6 @@ class ClassifierRatio(SamplerMixin, RatioMixin, MetaEstimatorMixin, BaseInferenc
         place = np.empty(len(pairs), dtype=np.int64)
         place[own] = np.repeat(np.arange(len(folds)), list(map(len, folds)))
         return _LabelledPairs(theta_rows, x_rows, label, weight, place[x_rows])
-
-    def _check_gives_probabilities(self):
-        """Hold that there are probabilities, of the classifier or of the calibration."""
-        has_them = self.classifier is None or hasattr(self.classifier, "predict_proba")
-        if self.calibration is None and not has_them:
-            raise ValueError(
-                "calibration=None takes a classifier with predict_proba, got classifier="
-                f"{self.classifier!r}: set calibration='isotonic' or 'sigmoid'."
-            )
 
     def _folds(self, n, generator):
         """Split the rows at random into folds of two rows and more."""
@@ -329,6 +320,16 @@ class ClassifierRatio(SamplerMixin, RatioMixin, MetaEstimatorMixin, BaseInferenc
         with np.errstate(divide="ignore"):
             log_ratio = logit(probability) - self._log_odds
         return np.clip(log_ratio, -self.max_log_ratio_, self.max_log_ratio_)
+
+
+def _check_gives_probabilities(classifier, calibration):
+    """Hold that there are probabilities, of the classifier or of the calibration."""
+    has_them = classifier is None or hasattr(classifier, "predict_proba")
+    if calibration is None and not has_them:
+        raise ValueError(
+            "calibration=None takes a classifier with predict_proba, got classifier="
+            f"{classifier!r}: set calibration='isotonic' or 'sigmoid'."
+        )
 
 
 def _as_names(columns, prefix):
