@@ -64,6 +64,7 @@ def check_source(source: Path, folder: Path) -> Path:
 def run_tests(binaries: Path, folder: Path, options: list[str]) -> int:
     """Run the tests that lie in a folder, and the doctests of the installed package."""
     environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+    environment["PYTHONPATH"] = str(folder)  # so that workers of joblib find the tests
     python = [str(binaries / "python"), "-c", INSTALLED]
     done = subprocess.run(
         python, cwd=folder, env=environment, capture_output=True, text=True, check=True
@@ -74,7 +75,6 @@ def run_tests(binaries: Path, folder: Path, options: list[str]) -> int:
     print(f"tests of {file}", flush=True)
     settings = tomllib.loads((folder / "pyproject.toml").read_text())["tool"]["pytest"]
     paths = [path for path in settings["ini_options"]["testpaths"] if path != "sksbi"]
-    # The command, not "python -m pytest", which puts the present folder on the path.
     pytest = [str(binaries / "pytest"), "--rootdir", ".", "-c", "pyproject.toml"]
     command = [*pytest, *options, *(f"./{path}" for path in paths), "--pyargs", "sksbi"]
     return subprocess.run(command, cwd=folder, env=environment, check=False).returncode

@@ -12,12 +12,12 @@ import pytest
 
 import sksbi
 
-ROOT = Path(sksbi.__file__).parents[1]
+ROOT, PACKAGE = Path(__file__).parents[1], Path(sksbi.__file__).parent
 DOCS = ROOT / "docs"
 # sphinx-gallery makes the other page when the documentation is built.
 PAGES = sorted(path for path in DOCS.glob("*.rst") if path.stem != "sg_execution_times")
 MARKDOWN = sorted(ROOT.glob("*.md"))
-PYTHON = [*sorted((ROOT / "sksbi").rglob("*.py")), *sorted((ROOT / "examples").glob("*.py"))]
+PYTHON = [*sorted(PACKAGE.rglob("*.py")), *sorted((ROOT / "examples").glob("*.py"))]
 # Every entry of their tables is run by test_from_peers.py.
 RUN_ELSEWHERE = {"from_lampe.rst", "from_sbi.rst"}
 URL = re.compile(r"https?://[^\s<>`\"'|\]\[{}]+")
@@ -26,7 +26,7 @@ ROLE = re.compile(r":(?:py:)?(class|func|meth|mod|attr|exc):`(?:[^`<]*<)?~?([\w.
 
 def name(path: Path) -> str:
     """Show a path in a test's id."""
-    return str(path.relative_to(ROOT))
+    return str(path.relative_to(PACKAGE.parent if path.is_relative_to(PACKAGE) else ROOT))
 
 
 def read(path: Path) -> str:

@@ -16,7 +16,7 @@ from sksbi.diagnostics.results import HeldOutChecks
 from sksbi.exceptions import MisspecificationWarning, SamplingWarning
 from sksbi.inspection._estimators import sample_many
 from sksbi.inspection._style import import_pyplot
-from sksbi.metrics import HeldOutDraws
+from sksbi.tables.draws import check_draws
 from sksbi.tables.theta import warn_of_other_theta
 from sksbi.utils.containers import as_rows
 from sksbi.utils.failures import rows_of, without_failures
@@ -33,8 +33,8 @@ __all__ = ["Diagnosis", "diagnose"]
 _MOST_INTEGRALS, _PRIOR_DRAWS = 20, 10_000
 _OF_CHECKS = (
     "The checks hold for theta drawn from the prior, or from what fit's theta were drawn from: of "
-    "others a posterior that is right looks wrong. Where many simulations failed, in fit as here, "
-    "there is nothing to mend."
+    "others a posterior that is right looks wrong. Where simulations that failed were left out, in "
+    "fit as here, there is nothing to mend."
 )
 _FEWEST, _MOST = 10, 10_000  # the latter of pairs on the disk
 
@@ -155,7 +155,8 @@ def diagnose(
     """
     if check_flag(plot, "plot"):
         import_pyplot()
-    theta, x = without_failures(*some_pairs(theta, x, _MOST))
+    all_theta, x = some_pairs(theta, x, _MOST)
+    theta, x = without_failures(all_theta, x)
     n, n_samples = count_rows(theta, "theta"), check_count(n_samples, "n_samples")
     if n < _FEWEST or n_samples < _FEWEST:
         raise ValueError(
@@ -169,20 +170,21 @@ def diagnose(
     if x_observed is not None:
         observed = compare_observed(estimator, x, x_observed, seed, options)
     held_out = sample_many(estimator, theta, x, n_samples, generator, verbose=verbose, **options)
-    _warn_of_prior(estimator, held_out)
+    _warn_of_prior(estimator, all_theta, held_out.names)
     checks = HeldOutChecks(held_out, seed, _prior_draws(estimator, held_out.theta, seed))
     table = table_of_checks(checks, observed, _integrals(estimator, x, seed, options))
     distances = None if isinstance(observed, str) else observed
     return Diagnosis(table, draw_checks(checks, distances) if plot else None)
 
 
-def _warn_of_prior(estimator: Any, held_out: HeldOutDraws) -> None:
-    """Warn of theta that do not follow the prior."""
+def _warn_of_prior(estimator: Any, theta: Table, names: list[str]) -> None:
+    """Warn of theta, those of simulations that failed included, that do not follow the prior."""
     prior = getattr(_last_step(estimator), "prior_", None)
-    if prior is not None and prior.n_features == held_out.theta.shape[1]:
-        inside = held_out.theta[prior.contains(held_out.theta)]
+    values, _ = check_draws(theta, "theta")
+    if prior is not None and prior.n_features == values.shape[1]:
+        inside = values[prior.contains(values)]
         if len(inside):
-            warn_of_other_theta(inside, prior, held_out.names, _OF_CHECKS)
+            warn_of_other_theta(inside, prior, names, _OF_CHECKS)
 
 
 def _prior_draws(estimator: Any, theta: Array, seed: int) -> Array | None:

@@ -343,6 +343,13 @@ class ObservationLayout:
             )
         elif labels_of(x.index) is not None:
             self._check_labels(x.index)
+        if self.names is None and has_names(x.index) and len(x) > 1:
+            warn_user(
+                "x has names, but x in fit had none, so that they cannot be compared: values are "
+                f"taken by position, in the order {list(x.index)[:5]}. Fit with a table, or give "
+                "an array.",
+                UserWarning,
+            )
         is_named = self.names is not None and has_names(x.index)
         return put_in_order(x, self.names, "x") if is_named and self.names else x
 
@@ -357,13 +364,6 @@ class ObservationLayout:
             )
         if self.names is None and len(self.shape) == 1:
             warn_of_other_labels(labels, self.labels or range(self.shape[0]), "x")
-            if has_names(labels) and self.shape[0] > 1:
-                warn_user(
-                    "x has names, but x in fit had none, so that they cannot be compared: values "
-                    f"are taken by position, in the order {list(labels)[:5]}. Fit with a table, or "
-                    "give an array.",
-                    UserWarning,
-                )
 
 
 def _in_trials(x: Any, values: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -345,7 +345,7 @@ def test_the_prior_is_the_members(fitted: Ensemble) -> None:
         make().set_params(prior=None)
     nameless = make().fit(THETA.to_numpy(), X.to_numpy())
     assert nameless.summary(X.iloc[0].to_numpy()).index.tolist() == ["mean", "sd"]
-    assert nameless.sample(X.iloc[0], 5).shape == (5, 2)
+    assert nameless.sample(X.iloc[0].to_numpy(), 5).shape == (5, 2)
 
 
 def test_inside_our_pipeline_and_around_a_validation_pair() -> None:
