@@ -138,9 +138,13 @@ def fit_blend(
     blended = np.tensordot(shares, probabilities, 1)
     temperature = _find_temperature(blended, truth) if calibrated else 1.0
     log_loss = -float(np.log(_finished(blended, temperature, n)[rows, truth]).mean())
-    kept = {name: float(w) for name, w in zip(classifiers, shares, strict=True) if w > 0}
-    fitted = {name: [one for one, _ in fits] for name, fits in zip(classifiers, own, strict=True)}
-    return Blend({name: fitted[name] for name in kept}, kept, temperature, n, log_loss)
+    members = {
+        name: [one for one, _ in fits]
+        for name, fits, share in zip(classifiers, own, shares, strict=True)
+        if share > 0
+    }
+    kept = dict(zip(members, shares[shares > 0].tolist(), strict=True))
+    return Blend(members, kept, temperature, n, log_loss)
 
 
 def _fit_and_judge(classifier: Any, x: Any, classes: Classes, split: Split) -> tuple[Any, Array]:
