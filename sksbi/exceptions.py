@@ -192,7 +192,8 @@ class TrainingWarning(UserWarning):
     A fit learnt nothing, is too sure of itself, did not see all of x, or theta is not the prior's.
 
     Given by ``fit``, and by ``sample`` where posteriors like the one asked for were too narrow on
-    simulations held out, or a ratio is multiplied over more trials than it is good for.
+    simulations held out, x is at the edge of what was simulated, or a ratio or likelihood is
+    multiplied over more trials than it is good for.
 
     Examples
     --------

@@ -291,6 +291,6 @@ class AMNRE(SamplerMixin, RatioMixin, RatioNetworkMixin, ObservedMixin, NeuralEs
     def _posterior(self):
         """Assemble the posterior."""
         ratio = NetworkRatio(self.net_.module_, self._theta_space, self._x_space, self._reach)
-        record = NormaliserRecord(ratio, self._some_x)
+        record = NormaliserRecord(ratio, self._some_x, self._n_learnt)
         masks = Masks(self._spec["masks"], self.parameter_names_)
         return self._prior_times(ratio, record, masks=masks)

@@ -15,9 +15,14 @@ from sklearn.utils.validation import check_is_fitted
 from tqdm.auto import tqdm
 
 from sksbi.estimators.batch import AskedBatch
-from sksbi.estimators.doubt import warn_of_doubts, warn_of_outliers, warn_of_sampling
+from sksbi.estimators.doubt import (
+    warn_of_doubts,
+    warn_of_edges,
+    warn_of_outliers,
+    warn_of_sampling,
+)
 from sksbi.posteriors.base import Draws, Posterior, PosteriorAt
-from sksbi.preprocessing import TypicalObservations
+from sksbi.preprocessing import Edges, TypicalObservations
 from sksbi.priors import Prior
 from sksbi.samplers import ChainStatistics
 from sksbi.tables.layout import ObservationLayout, Observations
@@ -59,6 +64,7 @@ class AskingMixin(ABC):
     theta_columns_: list[Any] | None
     x_layout_: ObservationLayout
     typical_x_: TypicalObservations
+    _edges: Edges | None = None  # None of what earlier versions saved, and of parts of large data
 
     @abstractmethod
     def _posterior(self) -> Posterior:
@@ -308,6 +314,7 @@ class AskingMixin(ABC):
         names = layout.names
         is_far = warns and warn_of_outliers(self.typical_x_, observations, names, trials=trials)
         if warns and not is_far:
+            warn_of_edges(self._edges, observations, names, trials=trials)
             warn_of_doubts(asked.doubts(), observations, self.parameter_names_)
         return observations, asked
 

@@ -6,15 +6,21 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from sksbi.exceptions import MisspecificationWarning, SamplingWarning
+from sksbi.exceptions import MisspecificationWarning, SamplingWarning, TrainingWarning
 from sksbi.posteriors.base import Doubt
-from sksbi.preprocessing import TypicalObservations
+from sksbi.preprocessing import Edges, TypicalObservations
 from sksbi.samplers import ChainStatistics
 from sksbi.tables.layout import Observations
 from sksbi.utils.types import Array
 from sksbi.utils.warn import warn_user
 
-__all__ = ["warn_of_doubts", "warn_of_evidence", "warn_of_outliers", "warn_of_sampling"]
+__all__ = [
+    "warn_of_doubts",
+    "warn_of_edges",
+    "warn_of_evidence",
+    "warn_of_outliers",
+    "warn_of_sampling",
+]
 
 _FEWEST_TO_JUDGE = 8
 _MOST_R_HAT, _LEAST_ESS = 1.3, 0.1
@@ -48,7 +54,7 @@ def warn_of_outliers(
         Whether a warning was given.
     """
     x = observations.values
-    rows = x.reshape(-1, *x.shape[2:]) if trials else x
+    rows = _rows(x, trials)
     far = typical.are_far(rows)
     if not far.any():
         return False
@@ -65,6 +71,39 @@ def warn_of_outliers(
         MisspecificationWarning,
     )
     return True
+
+
+def warn_of_edges(
+    edges: Edges | None, observations: Observations, names: Sequence[str] | None, *, trials: bool
+) -> None:
+    """
+    Warn of an observation with hardly any simulation beyond it.
+
+    Parameters
+    ----------
+    edges : Edges or None
+        The outermost simulations of fit; None if they are not known.
+    observations : Observations
+        The observations.
+    names : sequence of str or None
+        The columns of x.
+    trials : bool
+        Whether an observation consists of trials.
+    """
+    x = observations.values
+    rows = _rows(x, trials)
+    found = None if edges is None else edges.find(rows)
+    if edges is None or found is None:
+        return
+    first = found[0] * len(x) // len(rows)
+    who = "x" if observations.single else f"observation {observations.index[first]} in x"
+    warn_user(
+        f"{who} is at the edge of what was simulated: {edges.describe(found, rows, names)}. Little "
+        "is known there: means of such posteriors are often off by half a standard deviation, and "
+        "at times by more than one. Give more simulations, or a prior under which such x "
+        "are less rare.",
+        TrainingWarning,
+    )
 
 
 def warn_of_doubts(
@@ -150,3 +189,8 @@ def warn_of_evidence(log_z: Array, effective: Array, observations: Observations)
         "sampler='nested' looks everywhere.",
         SamplingWarning,
     )
+
+
+def _rows(x: Array, trials: bool) -> Array:
+    """Put the trials of all observations below each other."""
+    return x.reshape(-1, *x.shape[2:]) if trials else x

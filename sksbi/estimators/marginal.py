@@ -12,7 +12,7 @@ from sksbi.estimators.sampled import ChainsMixin
 
 __all__ = ["MarginalPosterior", "StaysFittedMixin"]
 
-_SHARED = ("x_layout_", "typical_x_", "seed_", "history_", "random_state", "_estimates")
+_SHARED = ("x_layout_", "typical_x_", "_edges", "seed_", "history_", "random_state", "_estimates")
 
 
 class StaysFittedMixin:

@@ -282,5 +282,5 @@ class NRE(SamplerMixin, RatioMixin, RatioNetworkMixin, ObservedMixin, NeuralEsti
     def _posterior(self):
         """Assemble the posterior."""
         ratio = NetworkRatio(self.net_.module_, self._theta_space, self._x_space, self._reach)
-        record = NormaliserRecord(ratio, self._some_x)
+        record = NormaliserRecord(ratio, self._some_x, self._n_learnt)
         return self._prior_times(ratio, record, self._n_trials)

@@ -23,8 +23,9 @@ class RatioNetworkMixin:
     """Judging and recording a ratio, for an estimator whose network is a ConditionalRatio."""
 
     x_layout_: ObservationLayout
+    _n_learnt: float | None = None  # absent from what earlier versions saved, as is the next
     _n_trials: int
-    _reach: Array | None = None  # of what earlier versions saved
+    _reach: Array | None = None
     _some_x: Array
     _streams: bool
     _resumes: Callable[[], bool]
@@ -51,8 +52,11 @@ class RatioNetworkMixin:
         layout = self.x_layout_
         self._n_trials = layout.count_trials(pairs.x)
         weight = pairs.weight.repeat(self._n_trials)
-        before = self._some_x if self._streams and self._resumes() else None
+        goes_on = self._streams and self._resumes()
+        before = self._some_x if goes_on else None
         self._some_x = keep_rows(layout.flat(pairs.x), weight, before)
+        n_learnt = float(weight.sum() ** 2 / (weight**2).sum())
+        self._n_learnt = n_learnt + (self._n_learnt or 0.0) if goes_on else n_learnt
         u, _ = spaces[0].to_network(pairs.theta)
         low, high = u.min(axis=0), u.max(axis=0)
         reach = np.stack([low - _REACH * (high - low), high + _REACH * (high - low)])

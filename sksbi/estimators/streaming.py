@@ -12,7 +12,7 @@ from sklearn.utils.metadata_routing import UNUSED
 from sksbi import training
 from sksbi.data import Pairs, TensorPairs, count_passes
 from sksbi.losses import Atomic
-from sksbi.preprocessing import TypicalObservations
+from sksbi.preprocessing import Edges, TypicalObservations
 from sksbi.priors import Prior
 from sksbi.tables.layout import ObservationLayout
 from sksbi.tables.names import check_pairs
@@ -38,6 +38,7 @@ class StreamingMixin:
     parameter_names_: list[Any]
     seed_: int
     typical_x_: TypicalObservations
+    _edges: Edges | None
     x_layout_: ObservationLayout
     validation_fraction: Any
     _theta_space: Any
@@ -177,7 +178,9 @@ class StreamingMixin:
         if len(pairs) < _FEWEST_LEARNT:
             return
         self._pass(pairs, generator)
-        self.typical_x_ = self.typical_x_.stretched(self.x_layout_.flat(pairs.x))
+        x = self.x_layout_.flat(pairs.x)
+        self.typical_x_ = self.typical_x_.stretched(x)
+        self._edges = None if self._edges is None else self._edges.joined(Edges(x))
 
     def _pass(self, pairs, generator):
         """Go once through rows that have waited, and through these but those that wait now."""

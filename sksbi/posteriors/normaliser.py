@@ -34,6 +34,7 @@ import numpy as np
 
 from sksbi.exceptions import TrainingWarning
 from sksbi.posteriors.base import Doubt
+from sksbi.posteriors.expected import expected_doubts
 from sksbi.posteriors.factor import FactorAt, Ratio
 from sksbi.posteriors.trials import (
     FEWEST_POINTS,
@@ -96,10 +97,12 @@ class NormaliserRecord:
         The ratio.
     x : ndarray of shape (n, ...)
         Draws from p(x).
+    n_learnt : float or None, default=None
+        From how many pairs the ratio was learnt, if its error over trials is to be expected.
     """
 
-    def __init__(self, ratio: Ratio, x: Array) -> None:
-        self.ratio, self.x = ratio, x
+    def __init__(self, ratio: Ratio, x: Array, n_learnt: float | None = None) -> None:
+        self.ratio, self.x, self.n_learnt = ratio, x, n_learnt
 
     def pooled(self, others: Sequence[NormaliserRecord]) -> NormaliserRecord:
         """
@@ -116,11 +119,13 @@ class NormaliserRecord:
             One record.
         """
         ratio = self.ratio.pooled([other.ratio for other in others])
-        return NormaliserRecord(ratio, keep_rows(np.concatenate([self.x, *(o.x for o in others)])))
+        x = keep_rows(np.concatenate([self.x, *(other.x for other in others)]))
+        n_learnt = [one.n_learnt for one in (self, *others) if one.n_learnt is not None]
+        return NormaliserRecord(ratio, x, max(n_learnt, default=None))
 
     def doubts(self, posterior: Any, theta: Sequence[Array]) -> list[Doubt]:
         """
-        Find observations over whose posterior T log Z changes too much.
+        Find observations over whose posterior T log Z changes too much, or is likely to.
 
         Parameters
         ----------
@@ -132,18 +137,16 @@ class NormaliserRecord:
         Returns
         -------
         list of Doubt
-            One or none.
+            Up to one of what was found, and of what is to be expected.
         """
         seen, n_trials = theta[:MOST_OBSERVATIONS], posterior.factor_at.n_trials
-        if n_trials < 2 or len(self.x) < _FEWEST_ROWS:
+        if n_trials < 2:
             return []
-        at_rows, level = self.ratio.at(self.x), SIGNIFICANT / max(1, len(seen))
-        change = np.array(
-            [self._least_change(at_rows, one, posterior.prior, n_trials, level) for one in seen]
-        )
-        rows = np.flatnonzero(change > MOST_CHANGE)
-        if not len(rows):
-            return []
+        change = self._changes(posterior, seen, n_trials)
+        blamed = change > MOST_CHANGE
+        expected = expected_doubts(posterior, seen, self.n_learnt, blamed)
+        if not blamed.any():
+            return expected
         up_to = "" if len(seen) == 1 else "up to "
         text = (
             f"the ratio does not average to one over x, and over {n_trials} trials of {{who}} that "
@@ -151,11 +154,21 @@ class NormaliserRecord:
             "deviations or more. Give more simulations, take a smoother ratio if this is of trees, "
             "or simulate all trials as one x, with sksbi.nn.DeepSet as the embedding."
         )
-        return [Doubt(TrainingWarning, text, rows, len(seen))]
+        return [Doubt(TrainingWarning, text, np.flatnonzero(blamed), len(seen)), *expected]
 
     def stand_ins(self, posterior: Any, theta: Array, log_p: Array) -> Array:
         """Make what serves as draws out of points, if they cost more than a look at them does."""
         return stand_ins(posterior, theta, log_p, 2 * POINTS * len(self.x))
+
+    def _changes(self, posterior: Any, theta: Sequence[Array], n_trials: int) -> Array:
+        """Bound the standard deviations of T log Z over some posteriors from below."""
+        if len(self.x) < _FEWEST_ROWS:
+            return np.zeros(len(theta))
+        at_rows, level = self.ratio.at(self.x), SIGNIFICANT / max(1, len(theta))
+        changes = [
+            self._least_change(at_rows, one, posterior.prior, n_trials, level) for one in theta
+        ]
+        return np.array(changes)
 
     def _least_change(
         self, at_rows: FactorAt, theta: Array, prior: Prior, n_trials: int, level: float

@@ -30,9 +30,8 @@ for five, with n rows that count. Of 10,000 simulations that is 5,000: above 0.7
 standard deviations at T = 10, 100, 1,000 and 10,000. Errors are smoothed over half of theta's
 range: one that is confined to a small part of it shows in part.
 
-For the same reason no fit of D parameters to n pairs knows g better than to sqrt(D T / n) standard
-deviations. This is told where it is much, though the test finds nothing. Fits were off by half to
-five times as much.
+For the same reason no fit to n pairs knows g better than so. What is to be expected of any is told
+where it is much, though the test finds nothing (:mod:`sksbi.posteriors.expected`).
 """
 
 from __future__ import annotations
@@ -45,6 +44,7 @@ from scipy import stats
 
 from sksbi.exceptions import TrainingWarning
 from sksbi.posteriors.base import Doubt
+from sksbi.posteriors.expected import expected_doubts
 from sksbi.posteriors.factor import Factor
 from sksbi.posteriors.trials import (
     FEWEST_POINTS,
@@ -208,7 +208,7 @@ class ScoreRecord:
         Returns
         -------
         list of Doubt
-            Up to one of a shift found, of a shift to be expected, and of the width.
+            Up to one of a shift found, of the width, and of a shift to be expected.
         """
         seen, n_trials = list(theta[:MOST_OBSERVATIONS]), posterior.factor_at.n_trials
         enough = [i for i, one in enumerate(seen) if len(one) >= FEWEST_POINTS]
@@ -216,28 +216,24 @@ class ScoreRecord:
             return []
         z = [posterior.prior.to_unbounded(seen[i]) for i in enough]
         look = _Look(self, posterior.prior, z, n_trials, SIGNIFICANT / len(seen))
-        found = np.zeros((len(seen), 3))
+        found = np.zeros((len(seen), 2))
         for i, one in zip(enough, z, strict=True):
             found[i] = look.at(one)
-        shift, expected, log_factor = found.T
-        expected = np.where(shift > MOST_CHANGE, 0.0, expected)
+        shift, log_factor = found.T
         up_to = "" if len(seen) == 1 else "up to "
         said = (
             (shift > MOST_CHANGE, _text_of_shift(n_trials, up_to, shift.max())),
-            (
-                expected > MOST_CHANGE,
-                _text_of_expected(n_trials, up_to, expected.max(), self.n_learnt),
-            ),
             (
                 np.abs(log_factor) > np.log(_MOST_FACTOR),
                 _text_of_width(n_trials, up_to, max(log_factor, key=abs)),
             ),
         )
-        return [
+        doubts = [
             Doubt(TrainingWarning, text, np.flatnonzero(blamed), len(seen))
             for blamed, text in said
             if blamed.any()
         ]
+        return doubts + expected_doubts(posterior, seen, self.n_learnt, shift > MOST_CHANGE)
 
     def stand_ins(self, posterior: Any, theta: Array, log_p: Array) -> Array:
         """Make what serves as draws out of points, if they cost more than a look at them does."""
@@ -251,15 +247,6 @@ def _text_of_shift(n_trials: int, up_to: str, shift: float) -> str:
         f"the likelihood's score does not average to zero over simulations, and over {n_trials} "
         f"trials of {{who}} that adds up: the posterior is off by {up_to}{shift:.2g} of its "
         f"standard deviations or more. {_ADVICE}"
-    )
-
-
-def _text_of_expected(n_trials: int, up_to: str, shift: float, n_learnt: float) -> str:
-    """Tell of a shift that is to be expected of any fit."""
-    return (
-        f"{n_trials} trials of {{who}} are many for a likelihood learnt from {n_learnt:.0f} "
-        "simulations: what these leave open adds up, and the posterior is likely to be off by "
-        f"{up_to}about {shift:.2g} of its standard deviations. {_ADVICE}"
     )
 
 
@@ -300,7 +287,7 @@ class _Look:
         n_trials: int,
         level: float,
     ) -> None:
-        self.n_trials, self.n_learnt = n_trials, record.n_learnt
+        self.n_trials = n_trials
         some = slice(_ROWS_PER_TRIAL * n_trials)
         z, x = prior.to_unbounded(record.theta[some]), record.x[some]
         sd = np.median([one.std(axis=0) for one in draws], axis=0)
@@ -313,7 +300,7 @@ class _Look:
         self.parts = [n for n in {n_held_out, n_all} if n >= _FEWEST_ROWS]
         self.level = level / (3 * max(1, len(self.parts)))
 
-    def at(self, draws: Array) -> tuple[float, float, float]:
+    def at(self, draws: Array) -> tuple[float, float]:
         """
         Judge one posterior.
 
@@ -326,24 +313,21 @@ class _Look:
         -------
         shift : float
             A bound from below of how far its mean is off, in standard deviations.
-        expected : float
-            How far it is off at least in expectation.
         log_factor : float
             The logarithm of a factor by which it is too narrow at least; negative: too wide.
         """
         center = draws.mean(axis=0)
         spread = (draws - center).T @ (draws - center) / len(draws)
         root = np.linalg.cholesky(spread + 1e-12 * np.trace(spread) * np.eye(len(spread)))
-        shift, log_factor, noise = 0.0, 0.0, float(len(spread) * self.n_trials)
+        shift, log_factor = 0.0, 0.0
         for n in self.parts:
             weight = _weights(self.z[:n], center)
-            scores = self.n_trials * self.score[:n] @ root
             if self._is_local(weight, np.diag(spread), n):
+                scores = self.n_trials * self.score[:n] @ root
                 shift = max(shift, self._bound(weight, scores))
                 width = self._width(weight, np.diag(spread), n)
                 log_factor = width if abs(width) > abs(log_factor) else log_factor
-            noise = min(noise, float(weight @ (scores**2).sum(axis=1)))
-        return shift, float(np.sqrt(noise / self.n_learnt)), log_factor
+        return shift, log_factor
 
     def _is_local(self, weight: Array, variance: Array, n: int) -> bool:
         """Tell a posterior of one peak, of which derivatives in its middle tell something."""

@@ -1,5 +1,6 @@
 """From the user's units to what a network learns well from, and back, with log-determinants."""
 
+from sksbi.preprocessing.edges import Edges
 from sksbi.preprocessing.invertible_space import InvertibleSpace
 from sksbi.preprocessing.observation_space import ObservationSpace
 from sksbi.preprocessing.parameter_space import ParameterSpace
@@ -9,6 +10,7 @@ from sksbi.preprocessing.typical import TypicalObservations
 from sksbi.preprocessing.views import RobustViews
 
 __all__ = [
+    "Edges",
     "InvertibleSpace",
     "ObservationSpace",
     "ParameterSpace",

@@ -22,6 +22,7 @@ from copy import copy
 
 import numpy as np
 
+from sksbi.preprocessing.edges import name_column
 from sksbi.preprocessing.views import RobustViews
 from sksbi.utils.batches import batches
 from sksbi.utils.subset import some_rows
@@ -177,7 +178,7 @@ class TypicalObservations:
                 f"its features together are {distance[0]:.3g} times as far from the mean as those "
                 "of the farthest simulation"
             )
-        name = repr(names[column]) if names is not None else _name(column, x.shape[1:])
+        name = name_column(column, x.shape[1:], names)
         value, low, high = _columns(x)[0, column], self.region.low[column], self.region.high[column]
         return f"{name} is {value:.6g}, simulated from {low:.6g} to {high:.6g}"
 
@@ -243,12 +244,6 @@ def _whitener(centered: Array) -> Array:
     values, vectors = np.linalg.eigh(covariance)
     floor = max(_RIDGE * values[-1], np.finfo(float).tiny)
     return vectors / np.sqrt(np.maximum(values, floor))
-
-
-def _name(column: int, shape: tuple[int, ...]) -> str:
-    """Name an element of an observation by its place."""
-    place = np.unravel_index(column, shape) if len(shape) > 1 else (column,)
-    return "x" if not shape else f"x[{', '.join(str(int(i)) for i in place)}]"
 
 
 def _columns(x: Floats) -> Array:
