@@ -178,14 +178,14 @@ def test_a_wrong_width_is_told(d: int, sd: float, word: str) -> None:
 
 
 def test_more_trials_than_simulations_answer_for_are_told() -> None:
-    """Two parameters at 1,000 pairs: three times sqrt(2 T / 1,000) standard deviations."""
+    """Two parameters at 1,000 pairs: twice sqrt(2 T / 1,000) standard deviations."""
     few = fitted(located(), 2, 0, n_learnt=1_000.0)
-    assert doubts(few, 10) == []
-    (doubt,) = doubts(few, 50)
+    assert doubts(few, 20) == []
+    (doubt,) = doubts(few, 100)
     assert "many for what was learnt from 1000 simulations" in doubt.text
-    # A 51st of the variance is the prior's.
-    expected = 3 * np.sqrt(2 * 50 / 51 * 50 / 1_000)
-    assert told(doubt, "off by about ") == pytest.approx(expected, abs=0.02)
+    # A 101st of the variance is the prior's, and the centre is at 0.4 of its standard deviations.
+    expected = 2 * np.sqrt(2 * 100 / 101 * 100 / 1_000) * np.exp(0.4**2 / 4)
+    assert told(doubt, "off by about ") == pytest.approx(expected, abs=0.03)
     # Where a shift was found none is expected.
     shifted = doubts(fitted(located(0.5), 2, 0, n_learnt=1_000.0), 500)
     assert ["score does not average" in doubt.text for doubt in shifted] == [True]
