@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 import polars as pl
 import pytest
+import torch
 from scipy import sparse, stats
 from sklearn.base import BaseEstimator, TransformerMixin, clone
 from sklearn.compose import make_column_transformer
@@ -124,6 +125,25 @@ def test_batches_of_one_row_keep_their_axis(on_arrays: Pipeline, on_tables: Pipe
     assert on_arrays.map(X[:1]).shape == (1, 2)
     assert on_tables.sample(X_TABLE.iloc[:1], 6).index.names == ["observation", "draw"]
     assert on_tables.map(X_TABLE.iloc[:1]).index.tolist() == [1000]
+
+
+def test_numbers_of_fewer_digits_are_computed_with_those_of_fit(
+    on_arrays: Pipeline, on_tables: Pipeline
+) -> None:
+    """A scaler computes in the dtype that it is given; what float32 holds has one answer."""
+    x, theta = X[:5].astype("f4"), THETA[:5]
+    table = pd.DataFrame(x, columns=COLUMNS)
+    for pipe, forms in (
+        (on_arrays, (x, torch.from_numpy(x))),
+        (on_tables, (table, table.astype("f8").astype({"b": "f4"}))),
+    ):
+        wide = pipe.log_prob(theta, forms[0].astype("f8"))
+        for form in forms:
+            np.testing.assert_array_equal(pipe.log_prob(theta, form), wide)
+    np.testing.assert_array_equal(
+        on_tables.log_prob(theta[:1], table.iloc[0]),
+        on_tables.log_prob(theta[:1], table.iloc[0].astype("f8")),
+    )
 
 
 def test_the_labels_of_a_batch_are_kept(on_arrays: Pipeline, on_tables: Pipeline) -> None:

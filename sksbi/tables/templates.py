@@ -89,7 +89,7 @@ def as_table(x: Any, template: Any) -> tuple[Any, bool]:
         x = _in_order(pd.Series(dict(x), dtype=object), template)
     if isinstance(x, pd.DataFrame):
         _check_labels(x, template)
-        return given, False
+        return _widened_columns(given, template), False
     if scipy.sparse.issparse(x):
         raise TypeError("x must be dense, as in fit, got a sparse array: give x.toarray().")
     n_axes = len(shape_of(x, "x"))
@@ -140,7 +140,26 @@ def _as_batch(x: Any, template: Any) -> tuple[Any, bool]:
     if n_axes < template.ndim - 1:
         raise shape_error(x, template)
     single = n_axes == template.ndim - 1
-    return (np.asarray(x)[None] if single else x), single
+    rows = np.asarray(x)[None] if single else x
+    dtype = getattr(template, "dtype", None)
+    narrow = _has_fewer_digits(getattr(rows, "dtype", None), dtype)
+    return (rows.astype(dtype) if narrow else rows), single
+
+
+def _widened_columns(table: Any, template: pd.DataFrame) -> Any:
+    """Give columns fit's dtype where theirs has fewer digits, in which steps would compute."""
+    if not isinstance(table, pd.DataFrame) or table.shape[1] != template.shape[1]:
+        return table
+    pairs = zip(table.dtypes.items(), template.dtypes, strict=True)
+    wider = {label: dtype for (label, own), dtype in pairs if _has_fewer_digits(own, dtype)}
+    return table.astype(wider) if wider and table.columns.is_unique else table
+
+
+def _has_fewer_digits(dtype: Any, other: Any) -> bool:
+    """Compare two float dtypes of NumPy."""
+    if not isinstance(dtype, np.dtype) or not isinstance(other, np.dtype):
+        return False
+    return dtype.kind == other.kind == "f" and dtype.itemsize < other.itemsize
 
 
 def shape_error(x: Any, template: Any, *, trials: str = "") -> ValueError:
