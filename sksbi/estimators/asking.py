@@ -21,6 +21,7 @@ from sksbi.estimators.doubt import (
     warn_of_outliers,
     warn_of_sampling,
 )
+from sksbi.exceptions import MisspecificationWarning
 from sksbi.posteriors.base import Draws, Posterior, PosteriorAt
 from sksbi.preprocessing import Edges, TypicalObservations
 from sksbi.priors import Prior
@@ -314,8 +315,10 @@ class AskingMixin(ABC):
         names = layout.names
         is_far = warns and warn_of_outliers(self.typical_x_, observations, names, trials=trials)
         if warns and not is_far:
-            warn_of_edges(self._edges, observations, names, trials=trials)
-            warn_of_doubts(asked.doubts(), observations, self.parameter_names_)
+            doubts = asked.doubts()
+            warn_of_doubts(doubts, observations, self.parameter_names_)
+            if all(doubt.category is not MisspecificationWarning for doubt in doubts):
+                warn_of_edges(self._edges, observations, names, trials=trials)
         return observations, asked
 
     def _ask_batch(self, x, iid=False, *, warns=True):

@@ -18,9 +18,9 @@ that is most,
     2 \sqrt{D_T T / n} \, e^{z^2 / 4}
 
 is about the root mean square of the error. Fits of NLE and NRE to eight problems with exact answers
-(``tests/benchmarks/trials.py``) were off by 0.7 times that at the median, and by 1.8 to 2.2 times
-in one of ten. Half a standard deviation told is then 82 and 100% of the posteriors that were off by
-more than one, and 8 and 9% of those off by less than a quarter.
+(``tests/benchmarks/trials.py``) were off by 0.7 and 0.8 times that at the median, and by 1.8 and
+2.6 times in one of ten. Of posteriors that were off by more than one standard deviation 98% (NLE)
+and 77% (NRE) are told, of those off by less than a quarter 7 and 8%.
 
 This is no test. It needs nothing but the posterior's draws, and tells what no look at n pairs can,
 as their own noise is as large.

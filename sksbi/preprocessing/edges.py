@@ -106,7 +106,7 @@ class Edges:
         """
         row, column, is_high, count = found
         how = "large or larger" if is_high else "small or smaller"
-        verb = "is" if count == 1 else "are"
+        verb = "are" if count == 2 else "is"
         some = "none" if count == 0 else str(count)
         name, value = name_column(column, x.shape[1:], names), _columns(x)[row, column]
         return f"{name} is {value:.6g}, and {some} of {self.n} simulations {verb} as {how}"

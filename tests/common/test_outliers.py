@@ -48,6 +48,7 @@ def test_a_batch_names_the_first(posterior: BaseEstimator, pairs: Pairs) -> None
     assert "in observation y 'b' is 1000" in text
 
 
+@pytest.mark.filterwarnings("ignore:6 trials of x are many")
 def test_trials_count_one_by_one(ratio: BaseEstimator, pairs: Pairs) -> None:
     fitted = clone(ratio).fit(*pairs)
     trials = np.array(pairs[1].iloc[:6])

@@ -61,7 +61,7 @@ def test_a_good_fit_is_not_doubted(n_trials: int) -> None:
 
 @pytest.mark.slow
 def test_all_that_is_asked_warns() -> None:
-    """sqrt(T / n) is 1 for 50 trials and simulations."""
+    """2 sqrt(T / n) is 2 for 50 trials and simulations."""
     nle = NLE(PRIOR, max_epochs=1, random_state=0).fit(*normal(50, 0))
     trials = np.random.default_rng(1).normal(0.5, 1, (50, 1))
     grid = np.linspace(-3, 3, 400)[:, None]
@@ -94,13 +94,13 @@ FITS = {
 
 @pytest.mark.parametrize("name", FITS)
 def test_more_trials_than_simulations_answer_for(name: str) -> None:
-    """sqrt(T / n) standard deviations: 0.9 of 400 trials for 500 simulations, less for few."""
+    """2 sqrt(T / n) standard deviations: 1.8 of 400 trials for 500 simulations, less for few."""
     fitted = FITS[name]()
     (text,) = doubts(fitted, 400)
-    assert "400 trials of {who} are many for a likelihood learnt from 500 simulations" in text
-    # Second moments of 250 scores are known to a tenth or so.
+    assert "400 trials of {who} are many for what was learnt from 500 simulations" in text
+    # The draws are half a standard deviation of the prior from its mean.
     told = float(text.split("about ")[1].split()[0])
-    assert told == pytest.approx(np.sqrt(400 / 500), rel=0.2)
+    assert told == pytest.approx(2 * np.sqrt(400 / 500) * np.exp(0.5**2 / 4), rel=0.05)
     assert doubts(fitted, 20) == []
 
 

@@ -429,6 +429,7 @@ def test_a_single_row_cannot_be_paired(choice: str | None) -> None:
         nre.fit(theta, x, sample_weight=weight)
 
 
+@pytest.mark.filterwarnings("ignore:200 trials of x are many")
 def test_beyond_the_simulations_a_ratio_stays_and_many_trials_have_a_posterior() -> None:
     """
     Parameters further out than a tenth of the range count as at that edge.

@@ -80,6 +80,7 @@ EXACT = {
 
 
 @pytest.mark.parametrize("name", ["NRE", pytest.param("NLE", marks=pytest.mark.slow)])
+@pytest.mark.filterwarnings("ignore:10 trials of")
 def test_the_posterior_is_that_of_trials_made_rows_by_hand(name: str) -> None:
     """
     Both are near N(sum of x / (2 T + 1), 1 / (2 T + 1)), the exact one, at new numbers of trials.

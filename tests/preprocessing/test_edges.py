@@ -78,7 +78,7 @@ def test_edges_are_described_by_name_or_place() -> None:
     found = edges.find(x)
     assert found == (0, 0, True, 0)
     text = edges.describe(found, x, None)
-    assert text == "x[0, 0] is 1199.5, and none of 600 simulations are as large or larger"
+    assert text == "x[0, 0] is 1199.5, and none of 600 simulations is as large or larger"
 
 
 @pytest.fixture(scope="module")
