@@ -15,13 +15,7 @@ from sklearn.utils.validation import check_is_fitted
 from tqdm.auto import tqdm
 
 from sksbi.estimators.batch import AskedBatch
-from sksbi.estimators.doubt import (
-    warn_of_doubts,
-    warn_of_edges,
-    warn_of_outliers,
-    warn_of_sampling,
-)
-from sksbi.exceptions import MisspecificationWarning
+from sksbi.estimators.doubt import warn_of_doubts, warn_of_observations, warn_of_sampling
 from sksbi.posteriors.base import Draws, Posterior, PosteriorAt
 from sksbi.preprocessing import Edges, TypicalObservations
 from sksbi.priors import Prior
@@ -312,13 +306,9 @@ class AskingMixin(ABC):
         posterior.check_takes(trials)
         observations = layout.read_trials(x) if trials else layout.read(x)
         asked = posterior.at(observations.values, trials=trials, observed=True)
-        names = layout.names
-        is_far = warns and warn_of_outliers(self.typical_x_, observations, names, trials=trials)
-        if warns and not is_far:
-            doubts = asked.doubts()
-            warn_of_doubts(doubts, observations, self.parameter_names_)
-            if all(doubt.category is not MisspecificationWarning for doubt in doubts):
-                warn_of_edges(self._edges, observations, names, trials=trials)
+        if warns:
+            known, names = (self.typical_x_, self._edges), (self.parameter_names_, layout.names)
+            warn_of_observations(asked, observations, *known, *names, trials=trials)
         return observations, asked
 
     def _ask_batch(self, x, iid=False, *, warns=True):

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from sksbi.exceptions import MisspecificationWarning, SamplingWarning, TrainingWarning
-from sksbi.posteriors.base import Doubt
+from sksbi.posteriors.base import Doubt, PosteriorAt
 from sksbi.preprocessing import Edges, TypicalObservations
 from sksbi.samplers import ChainStatistics
 from sksbi.tables.layout import Observations
@@ -16,8 +16,8 @@ from sksbi.utils.warn import warn_user
 
 __all__ = [
     "warn_of_doubts",
-    "warn_of_edges",
     "warn_of_evidence",
+    "warn_of_observations",
     "warn_of_outliers",
     "warn_of_sampling",
 ]
@@ -73,27 +73,53 @@ def warn_of_outliers(
     return True
 
 
-def warn_of_edges(
-    edges: Edges | None, observations: Observations, names: Sequence[str] | None, *, trials: bool
+def warn_of_observations(
+    asked: PosteriorAt,
+    observations: Observations,
+    typical: TypicalObservations,
+    edges: Edges | None,
+    parameters: Sequence[str],
+    names: Sequence[str] | None,
+    *,
+    trials: bool,
 ) -> None:
     """
-    Warn of an observation with hardly any simulation beyond it.
+    Warn of observations that are unlike the simulations, or about which a fit contradicts itself.
 
     Parameters
     ----------
-    edges : Edges or None
-        The outermost simulations of fit; None if they are not known.
+    asked : PosteriorAt
+        The posteriors.
     observations : Observations
         The observations.
+    typical : TypicalObservations
+        The region that x filled in fit.
+    edges : Edges or None
+        The outermost simulations of fit; None if they are not known.
+    parameters : sequence of str
+        The names of the parameters.
     names : sequence of str or None
         The columns of x.
     trials : bool
         Whether an observation consists of trials.
     """
+    if warn_of_outliers(typical, observations, names, trials=trials):
+        return
+    doubts = asked.doubts()
+    warn_of_doubts(doubts, observations, parameters)
+    impossible = any(doubt.category is MisspecificationWarning for doubt in doubts)
+    if edges is not None and not impossible:
+        _warn_of_edges(edges, observations, names, trials=trials)
+
+
+def _warn_of_edges(
+    edges: Edges, observations: Observations, names: Sequence[str] | None, *, trials: bool
+) -> None:
+    """Warn of an observation with hardly any simulation beyond it."""
     x = observations.values
     rows = _rows(x, trials)
-    found = None if edges is None else edges.find(rows)
-    if edges is None or found is None:
+    found = edges.find(rows)
+    if found is None:
         return
     first = found[0] * len(x) // len(rows)
     who = "x" if observations.single else f"observation {observations.index[first]} in x"

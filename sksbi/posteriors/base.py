@@ -20,6 +20,7 @@ from typing import Any, ClassVar, Protocol, Self
 
 import numpy as np
 
+from sksbi.posteriors.doubt import Doubt
 from sksbi.posteriors.modes import find_modes
 from sksbi.posteriors.trials import NO_TRIALS
 from sksbi.priors import Prior
@@ -57,40 +58,6 @@ class Draws:
     log_prob: Array | None = None
     statistics: ChainStatistics | None = None
     density: Callable[[Array], Array] | None = None
-
-
-@dataclass(frozen=True, eq=False)
-class Doubt:
-    """
-    A reason not to trust the answer for some observations.
-
-    Parameters
-    ----------
-    category : type
-        The kind of warning.
-    text : str
-        What to say, with "{who}" for the observations and "{parameter}" for a parameter's name.
-    rows : ndarray of int
-        The observations.
-    n_seen : int
-        How many were looked at.
-    parameter : int, default=0
-        The number of the parameter.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> from sksbi.posteriors import Doubt
-    >>> doubt = Doubt(UserWarning, "{who} is at night", np.array([3]), 10)
-    >>> doubt.text.format(who="1 of 10 observations")
-    '1 of 10 observations is at night'
-    """
-
-    category: type[Warning]
-    text: str
-    rows: Rows
-    n_seen: int
-    parameter: int = 0
 
 
 class Record(Protocol):

@@ -33,8 +33,7 @@ from typing import Any
 
 import numpy as np
 
-from sksbi.exceptions import TrainingWarning
-from sksbi.posteriors.base import Doubt
+from sksbi.posteriors.doubt import Doubt, doubts_above
 from sksbi.posteriors.trials import FEWEST_POINTS, MOST_CHANGE
 from sksbi.utils.types import Array, Mask
 
@@ -103,14 +102,10 @@ def expected_doubts(
     if n_learnt is None:
         return []
     error = np.where(blamed, 0.0, expected_errors(posterior, theta, n_learnt))
-    rows = np.flatnonzero(error > MOST_CHANGE)
-    if not len(rows):
-        return []
-    n_trials, up_to = posterior.factor_at.n_trials, "" if len(theta) == 1 else "up to "
     text = (
-        f"{n_trials} trials of {{who}} are many for what was learnt from {n_learnt:.0f} "
-        "simulations: what these leave open adds up, and the posterior is likely to be off by "
-        f"{up_to}about {error.max():.2g} of its standard deviations. Give more simulations, or "
-        "simulate all trials as one x for NPE, with sksbi.nn.DeepSet."
+        f"{posterior.factor_at.n_trials} trials of {{who}} are many for what was learnt from "
+        f"{n_learnt:.0f} simulations: what these leave open adds up, and the posterior is likely "
+        "to be off by {size} of its standard deviations or so. Give more simulations, or simulate "
+        "all trials as one x for NPE, with sksbi.nn.DeepSet."
     )
-    return [Doubt(TrainingWarning, text, rows, len(theta))]
+    return doubts_above(error, text, MOST_CHANGE)

@@ -27,11 +27,15 @@ from typing import Any
 
 import numpy as np
 
-from sksbi.exceptions import TrainingWarning
-from sksbi.posteriors.base import Doubt
+from sksbi.posteriors.doubt import Doubt, doubts_above
 from sksbi.posteriors.factor import Ratio
 from sksbi.posteriors.normaliser import NormaliserRecord
-from sksbi.posteriors.trials import FEWEST_POINTS, MOST_CHANGE, MOST_OBSERVATIONS, looked_at
+from sksbi.posteriors.trials import (
+    FEWEST_POINTS,
+    MOST_CHANGE,
+    MOST_OBSERVATIONS,
+    looked_at,
+)
 from sksbi.utils.batches import batches
 from sksbi.utils.types import Array
 
@@ -98,19 +102,15 @@ class FoldsRecord:
             return []
         pairs = zip(seen, posterior.x, strict=False)
         error = np.array([self._error(one, trials, posterior.prior) for one, trials in pairs])
-        rows = np.flatnonzero(error > MOST_CHANGE)
-        if not len(rows):
-            return self.normaliser.doubts(posterior, theta)
-        up_to = "" if len(seen) == 1 else "up to "
         text = (
             f"over {n_trials} trials of {{who}} the classifiers of different folds disagree, and "
-            f"errors add up: expect the posterior to be off by {up_to}{error.max():.2g} of its "
-            "standard deviations or more. Give more simulations, take a smoother ratio such as "
-            "NRE, or simulate all trials as one x, with sksbi.nn.DeepSet as the embedding."
+            "errors add up: expect the posterior to be off by {size} of its standard deviations or "
+            "more. Give more simulations, take a smoother ratio such as NRE, or simulate all "
+            "trials as one x, with sksbi.nn.DeepSet as the embedding."
         )
-        doubt = Doubt(TrainingWarning, text, rows, len(seen))
-        all_are = len(rows) == len(seen)
-        return [doubt, *([] if all_are else self.normaliser.doubts(posterior, theta))]
+        all_are = (error > MOST_CHANGE).all()
+        others = [] if all_are else self.normaliser.doubts(posterior, theta)
+        return doubts_above(error, text, MOST_CHANGE) + others
 
     def stand_ins(self, posterior: Any, theta: Array, log_p: Array) -> Array:
         """Make what serves as draws out of points, if they cost more than a look at them does."""

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from sksbi.exceptions import MisspecificationWarning
 from sksbi.nn import ConditionalLikelihood
-from sksbi.posteriors.base import Doubt
+from sksbi.posteriors.doubt import Doubt
 from sksbi.posteriors.factor import FactorAt, Likelihood
 from sksbi.preprocessing import InvertibleSpace, ParameterViews
 from sksbi.utils.batches import EVALUATION_BATCH, batches

@@ -17,7 +17,8 @@ from typing import Any, Self
 import numpy as np
 from sklearn.utils.metaestimators import available_if
 
-from sksbi.posteriors.base import Doubt, Draws, Posterior, PosteriorAt
+from sksbi.posteriors.base import Draws, Posterior, PosteriorAt
+from sksbi.posteriors.doubt import Doubt
 from sksbi.utils.failures import are_failed
 from sksbi.utils.types import Array, Rows
 

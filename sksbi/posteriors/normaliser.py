@@ -32,8 +32,7 @@ from typing import Any
 
 import numpy as np
 
-from sksbi.exceptions import TrainingWarning
-from sksbi.posteriors.base import Doubt
+from sksbi.posteriors.doubt import Doubt, doubts_above
 from sksbi.posteriors.expected import expected_doubts
 from sksbi.posteriors.factor import FactorAt, Ratio
 from sksbi.posteriors.trials import (
@@ -143,18 +142,14 @@ class NormaliserRecord:
         if n_trials < 2:
             return []
         change = self._changes(posterior, seen, n_trials)
-        blamed = change > MOST_CHANGE
-        expected = expected_doubts(posterior, seen, self.n_learnt, blamed)
-        if not blamed.any():
-            return expected
-        up_to = "" if len(seen) == 1 else "up to "
         text = (
             f"the ratio does not average to one over x, and over {n_trials} trials of {{who}} that "
-            f"adds up: the posterior is off by {up_to}{change.max():.2g} of its standard "
-            "deviations or more. Give more simulations, take a smoother ratio if this is of trees, "
-            "or simulate all trials as one x, with sksbi.nn.DeepSet as the embedding."
+            "adds up: the posterior is off by {size} of its standard deviations or more. Give more "
+            "simulations, take a smoother ratio if this is of trees, or simulate all trials as one "
+            "x, with sksbi.nn.DeepSet as the embedding."
         )
-        return [Doubt(TrainingWarning, text, np.flatnonzero(blamed), len(seen)), *expected]
+        expected = expected_doubts(posterior, seen, self.n_learnt, change > MOST_CHANGE)
+        return doubts_above(change, text, MOST_CHANGE) + expected
 
     def stand_ins(self, posterior: Any, theta: Array, log_p: Array) -> Array:
         """Make what serves as draws out of points, if they cost more than a look at them does."""

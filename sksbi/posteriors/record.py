@@ -29,7 +29,7 @@ from torch import Tensor
 from sksbi.data import TensorPairs
 from sksbi.exceptions import MisspecificationWarning, TrainingWarning
 from sksbi.nn.embedded import Density
-from sksbi.posteriors.base import Doubt
+from sksbi.posteriors.doubt import Doubt
 from sksbi.utils.batches import EVALUATION_BATCH, batches
 from sksbi.utils.devices import device_of
 from sksbi.utils.subset import choose_rows

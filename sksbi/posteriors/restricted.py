@@ -21,7 +21,8 @@ from typing import Any, cast
 import numpy as np
 from sklearn.utils.metaestimators import available_if
 
-from sksbi.posteriors.base import Doubt, Draws, Posterior, PosteriorAt, Record
+from sksbi.posteriors.base import Draws, Posterior, PosteriorAt, Record
+from sksbi.posteriors.doubt import Doubt
 from sksbi.posteriors.evidence import Evidence
 from sksbi.priors import Prior
 from sksbi.priors.tilted import TiltedPrior

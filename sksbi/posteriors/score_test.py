@@ -42,8 +42,7 @@ from typing import Any
 import numpy as np
 from scipy import stats
 
-from sksbi.exceptions import TrainingWarning
-from sksbi.posteriors.base import Doubt
+from sksbi.posteriors.doubt import Doubt, doubts_above
 from sksbi.posteriors.expected import expected_doubts
 from sksbi.posteriors.factor import Factor
 from sksbi.posteriors.trials import (
@@ -71,7 +70,6 @@ _LEAST_SHARE = 0.5
 # The variance of a posterior that is local, against what the curvature alone gives, is 1 at most.
 _MOST_SPREAD = 4.0
 _EVALUATIONS = 200_000
-_ADVICE = "Give more simulations, or simulate all trials as one x for NPE, with sksbi.nn.DeepSet."
 
 
 def choose_pairs(n_values: int, weight: Array, held_out: Mask) -> tuple[Rows, int]:
@@ -208,7 +206,7 @@ class ScoreRecord:
         Returns
         -------
         list of Doubt
-            Up to one of a shift found, of the width, and of a shift to be expected.
+            Up to one of a shift found, of each wrong width, and of a shift to be expected.
         """
         seen, n_trials = list(theta[:MOST_OBSERVATIONS]), posterior.factor_at.n_trials
         enough = [i for i, one in enumerate(seen) if len(one) >= FEWEST_POINTS]
@@ -220,45 +218,26 @@ class ScoreRecord:
         for i, one in zip(enough, z, strict=True):
             found[i] = look.at(one)
         shift, log_factor = found.T
-        up_to = "" if len(seen) == 1 else "up to "
-        said = (
-            (shift > MOST_CHANGE, _text_of_shift(n_trials, up_to, shift.max())),
-            (
-                np.abs(log_factor) > np.log(_MOST_FACTOR),
-                _text_of_width(n_trials, up_to, max(log_factor, key=abs)),
-            ),
+        shifted = (
+            f"the likelihood's score does not average to zero over simulations, and over {n_trials}"
+            " trials of {who} that adds up: the posterior is off by {size} of its standard "
+            "deviations or more. Give more simulations, or simulate all trials as one x for NPE, "
+            "with sksbi.nn.DeepSet."
         )
-        doubts = [
-            Doubt(TrainingWarning, text, np.flatnonzero(blamed), len(seen))
-            for blamed, text in said
-            if blamed.any()
-        ]
+        doubts = doubts_above(shift, shifted, MOST_CHANGE)
+        for wrong, factor in (("narrow", np.exp(log_factor)), ("wide", np.exp(-log_factor))):
+            width = (
+                "the likelihood's score varies otherwise over simulations than its curvature says: "
+                f"the posterior of {n_trials} trials of {{who}} is too {wrong} by a factor of "
+                "{size} or more. Give more simulations, train longer, or take another flow."
+            )
+            doubts += doubts_above(factor, width, _MOST_FACTOR)
         return doubts + expected_doubts(posterior, seen, self.n_learnt, shift > MOST_CHANGE)
 
     def stand_ins(self, posterior: Any, theta: Array, log_p: Array) -> Array:
         """Make what serves as draws out of points, if they cost more than a look at them does."""
         n_rows = min(len(self.theta), _ROWS_PER_TRIAL * posterior.factor_at.n_trials)
         return stand_ins(posterior, theta, log_p, n_rows * (2 * self.theta.shape[1] + 1))
-
-
-def _text_of_shift(n_trials: int, up_to: str, shift: float) -> str:
-    """Tell of a shift that was found."""
-    return (
-        f"the likelihood's score does not average to zero over simulations, and over {n_trials} "
-        f"trials of {{who}} that adds up: the posterior is off by {up_to}{shift:.2g} of its "
-        f"standard deviations or more. {_ADVICE}"
-    )
-
-
-def _text_of_width(n_trials: int, up_to: str, log_factor: float) -> str:
-    """Tell of a width that is wrong."""
-    wrong = "narrow" if log_factor > 0 else "wide"
-    return (
-        "the likelihood's score varies otherwise over simulations than its curvature says: the "
-        f"posterior of {n_trials} trials of {{who}} is too {wrong} "
-        f"by {up_to}a factor of {np.exp(abs(log_factor)):.2g} or more. Give more simulations, "
-        "train longer, or take another flow."
-    )
 
 
 class _Look:

@@ -99,7 +99,7 @@ def test_more_trials_than_simulations_answer_for(name: str) -> None:
     (text,) = doubts(fitted, 400)
     assert "400 trials of {who} are many for what was learnt from 500 simulations" in text
     # The draws are half a standard deviation of the prior from its mean.
-    told = float(text.split("about ")[1].split()[0])
+    told = float(text.split("off by ")[1].split()[0])
     assert told == pytest.approx(2 * np.sqrt(400 / 500) * np.exp(0.5**2 / 4), rel=0.05)
     assert doubts(fitted, 20) == []
 

@@ -12,7 +12,7 @@ from scipy import stats
 
 from sksbi import NLE, NRE
 from sksbi.exceptions import TrainingWarning
-from sksbi.posteriors.base import Doubt
+from sksbi.posteriors.doubt import Doubt
 from sksbi.posteriors.expected import expected_errors
 from sksbi.posteriors.normaliser import NormaliserRecord
 from sksbi.posteriors.ratios import PairwiseRatio
@@ -91,7 +91,7 @@ def test_many_trials_of_few_simulations_are_told_and_few_are_not() -> None:
 
 
 def told(doubt: Doubt) -> float:
-    found = re.search(r"about ([0-9.]+) of", doubt.text)
+    found = re.search(r"off by ([0-9.]+) of", doubt.text)
     assert found is not None
     return float(found[1])
 
@@ -101,7 +101,7 @@ def test_of_several_observations_the_narrow_ones_are_named() -> None:
     theta = rng.normal(0, [[[1.0]], [[0.05]], [[0.05]]], (3, 500, 1))
     (doubt,) = at(prior_times([1.0], 1_000.0), 100, 3).doubts_of_draws(theta)
     assert doubt.rows.tolist() == [1, 2]
-    assert "up to about 0.63 of" in doubt.text
+    assert "up to 0.63 of" in doubt.text
 
 
 def test_pooled_records_learnt_from_the_most_simulations() -> None:

@@ -16,7 +16,8 @@ from numpy.typing import NDArray
 from scipy import stats
 from scipy.integrate import trapezoid
 
-from sksbi.posteriors.base import Doubt, Draws, Posterior, PosteriorAt
+from sksbi.posteriors.base import Draws, Posterior, PosteriorAt
+from sksbi.posteriors.doubt import Doubt
 from sksbi.posteriors.factor import FactorAt, Likelihood, MeanLikelihood, MeanRatio
 from sksbi.posteriors.mixture import Mixture, Normalised, NormalisedAt
 from sksbi.posteriors.ratios import PairwiseRatio
