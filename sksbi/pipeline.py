@@ -204,6 +204,8 @@ class Pipeline(LikelihoodOfStepsMixin, ReadableMixin, sklearn.pipeline.Pipeline)
                 "x must be one observation or a batch in the form of fit's x, got None."
             )
         template = getattr(self, "x_template_", None)
+        if template is None and len(self.steps) == 1:
+            return x  # the last step was fitted by itself, and knows its form
         table, single = (for_steps(x), False) if template is None else as_table(x, template)
         if not simulated:
             refuse_failures(table)

@@ -403,6 +403,12 @@ def test_columns_out_of_order_are_refused_even_if_the_steps_would_take_them() ->
         pipe.sample(X_TABLE[["d", "c", "b", "a"]])
 
 
+@pytest.mark.parametrize("form", [X_TABLE.iloc[0], X_TABLE.iloc[0].to_dict(), X_TABLE.iloc[:2]])
+def test_around_a_fitted_estimator_alone_x_may_be_all_that_it_takes(form: object) -> None:
+    npe = NPE(PRIOR, **TINY).fit(THETA_TABLE, X_TABLE)
+    pd.testing.assert_frame_equal(Pipeline([("npe", npe)]).sample(form, 5), npe.sample(form, 5))
+
+
 def test_the_last_step_must_infer() -> None:
     with pytest.raises(TypeError, match=r"inference estimator, such as NPE, got LinearRegression"):
         make_pipeline(StandardScaler(), LinearRegression()).fit(THETA, X)

@@ -11,7 +11,7 @@ from sklearn.base import BaseEstimator, clone
 
 from sksbi.exceptions import TrainingWarning
 from sksbi.preprocessing.channels import ChannelViews
-from sksbi.preprocessing.screening import relevant_columns
+from sksbi.preprocessing.screening import few_valued_columns, relevant_columns
 from sksbi.preprocessing.summaries import SummaryStatistics
 from sksbi.preprocessing.views import RobustViews
 from sksbi.utils.random import draw_seed
@@ -152,7 +152,7 @@ class ObservationSpace:
         n, width = columns.shape
         some = choose_rows(n, width, _MOST_VALUES, _FEWEST_ROWS, _MOST_ROWS)
         views = RobustViews(logarithms=False).fit_transform(columns[some])
-        kept = relevant_columns(views, theta[some])
+        kept = relevant_columns(views, theta[some]) | few_valued_columns(columns[some])
         if kept.sum() > _NARROW and len(columns) >= _FEWEST_FOR_SUMMARIES:
             self.features_ = SummaryStatistics()
         return kept

@@ -9,8 +9,12 @@ Dependence is tested by moments that are zero for independent variables. With a,
 clipped to four standard deviations, and the sizes |a|, |b| standardised too, these are E[a b] for
 all pairs of them, and E[a b c] for two columns and a parameter, which finds columns that matter
 only together. Columns whose dependence is certain (error probability 1e-3 over all tests) bring in
-those that depend on them; one that may depend on theta itself (0.01 over its own tests) is kept
-too.
+those that depend on them; one that may depend on theta itself, or on those columns (0.01 each, over
+its own tests), is kept too.
+
+What such moments see late is a column that says how good another one is: which instrument was used,
+whether a value was missing. It is independent of theta, and changes a variance. So columns of few
+values are kept whatever the tests say, up to eleven of them, which no network minds.
 """
 
 from __future__ import annotations
@@ -20,12 +24,13 @@ from scipy import stats
 
 from sksbi.utils.types import Floats, Mask
 
-__all__ = ["relevant_columns"]
+__all__ = ["few_valued_columns", "relevant_columns"]
 
 _CERTAIN, _POSSIBLE = 1e-3, 0.01
 _FEWEST_ROWS, _MOST_ROWS = 500, 20_000
 _FEWEST_COLUMNS, _MOST_COLUMNS = 12, 1_000
 _CLIP = 4.0
+_FEW_VALUES, _HEAD = 10, 200
 
 
 def relevant_columns(x: Floats, theta: Floats) -> Mask:
@@ -56,9 +61,32 @@ def relevant_columns(x: Floats, theta: Floats) -> Mask:
     kept = (with_theta > certain).any(axis=1) | _in_triples(a, c)
     while (more := kept | (with_x[:, kept] > certain).any(axis=1)).sum() > kept.sum():
         kept = more
+    with_kept = with_x[:, kept] > _threshold(_POSSIBLE / (4 * max(1, kept.sum())))
     possible = _threshold(_POSSIBLE / (4 * theta.shape[1]))
-    kept |= (with_theta > possible).any(axis=1)
+    kept |= (with_theta > possible).any(axis=1) | with_kept.any(axis=1)
     return kept if kept.any() else everything
+
+
+def few_valued_columns(x: Floats) -> Mask:
+    """
+    Find columns of two to ten values, such as indicators and codes of categories.
+
+    Parameters
+    ----------
+    x : ndarray of shape (n, L)
+        The observations.
+
+    Returns
+    -------
+    ndarray of shape (L,), bool
+        The columns; none if there are more than eleven.
+    """
+    found = 1 + np.count_nonzero(np.diff(np.sort(x[:_HEAD], axis=0), axis=0), axis=0)
+    few = found <= _FEW_VALUES
+    if few.sum() < _FEWEST_COLUMNS:
+        for j in np.flatnonzero(few):
+            few[j] = 1 < len(np.unique(x[:, j])) <= _FEW_VALUES
+    return few if few.sum() < _FEWEST_COLUMNS else np.zeros(len(few), bool)
 
 
 def _threshold(probability: float) -> float:

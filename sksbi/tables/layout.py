@@ -45,6 +45,10 @@ _WAY_OUT = (
     "put a number in its place and a column beside it that is 1 there and 0 elsewhere; only rows "
     "that are NaN throughout, failed simulations, may hold it"
 )
+_OF_INFINITY = (
+    "if it means something, put a number in its place and a column beside it that is 1 there and 0 "
+    "elsewhere; else leave out such rows, or make it NaN and impute that"
+)
 
 
 @dataclass(frozen=True)
@@ -416,7 +420,7 @@ def _numbers(
     if encoder is not None and encoder.has_labels:
         values = encoder.encode(x, may_miss=False)
     else:
-        values = check_numbers(x, "x", columns=names, way_out=_WAY_OUT, **_MAY_FAIL)
+        values = check_numbers(x, "x", columns=names, way_out=_OF_INFINITY, **_MAY_FAIL)
     with np.errstate(over="ignore", invalid="ignore"):
         gaps = np.isnan(values) if np.isnan(values.sum()) else np.zeros(1, bool)
     if gaps.any():

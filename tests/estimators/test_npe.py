@@ -358,8 +358,8 @@ def test_columns_of_noise_are_left_out_and_make_no_difference() -> None:
     theta, x = of_noise(2000, 40)
     npe = NPE(max_epochs=2, random_state=0).fit(theta, x)
     assert npe.x_kept_[0]
-    # Each column of noise is kept with a probability of 0.01: five or more of 40, of 1e-4.
-    assert npe.x_kept_.sum() <= 5
+    # Each column of noise is kept with a probability of 0.02: six or more of 40, of 2e-4.
+    assert npe.x_kept_.sum() <= 6
     other = x[:5].copy()
     other[:, ~npe.x_kept_] = 1e3
     np.testing.assert_array_equal(npe.log_prob(theta[:5], x[:5]), npe.log_prob(theta[:5], other))
@@ -378,6 +378,20 @@ def test_screening_is_left_out_where_the_docstring_says(n: int, noise: int, opti
     theta, x = of_noise(n, noise)
     npe = NPE(max_epochs=1, random_state=0, **options).fit(theta, x)
     assert npe.x_kept_.tolist() == [True] * (noise + 1)
+
+
+def test_an_indicator_of_how_good_the_others_are_is_seen() -> None:
+    """Of 12 readings with noise 0.3 or 3 the posterior sd is 0.086 or 0.65, by the instrument."""
+    rng = np.random.default_rng(0)
+    theta, bad = rng.normal(size=(1_000, 1)), rng.integers(0, 2, (1_000, 1))
+    x = np.hstack([theta + np.where(bad, 3.0, 0.3) * rng.normal(size=(1_000, 12)), bad])
+    npe = NPE([stats.norm()], max_epochs=30, random_state=0).fit(theta, x)
+    assert npe.x_kept_[-1]
+    same = np.zeros((2, 13))
+    same[1, -1] = 1
+    sd = npe.sample(same, 2_000).std(axis=1)[:, 0]
+    # A network of so few simulations and epochs is worth a factor of two or three, not of seven.
+    assert sd[1] > 2 * sd[0]
 
 
 def test_what_was_kept_is_known_after_fit_only() -> None:

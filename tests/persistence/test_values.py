@@ -14,9 +14,9 @@ import sklearn
 import torch
 from scipy import sparse, stats
 from scipy.interpolate import BSpline
-from sklearn.base import BaseEstimator
+from sklearn.base import BaseEstimator, clone
 from sklearn.cluster import KMeans
-from sklearn.compose import ColumnTransformer
+from sklearn.compose import ColumnTransformer, make_column_selector, make_column_transformer
 from sklearn.decomposition import PCA
 from sklearn.ensemble import (
     ExtraTreesClassifier,
@@ -260,6 +260,16 @@ STOCK: list[BaseEstimator] = [
     RidgeCV(),
     MLPClassifier((3,), max_iter=2),
 ]
+
+
+def test_columns_that_are_selected_by_dtype_are_kept(tmp_path: Path) -> None:
+    table = pd.DataFrame({"u": X[:, 0], "word": pd.Categorical(np.where(Y, "yes", "no"))})
+    words = make_column_selector(dtype_include="category")
+    step = make_column_transformer((OneHotEncoder(), words), remainder="passthrough").fit(table)
+    save(step, tmp_path / "step.sksbi")
+    again = load(tmp_path / "step.sksbi")
+    np.testing.assert_array_equal(again.transform(table), step.transform(table))
+    np.testing.assert_array_equal(clone(again).fit_transform(table), step.transform(table))
 
 
 def answer(estimator: BaseEstimator) -> np.ndarray:
