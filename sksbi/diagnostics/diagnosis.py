@@ -60,6 +60,10 @@ class Diagnosis(NamedTuple):
     table: pd.DataFrame
     figure: Figure | None
 
+    def __str__(self) -> str:
+        """Write the whole table, verdicts in full."""
+        return self.table.to_string(float_format="{:.3g}".format)
+
 
 def diagnose(
     estimator: Any,

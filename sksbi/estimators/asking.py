@@ -15,9 +15,9 @@ from sklearn.utils.validation import check_is_fitted
 from tqdm.auto import tqdm
 
 from sksbi.estimators.batch import AskedBatch
-from sksbi.estimators.doubt import warn_of_doubts, warn_of_observations, warn_of_sampling
+from sksbi.estimators.doubt import Seen, warn_of_doubts, warn_of_observations, warn_of_sampling
 from sksbi.posteriors.base import Draws, Posterior, PosteriorAt
-from sksbi.preprocessing import Edges, TypicalObservations
+from sksbi.preprocessing import Edges, Regularity, TypicalObservations
 from sksbi.priors import Prior
 from sksbi.samplers import ChainStatistics
 from sksbi.tables.layout import ObservationLayout, Observations
@@ -60,6 +60,7 @@ class AskingMixin(ABC):
     x_layout_: ObservationLayout
     typical_x_: TypicalObservations
     _edges: Edges | None = None  # None of what earlier versions saved, and of parts of large data
+    _regularity: Regularity | None = None  # likewise
 
     @abstractmethod
     def _posterior(self) -> Posterior:
@@ -307,8 +308,8 @@ class AskingMixin(ABC):
         observations = layout.read_trials(x) if trials else layout.read(x)
         asked = posterior.at(observations.values, trials=trials, observed=True)
         if warns:
-            known, names = (self.typical_x_, self._edges), (self.parameter_names_, layout.names)
-            warn_of_observations(asked, observations, *known, *names, trials=trials)
+            seen = Seen(self.typical_x_, self._edges, self._regularity, layout.names)
+            warn_of_observations(seen, asked, observations, self.parameter_names_, trials=trials)
         return observations, asked
 
     def _ask_batch(self, x, iid=False, *, warns=True):
@@ -329,9 +330,8 @@ class AskingMixin(ABC):
 
     def _report(self, draws: Draws, observations: Observations):
         """Tell what draws are worth, in a table."""
-        shape = draws.theta.shape
-        independent = np.full(shape[::2], float(shape[1]))
-        statistics = draws.statistics or ChainStatistics(np.full(shape[::2], np.nan), independent)
+        independent = np.full(draws.theta.shape[::2], float(draws.theta.shape[1]))
+        statistics = draws.statistics or ChainStatistics(np.nan * independent, independent)
         columns = {"r_hat": statistics.r_hat, "ess": statistics.ess}
         return parameters_table(columns, observations, self.parameter_names_)
 

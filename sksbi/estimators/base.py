@@ -24,7 +24,7 @@ from sksbi.estimators.asking import AskingMixin
 from sksbi.estimators.marginal import MarginalPosterior
 from sksbi.estimators.readable import ReadableMixin
 from sksbi.exceptions import VersionWarning
-from sksbi.preprocessing import Edges, TypicalObservations
+from sksbi.preprocessing import Edges, Regularity, TypicalObservations
 from sksbi.priors import check_prior
 from sksbi.tables.layout import ObservationLayout
 from sksbi.tables.names import check_pairs
@@ -204,7 +204,9 @@ class BaseInference(ReadableMixin, AskingMixin, CallbackSupportMixin, BaseEstima
         self._learn_success(pairs.some, generator)
         interrupt = learn(pairs, generator)
         x, before = self.x_layout_.flat(pairs.some.x), self.typical_x_ if resumes else None
-        self._edges = Edges(x) if len(pairs.some) == len(pairs) else None
+        whole = len(pairs.some) == len(pairs)
+        self._edges = Edges(x) if whole else None
+        self._regularity = Regularity(x) if whole and Regularity.takes(x) else None
         self.typical_x_ = TypicalObservations(x) if before is None else before.joined(x)
         return interrupt
 

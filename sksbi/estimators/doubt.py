@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 
 from sksbi.exceptions import MisspecificationWarning, SamplingWarning, TrainingWarning
 from sksbi.posteriors.base import Doubt, PosteriorAt
-from sksbi.preprocessing import Edges, TypicalObservations
+from sksbi.preprocessing import Edges, Regularity, TypicalObservations
 from sksbi.samplers import ChainStatistics
 from sksbi.tables.layout import Observations
 from sksbi.utils.types import Array
@@ -73,13 +74,20 @@ def warn_of_outliers(
     return True
 
 
+class Seen(NamedTuple):
+    """What simulations looked like: their region, edges and regularity, and the names of x."""
+
+    typical: TypicalObservations
+    edges: Edges | None
+    regularity: Regularity | None
+    names: Sequence[str] | None
+
+
 def warn_of_observations(
+    seen: Seen,
     asked: PosteriorAt,
     observations: Observations,
-    typical: TypicalObservations,
-    edges: Edges | None,
     parameters: Sequence[str],
-    names: Sequence[str] | None,
     *,
     trials: bool,
 ) -> None:
@@ -88,48 +96,60 @@ def warn_of_observations(
 
     Parameters
     ----------
+    seen : Seen
+        What is known of the simulations.
     asked : PosteriorAt
         The posteriors.
     observations : Observations
         The observations.
-    typical : TypicalObservations
-        The region that x filled in fit.
-    edges : Edges or None
-        The outermost simulations of fit; None if they are not known.
     parameters : sequence of str
         The names of the parameters.
-    names : sequence of str or None
-        The columns of x.
     trials : bool
         Whether an observation consists of trials.
     """
-    if warn_of_outliers(typical, observations, names, trials=trials):
+    if warn_of_outliers(seen.typical, observations, seen.names, trials=trials):
+        return
+    x = _rows(observations.values, trials)
+    irregular = np.zeros(len(x), bool) if seen.regularity is None else seen.regularity.are_far(x)
+    if seen.regularity is not None and irregular.any():
+        row = int(np.argmax(irregular))
+        warn_user(
+            f"{_who(observations, row, len(x))} is unlike everything that was simulated, though no "
+            f"single column is: {seen.regularity.describe(x[row : row + 1])}. If a sensor is "
+            "stuck, or data are smoothed, the simulator should do so, too. The posterior there is "
+            "an extrapolation and may mean nothing.",
+            MisspecificationWarning,
+        )
         return
     doubts = asked.doubts()
     warn_of_doubts(doubts, observations, parameters)
-    impossible = any(doubt.category is MisspecificationWarning for doubt in doubts)
-    if edges is not None and not impossible:
-        _warn_of_edges(edges, observations, names, trials=trials)
+    if all(doubt.category is not MisspecificationWarning for doubt in doubts):
+        _warn_of_edges(seen, observations, x)
 
 
-def _warn_of_edges(
-    edges: Edges, observations: Observations, names: Sequence[str] | None, *, trials: bool
-) -> None:
+def _warn_of_edges(seen: Seen, observations: Observations, x: Array) -> None:
     """Warn of an observation with hardly any simulation beyond it."""
-    x = observations.values
-    rows = _rows(x, trials)
-    found = edges.find(rows)
-    if found is None:
+    found = None if seen.edges is None else seen.edges.find(x)
+    row = None if seen.regularity is None else seen.regularity.at_the_edge(x)
+    if seen.edges is not None and found is not None:
+        row, where = found[0], seen.edges.describe(found, x, seen.names)
+    elif seen.regularity is not None and row is not None:
+        where = seen.regularity.describe(x[row : row + 1])
+    else:
         return
-    first = found[0] * len(x) // len(rows)
-    who = "x" if observations.single else f"observation {observations.index[first]} in x"
     warn_user(
-        f"{who} is at the edge of what was simulated: {edges.describe(found, rows, names)}. Little "
+        f"{_who(observations, row, len(x))} is at the edge of what was simulated: {where}. Little "
         "is known there: means of such posteriors are often off by half a standard deviation, and "
-        "at times by more than one. Give more simulations, or a prior under which such x "
-        "are less rare.",
+        "at times by more than one. Give more simulations, or a prior under which such x are less "
+        "rare.",
         TrainingWarning,
     )
+
+
+def _who(observations: Observations, row: int, n_rows: int) -> str:
+    """Name the observation that a row is of."""
+    first = row * len(observations.values) // n_rows
+    return "x" if observations.single else f"observation {observations.index[first]} in x"
 
 
 def warn_of_doubts(

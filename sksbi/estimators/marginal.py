@@ -12,7 +12,8 @@ from sksbi.estimators.sampled import ChainsMixin
 
 __all__ = ["MarginalPosterior", "StaysFittedMixin"]
 
-_SHARED = ("x_layout_", "typical_x_", "_edges", "seed_", "history_", "random_state", "_estimates")
+_SEEN = ("typical_x_", "_edges", "_regularity")
+_SHARED = (*_SEEN, "x_layout_", "seed_", "history_", "random_state", "_estimates")
 
 
 class StaysFittedMixin:

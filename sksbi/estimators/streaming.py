@@ -12,7 +12,7 @@ from sklearn.utils.metadata_routing import UNUSED
 from sksbi import training
 from sksbi.data import Pairs, TensorPairs, count_passes
 from sksbi.losses import Atomic
-from sksbi.preprocessing import Edges, TypicalObservations
+from sksbi.preprocessing import Edges, Regularity, TypicalObservations
 from sksbi.priors import Prior
 from sksbi.tables.layout import ObservationLayout
 from sksbi.tables.names import check_pairs
@@ -39,6 +39,7 @@ class StreamingMixin:
     seed_: int
     typical_x_: TypicalObservations
     _edges: Edges | None
+    _regularity: Regularity | None
     x_layout_: ObservationLayout
     validation_fraction: Any
     _theta_space: Any
@@ -180,7 +181,10 @@ class StreamingMixin:
         self._pass(pairs, generator)
         x = self.x_layout_.flat(pairs.x)
         self.typical_x_ = self.typical_x_.stretched(x)
-        self._edges = None if self._edges is None else self._edges.joined(Edges(x))
+        if self._edges is not None:
+            self._edges = self._edges.joined(Edges(x))
+        if self._regularity is not None:
+            self._regularity = self._regularity.stretched(x)
 
     def _pass(self, pairs, generator):
         """Go once through rows that have waited, and through these but those that wait now."""

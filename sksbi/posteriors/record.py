@@ -120,9 +120,9 @@ class HeldOutRecord:
         text = (
             "the members of the ensemble, networks trained alike, disagree about {who} by "
             f"{up_to}{disagreement.max():.2g} nats on average over the posterior; on simulations "
-            f"held out hardly ever by {self.usual:.2g}. Nothing like it was simulated, and the "
-            "posterior there may mean nothing. If the simulator can make such x, simulate more of "
-            "them; if not, the model is wrong."
+            f"held out hardly ever by {self.usual:.2g}. Hardly anything like it was simulated, "
+            "and the posterior there may mean nothing. If the simulator can make such x, simulate "
+            "more of them; if it cannot, the model is wrong."
         )
         return Doubt(MisspecificationWarning, text, rows[apart], n)
 

@@ -5,6 +5,7 @@ from sksbi.preprocessing.invertible_space import InvertibleSpace
 from sksbi.preprocessing.observation_space import ObservationSpace
 from sksbi.preprocessing.parameter_space import ParameterSpace
 from sksbi.preprocessing.parameter_views import ParameterViews
+from sksbi.preprocessing.regularity import Regularity
 from sksbi.preprocessing.summaries import SummaryStatistics
 from sksbi.preprocessing.typical import TypicalObservations
 from sksbi.preprocessing.views import RobustViews
@@ -15,6 +16,7 @@ __all__ = [
     "ObservationSpace",
     "ParameterSpace",
     "ParameterViews",
+    "Regularity",
     "RobustViews",
     "SummaryStatistics",
     "TypicalObservations",

@@ -227,8 +227,10 @@ class _Region:
         varies = width > _NO_WIDTH
         beyond = np.where(varies, outside / np.where(varies, width, 1.0), differs)
         centered = z - self.mean
-        white = centered @ self.root if self.root.ndim == 2 else centered * self.root
-        return np.linalg.norm(white, axis=1), np.where(missing, 0.0, beyond)
+        with np.errstate(over="ignore", invalid="ignore"):  # where simulations hardly vary
+            white = centered @ self.root if self.root.ndim == 2 else centered * self.root
+            distance = np.nan_to_num(np.linalg.norm(white, axis=1), nan=np.inf)
+        return distance, np.where(missing, 0.0, beyond)
 
     def _scaled(self, columns: Array) -> Array:
         """Scale columns robustly."""

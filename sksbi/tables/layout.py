@@ -267,6 +267,13 @@ class ObservationLayout:
         if n_more not in (1, 2) or shape[n_more:] != self.shape:
             raise self._trials_error(f"shape {shape}")
         single = n_more == 1
+        if not (single or simulated or self.trials or self.shape) and shape[1] == 1 < shape[0]:
+            warn_user(
+                f"x of shape {shape} with iid=True is {shape[0]} observations of one trial each, "
+                "as fit's x was one number a simulation. For one observation of "
+                f"{shape[0]} trials give shape ({shape[0]},), such as a column of it.",
+                UserWarning,
+            )
         rows = x if single else np.reshape(x, (-1, *self.shape))
         values = self._numbers(rows).reshape(shape)
         if not simulated:

@@ -78,6 +78,13 @@ def verdicts(table, check):
     return table.loc[check, "verdict"].tolist()
 
 
+def test_a_diagnosis_is_printed_with_its_verdicts_in_full(make_posterior, pairs):
+    diagnosis = diagnose(make_posterior(0.5), *pairs, n_samples=100, plot=False)
+    printed = str(diagnosis)
+    assert all(verdict in printed for verdict in diagnosis.table["verdict"])
+    assert "..." not in printed
+
+
 def test_an_exact_posterior_passes(make_posterior, pairs):
     table = table_of(make_posterior(), pairs)
     assert list(dict.fromkeys(table.index.get_level_values("check"))) == CHECKS

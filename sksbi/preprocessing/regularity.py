@@ -1,0 +1,147 @@
+"""
+How regular observations are, so that one that is too regular to come from the simulator is noticed.
+
+A sensor that is stuck gives the same value again and again, and data that someone has smoothed lie
+on a line. Each of their columns is ordinary, and so are mean and covariance. What is not are the
+scatter of the columns of a row and of the differences between neighbours, first and second, along
+the last axis: their standard deviations, as logarithms, are held against those of the simulations.
+Whatever the columns mean, these are three statistics like others, and an observation is told as by
+the columns themselves: far outside, or at the edge (:mod:`sksbi.preprocessing.typical`,
+:mod:`sksbi.preprocessing.edges`).
+"""
+
+from __future__ import annotations
+
+from copy import copy
+
+import numpy as np
+
+from sksbi.preprocessing.edges import Edges
+from sksbi.preprocessing.typical import TypicalObservations
+from sksbi.utils.types import Array, Mask
+
+__all__ = ["Regularity"]
+
+_FEWEST_COLUMNS, _FLOOR = 4, 1e-9
+_WHAT = (
+    "the standard deviation of its columns",
+    "that of the differences between neighbouring columns",
+    "that of the second differences",
+)
+
+
+class Regularity:
+    """
+    The range of the scatter of rows and of their differences.
+
+    Parameters
+    ----------
+    x : ndarray of shape (n, ..., L)
+        The simulations, of four columns or more.
+    """
+
+    def __init__(self, x: Array) -> None:
+        scatter = _scatter(x)
+        fine = np.where(scatter > 0, scatter, np.nan)
+        some = np.isfinite(fine).any(axis=0)
+        middle = np.ones(len(_WHAT))
+        middle[some] = np.nanmedian(fine[:, some], axis=0)
+        self.floor = _FLOOR * middle
+        self.typical = TypicalObservations(self._logarithms(scatter))
+        self.edges = Edges(self._logarithms(scatter))
+
+    @staticmethod
+    def takes(x: Array) -> bool:
+        """Tell whether x has columns enough."""
+        return x.ndim > 1 and x.shape[-1] >= _FEWEST_COLUMNS
+
+    def stretched(self, x: Array) -> Regularity:
+        """
+        Take in more simulations of the same kind.
+
+        Parameters
+        ----------
+        x : ndarray of shape (n, ..., L)
+            The simulations.
+
+        Returns
+        -------
+        Regularity
+            That of all.
+        """
+        made, logs = copy(self), self._logarithms(_scatter(x))
+        made.typical, made.edges = self.typical.stretched(logs), self.edges.joined(Edges(logs))
+        return made
+
+    def are_far(self, x: Array) -> Mask:
+        """
+        Tell which observations are far more or less regular than the simulations.
+
+        Parameters
+        ----------
+        x : ndarray of shape (m, ..., L)
+            The observations.
+
+        Returns
+        -------
+        ndarray of bool, of shape (m,)
+            Whether they are.
+        """
+        logs = self._logarithms(_scatter(x))
+        _, beyond = self.typical.excess(logs)
+        far: Mask = np.any(beyond > self.typical.margin, axis=1)
+        return far
+
+    def at_the_edge(self, x: Array) -> int | None:
+        """
+        Find an observation with hardly any simulation beyond it.
+
+        Parameters
+        ----------
+        x : ndarray of shape (m, ..., L)
+            The observations.
+
+        Returns
+        -------
+        int or None
+            Its row, if there is one.
+        """
+        found = self.edges.find(self._logarithms(_scatter(x)))
+        return None if found is None else found[0]
+
+    def describe(self, x: Array) -> str:
+        """
+        Say what is most unusual about an observation.
+
+        Parameters
+        ----------
+        x : ndarray of shape (1, ..., L)
+            The observation.
+
+        Returns
+        -------
+        str
+            A clause, such as "that of the second differences is 0, simulated from 0.1 to 3".
+        """
+        scatter = _scatter(x)
+        logs = self._logarithms(scatter)
+        _, beyond = self.typical.excess(logs)
+        found = self.edges.find(logs)
+        j = int(np.argmax(beyond[0])) if beyond.any() or found is None else found[1]
+        region = self.typical.region
+        low, high = np.exp(region.low[j]), np.exp(region.high[j])
+        low = 0.0 if low <= 2 * self.floor[j] else low
+        return f"{_WHAT[j]} is {scatter[0, j]:.3g}, simulated from {low:.3g} to {high:.3g}"
+
+    def _logarithms(self, scatter: Array) -> Array:
+        """Take logarithms, of what is zero that of a value far below all others."""
+        return np.log(np.maximum(scatter, self.floor))
+
+
+def _scatter(x: Array) -> Array:
+    """Compute the standard deviations of rows and of their differences (m, 3); NaN count as 0."""
+    rows = np.nan_to_num(np.asarray(x, dtype=np.float64))
+    axes = tuple(range(1, rows.ndim))
+    differences = np.diff(rows, axis=-1)
+    second = np.diff(differences, axis=-1)
+    return np.column_stack([part.std(axis=axes) for part in (rows, differences, second)])
