@@ -82,6 +82,21 @@ def test_a_ratio_that_is_right_answers_rightly_and_without_doubt() -> None:
     assert draws.std() == pytest.approx(sd, rel=0.1 + 4 / np.sqrt(2_000))
 
 
+@pytest.mark.parametrize("form", [np.asarray, pd.DataFrame])
+def test_a_column_of_trials_is_told_from_one_observation(form: Callable, pairs: tuple) -> None:
+    """After a fit on numbers, (5, 1) is five observations of one trial each."""
+    theta, x = pairs
+    curve = make_pipeline(PolynomialFeatures(2), LogisticRegression())
+    ratio = ClassifierRatio(curve, PRIOR, random_state=0).fit(theta, np.asarray(x).ravel())
+    trials = TRIALS[:5]
+    with pytest.warns(UserWarning, match=r"is 5 observations of one trial each.* shape \(5,\)"):
+        draws = ratio.sample(form(trials[:, None]), 10, iid=True)
+    assert draws.index.names == ["observation", "draw"]
+    assert len(ratio.sample(trials, 10, iid=True)) == 10
+    assert len(ratio.sample(trials[None], 10, iid=True)) == 10
+    assert len(ratio.sample(trials[:1, None], 10, iid=True)) == 10
+
+
 def test_a_mean_of_ratios_is_doubted_too(pairs: tuple) -> None:
     ratio = ClassifierRatio(TREE, PRIOR, n_folds=2)
     ensemble = Ensemble(ratio, n_estimators=2, random_state=0).fit(*pairs)
