@@ -21,10 +21,11 @@ from sklearn.utils.metaestimators import available_if
 from sksbi._version import __version__
 from sksbi.data import Pairs, PairsOnDisk, of_all, template, too_large
 from sksbi.estimators.asking import AskingMixin
+from sksbi.estimators.doubt import look_at_edges
 from sksbi.estimators.marginal import MarginalPosterior
 from sksbi.estimators.readable import ReadableMixin
 from sksbi.exceptions import VersionWarning
-from sksbi.preprocessing import Edges, Regularity, TypicalObservations
+from sksbi.preprocessing import TypicalObservations
 from sksbi.priors import check_prior
 from sksbi.tables.layout import ObservationLayout
 from sksbi.tables.names import check_pairs
@@ -204,9 +205,7 @@ class BaseInference(ReadableMixin, AskingMixin, CallbackSupportMixin, BaseEstima
         self._learn_success(pairs.some, generator)
         interrupt = learn(pairs, generator)
         x, before = self.x_layout_.flat(pairs.some.x), self.typical_x_ if resumes else None
-        whole = len(pairs.some) == len(pairs)
-        self._edges = Edges(x) if whole else None
-        self._regularity = Regularity(x) if whole and Regularity.takes(x) else None
+        look_at_edges(self, x, goes_on=resumes, whole=len(pairs.some) == len(pairs))
         self.typical_x_ = TypicalObservations(x) if before is None else before.joined(x)
         return interrupt
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -16,6 +16,7 @@ from sksbi.utils.types import Array
 from sksbi.utils.warn import warn_user
 
 __all__ = [
+    "look_at_edges",
     "warn_of_doubts",
     "warn_of_evidence",
     "warn_of_observations",
@@ -81,6 +82,29 @@ class Seen(NamedTuple):
     edges: Edges | None
     regularity: Regularity | None
     names: Sequence[str] | None
+
+
+def look_at_edges(estimator: Any, x: Array, *, goes_on: bool, whole: bool) -> None:
+    """
+    Learn what is rare among simulations.
+
+    Parameters
+    ----------
+    estimator : estimator
+        Gets ``_edges`` and ``_regularity``.
+    x : ndarray of shape (n, ...)
+        The simulations.
+    goes_on : bool
+        Whether those of earlier fits count, too.
+    whole : bool
+        Whether these are all; of a part nobody knows how many are beyond.
+    """
+    if goes_on and whole:
+        estimator._edges = estimator._edges and estimator._edges.joined(Edges(x))
+        estimator._regularity = estimator._regularity and estimator._regularity.stretched(x)
+    else:
+        estimator._edges = Edges(x) if whole else None
+        estimator._regularity = Regularity(x) if whole and Regularity.takes(x) else None
 
 
 def warn_of_observations(

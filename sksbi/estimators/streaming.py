@@ -11,8 +11,9 @@ from sklearn.utils.metadata_routing import UNUSED
 
 from sksbi import training
 from sksbi.data import Pairs, TensorPairs, count_passes
+from sksbi.estimators.doubt import look_at_edges
 from sksbi.losses import Atomic
-from sksbi.preprocessing import Edges, Regularity, TypicalObservations
+from sksbi.preprocessing import TypicalObservations
 from sksbi.priors import Prior
 from sksbi.tables.layout import ObservationLayout
 from sksbi.tables.names import check_pairs
@@ -38,8 +39,6 @@ class StreamingMixin:
     parameter_names_: list[Any]
     seed_: int
     typical_x_: TypicalObservations
-    _edges: Edges | None
-    _regularity: Regularity | None
     x_layout_: ObservationLayout
     validation_fraction: Any
     _theta_space: Any
@@ -181,10 +180,7 @@ class StreamingMixin:
         self._pass(pairs, generator)
         x = self.x_layout_.flat(pairs.x)
         self.typical_x_ = self.typical_x_.stretched(x)
-        if self._edges is not None:
-            self._edges = self._edges.joined(Edges(x))
-        if self._regularity is not None:
-            self._regularity = self._regularity.stretched(x)
+        look_at_edges(self, x, goes_on=True, whole=True)
 
     def _pass(self, pairs, generator):
         """Go once through rows that have waited, and through these but those that wait now."""

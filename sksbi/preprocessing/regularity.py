@@ -7,7 +7,8 @@ scatter of the columns of a row and of the differences between neighbours, first
 the last axis: their standard deviations, as logarithms, are held against those of the simulations.
 Whatever the columns mean, these are three statistics like others, and an observation is told as by
 the columns themselves: far outside, or at the edge (:mod:`sksbi.preprocessing.typical`,
-:mod:`sksbi.preprocessing.edges`).
+:mod:`sksbi.preprocessing.edges`). As the smaller of two or three numbers may be very small, far is
+nine tenths of the range outside of it. Rows with gaps have no such statistics.
 """
 
 from __future__ import annotations
@@ -22,7 +23,8 @@ from sksbi.utils.types import Array, Mask
 
 __all__ = ["Regularity"]
 
-_FEWEST_COLUMNS, _FLOOR = 4, 1e-9
+_FEWEST_ROWS, _FEWEST_COLUMNS = 200, 4
+_FLOOR, _MARGIN = 1e-9, 0.9
 _WHAT = (
     "the standard deviation of its columns",
     "that of the differences between neighbouring columns",
@@ -37,23 +39,27 @@ class Regularity:
     Parameters
     ----------
     x : ndarray of shape (n, ..., L)
-        The simulations, of four columns or more.
+        The simulations, of four columns or more, and 200 rows without gaps.
     """
 
     def __init__(self, x: Array) -> None:
         scatter = _scatter(x)
-        fine = np.where(scatter > 0, scatter, np.nan)
-        some = np.isfinite(fine).any(axis=0)
+        scatter = scatter[np.isfinite(scatter).all(axis=1)]
+        varies = (scatter > 0).any(axis=0)
         middle = np.ones(len(_WHAT))
-        middle[some] = np.nanmedian(fine[:, some], axis=0)
+        for j in np.flatnonzero(varies):
+            middle[j] = np.median(scatter[scatter[:, j] > 0, j])
         self.floor = _FLOOR * middle
         self.typical = TypicalObservations(self._logarithms(scatter))
         self.edges = Edges(self._logarithms(scatter))
 
     @staticmethod
     def takes(x: Array) -> bool:
-        """Tell whether x has columns enough."""
-        return x.ndim > 1 and x.shape[-1] >= _FEWEST_COLUMNS
+        """Tell whether x has columns enough, and rows enough without gaps."""
+        if x.ndim < 2 or x.shape[-1] < _FEWEST_COLUMNS:
+            return False
+        gaps = np.isnan(x).any(axis=tuple(range(1, x.ndim)))
+        return bool(np.count_nonzero(~gaps) >= _FEWEST_ROWS)
 
     def stretched(self, x: Array) -> Regularity:
         """
@@ -70,6 +76,9 @@ class Regularity:
             That of all.
         """
         made, logs = copy(self), self._logarithms(_scatter(x))
+        logs = logs[np.isfinite(logs).all(axis=1)]
+        if not len(logs):
+            return made
         made.typical, made.edges = self.typical.stretched(logs), self.edges.joined(Edges(logs))
         return made
 
@@ -89,7 +98,7 @@ class Regularity:
         """
         logs = self._logarithms(_scatter(x))
         _, beyond = self.typical.excess(logs)
-        far: Mask = np.any(beyond > self.typical.margin, axis=1)
+        far: Mask = np.any(beyond > max(_MARGIN, self.typical.margin), axis=1)
         return far
 
     def at_the_edge(self, x: Array) -> int | None:
@@ -139,8 +148,8 @@ class Regularity:
 
 
 def _scatter(x: Array) -> Array:
-    """Compute the standard deviations of rows and of their differences (m, 3); NaN count as 0."""
-    rows = np.nan_to_num(np.asarray(x, dtype=np.float64))
+    """Compute the standard deviations of rows and of their differences (m, 3); NaN with gaps."""
+    rows = np.asarray(x, dtype=np.float64)
     axes = tuple(range(1, rows.ndim))
     differences = np.diff(rows, axis=-1)
     second = np.diff(differences, axis=-1)

@@ -387,7 +387,7 @@ def test_an_indicator_of_how_good_the_others_are_is_seen() -> None:
     x = np.hstack([theta + np.where(bad, 3.0, 0.3) * rng.normal(size=(1_000, 12)), bad])
     npe = NPE([stats.norm()], max_epochs=30, random_state=0).fit(theta, x)
     assert npe.x_kept_[-1]
-    same = np.zeros((2, 13))
+    same = np.tile(x[np.flatnonzero(bad == 0)[0]], (2, 1))
     same[1, -1] = 1
     sd = npe.sample(same, 2_000).std(axis=1)[:, 0]
     # A network of so few simulations and epochs is worth a factor of two or three, not of seven.

@@ -397,6 +397,7 @@ def of_trials(labels: list, names: list[str] | None = NAMES) -> pd.DataFrame:
     return pd.DataFrame(np.arange(3.0 * len(labels)).reshape(-1, 3), index, columns=names)
 
 
+@pytest.mark.filterwarnings("ignore:x of shape .2, 1. with iid=True is 2 observations")
 @pytest.mark.parametrize("layout", [SCALARS, VECTORS, NAMED, IMAGES])
 @pytest.mark.parametrize("trials", [1, 4])
 def test_trials_are_one_dimension_more_than_an_observation(
