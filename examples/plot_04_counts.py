@@ -47,7 +47,7 @@ def count(theta, rng):
     return {"count": (waiting.cumsum(axis=1) <= INTERVAL).sum(axis=1)}
 
 
-theta, x = simulate(count, prior, 100_000, vectorized=True, random_state=0)
+theta, x = simulate(count, prior, 200_000, vectorized=True, random_state=0)
 
 # %%
 # One fit, any number of trials
@@ -56,7 +56,8 @@ theta, x = simulate(count, prior, 100_000, vectorized=True, random_state=0)
 # Counts of more than ten values would become continuous. Here all that occur are known, so each may
 # have a probability of its own: ``x_discrete=True``. ``iid=True`` says that the table is one
 # observation of 2,608 trials, not 2,608 observations. The dead time comes out at some hundredths of
-# a second.
+# a second. So many trials need many simulations: of five fits to 100,000 each, means were off by up
+# to 0.4 standard deviations, of five to 20,000 by 2, and a warning tells that it is likely.
 
 nle = NLE(prior, x_discrete=True, random_state=0).fit(theta, x)
 draws = nle.sample(counts, 5_000, iid=True)
