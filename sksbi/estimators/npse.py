@@ -61,9 +61,9 @@ class NPSE(FieldMixin, DensityMixin, ObservedMixin, NeuralEstimator):
         transformer returns.
     x_features : estimator, "auto" or None, default="auto"
         What becomes of the columns of x where there is no ``embedding``. "auto": columns that tell
-        nothing about theta are left out (of 12 to 1,000, with 500 simulations or more, but not up
-        to eleven indicators; see ``x_kept_``), and if more than 24 are left, summary statistics
-        take their place:
+        nothing about theta are left out (of 12 to 1,000, with 500 simulations or more, see
+        ``x_kept_``; indicators stay, if they are eleven or fewer), and if more than 24 are left,
+        summary statistics take their place:
         :class:`sksbi.preprocessing.summaries.SummaryStatistics`. An estimator with
         ``fit_transform(x, theta)`` and ``transform(x)``: it sees arrays, of the rows to train on
         alone, and what it returns is scaled robustly. One that learns from theta, such as a

@@ -18,11 +18,13 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from sksbi.utils.batches import batches
 from sksbi.utils.types import Array
 
 __all__ = ["Edges", "name_column"]
 
 _MOST, _LEVEL, _MOST_COLUMNS = 3, 0.01, 1_000
+_VALUES = 1_000_000  # at a time
 
 
 class Edges:
@@ -38,7 +40,10 @@ class Edges:
     def __init__(self, x: Array) -> None:
         columns = _columns(x)
         self.n = len(columns)
-        self.low, self.high = _outermost(columns), _outermost(-columns)
+        self.low, self.high = _outermost(columns[:0]), _outermost(columns[:0])
+        for part in batches(self.n, max(_MOST, _VALUES // max(1, columns.shape[1]))):
+            self.low = _outermost(np.concatenate([self.low, columns[part]]))
+            self.high = _outermost(np.concatenate([self.high, -columns[part]]))
 
     def joined(self, other: Edges) -> Edges:
         """

@@ -19,12 +19,14 @@ import numpy as np
 
 from sksbi.preprocessing.edges import Edges
 from sksbi.preprocessing.typical import TypicalObservations
+from sksbi.utils.batches import batches
 from sksbi.utils.types import Array, Mask
 
 __all__ = ["Regularity"]
 
 _FEWEST_ROWS, _FEWEST_COLUMNS = 200, 4
 _FLOOR, _MARGIN = 1e-9, 0.9
+_VALUES = 1_000_000  # at a time
 _WHAT = (
     "the standard deviation of its columns",
     "that of the differences between neighbouring columns",
@@ -149,8 +151,10 @@ class Regularity:
 
 def _scatter(x: Array) -> Array:
     """Compute the standard deviations of rows and of their differences (m, 3); NaN with gaps."""
-    rows = np.asarray(x, dtype=np.float64)
-    axes = tuple(range(1, rows.ndim))
-    differences = np.diff(rows, axis=-1)
-    second = np.diff(differences, axis=-1)
-    return np.column_stack([part.std(axis=axes) for part in (rows, differences, second)])
+    scatter = np.empty((len(x), len(_WHAT)))
+    axes = tuple(range(1, x.ndim))
+    for part in batches(len(x), max(1, _VALUES // max(1, x[:1].size))):
+        rows = np.asarray(x[part], dtype=np.float64)
+        for order in range(len(_WHAT)):
+            scatter[part, order] = np.diff(rows, order, axis=-1).std(axis=axes)
+    return scatter
